@@ -1,0 +1,34 @@
+"""The one error type that a user is meant to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class CmonError(Exception):
+    """Something is wrong with an input, and the user can do something about it.
+
+    The message says where, what was expected, what was found, and what to do next. The command line
+    prints it without a traceback and exits with 1; anything else that escapes is a bug of cmon's.
+    """
+
+    def __init__(
+        self, problem: str, *, expected: str | None = None, found: str | None = None, hint: str | None = None
+    ) -> None:
+        self.problem, self.expected, self.found, self.hint = problem, expected, found, hint
+        lines = [problem]
+        lines += [f"  expected: {expected}"] if expected else []
+        lines += [f"  found:    {found}"] if found else []
+        lines += [f"  next:     {hint}"] if hint else []
+        super().__init__("\n".join(lines))
+
+
+def nearest_names(wanted: str, known: Iterable[str], limit: int = 5) -> str:
+    """`did you mean 'a', 'b'?` for a name that does not exist, or the first known names if none is near."""
+    known = list(known)
+    near = get_close_matches(wanted, known, n=limit, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    shown = ", ".join(known[: 2 * limit])
+    return f"known names: {shown}" + (f" and {len(known) - 2 * limit} more" if len(known) > 2 * limit else "")
