@@ -1,0 +1,39 @@
+# `make demo` and `make test` are all a newcomer needs; both install into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+STAMP := $(VENV)/installed
+
+.PHONY: help demo test check format bench clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+# Installed as a copy, not in place: the demo and the tests run what a user gets.
+$(STAMP): pyproject.toml $(wildcard cmon/*)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on '.[test,check]'
+	@touch $@
+
+demo: $(STAMP) ## draw a world, train two networks on it, and show what their neurons learn (about 6 minutes)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh $(DEMO)
+
+test: $(STAMP) ## run the tests
+	$(BIN)/pytest
+
+check: $(STAMP) ## ruff, mypy, and whether generated documents are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/command_reference.py --check README.md
+
+format: $(STAMP) ## format the code and write the README's command reference anew
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python scripts/command_reference.py README.md
+
+clean: ## remove the demo, caches and the virtual environment
+	rm -rf $(DEMO) $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,113 @@
+"""What the terminal shows: progress, warnings and summaries on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+
+class Terminal:
+    """stderr, with or without progress and summaries."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line of the summary."""
+        if not self.quiet:
+            self.errors.print(escape(text))
+
+    def warn(self, text: str) -> None:
+        self.errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    def error(self, text: str) -> None:
+        self.errors.print(f"[red]error:[/red] {escape(text)}")
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[..., Iterable[Any]]]:
+        """Give `progress(iterable, description, total)`, the form in which stages take it."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=self.errors, disable=self.quiet) as bars:
+
+            def track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+                # Nothing to do shows nothing: an empty bar looks like work that failed.
+                return bars.track(items, total=total, description=description) if total else items
+
+            yield track
+
+
+class WarningLines(logging.Handler):
+    """Shows cmon's log records as warnings of the terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self.terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.terminal.warn(record.getMessage())
+
+
+@contextmanager
+def terminal(quiet: bool) -> Iterator[Terminal]:
+    """A terminal that also shows what `cmon`'s modules log, as long as the block lasts."""
+    shown = Terminal(quiet)
+    handler = WarningLines(shown)
+    logger = logging.getLogger("cmon")
+    logger.addHandler(handler)
+    try:
+        yield shown
+    finally:
+        logger.removeHandler(handler)
+
+
+def print_table(rows: Sequence[Row], form: str, title: str = "") -> None:
+    """Rows with the same keys to stdout: 'table' for people, 'json' and 'csv' for programs."""
+    if form == "json":
+        print(json.dumps([{name: _plain(value) for name, value in row.items()} for row in rows], indent=1))
+    elif form == "csv":
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    else:
+        table = Table(title=title or None, title_justify="left", header_style="bold")
+        for name, value in rows[0].items() if rows else ():
+            table.add_column(name, justify="right" if isinstance(value, (int, float)) else "left")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row.values()))
+        # A pipe has no width, and a row cut to 80 columns would lose what is read there.
+        Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 image`, `3 images`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _plain(value: Any) -> Any:
+    """For programs: no number is null, as JSON has no NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _cell(value: Any) -> str:
+    if _plain(value) is None:
+        return ""
+    return escape(f"{value:.3f}" if isinstance(value, float) else str(value))

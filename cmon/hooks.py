@@ -1,0 +1,223 @@
+"""A layer's output as one number per unit: forward hooks, told apart by the shape that the module makes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cmon.errors import CmonError, nearest_names
+
+POOLINGS = ("avg", "max", "cls")
+
+_CHANNELS_FIRST = (
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    nn.BatchNorm2d,
+    nn.InstanceNorm2d,
+    nn.GroupNorm,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
+_CHANNELS_LAST = (nn.LayerNorm, nn.Linear)
+_CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """What a layer gives, seen once on one image."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Of one image's output, without the batch."""
+    layout: str
+    """'flat' (K,), 'channels first' (K,H,W), 'channels last' (H,W,K) or 'tokens' (T,K)."""
+    class_token: bool
+    """Whether token 0 is a class token, which `avg` and `max` leave out and `cls` takes."""
+    calls: int
+    """How often the module runs in one forward pass; the last output counts."""
+
+    @property
+    def units(self) -> int:
+        return self.shape[0] if self.layout in ("flat", "channels first") else self.shape[-1]
+
+
+class _Stop(Exception):
+    """Ends a forward pass after the deepest wanted layer."""
+
+
+def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[LayerOutput]:
+    """Run one image through the network and see what each layer gives, in order of execution.
+
+    example: (1, 3, H, W), on the network's device and of its dtype.
+    Raises CmonError for a layer that does not exist, never runs, or whose output has no clear unit axis.
+    """
+    modules = dict(network.named_modules())
+    for layer in layers:
+        if layer not in modules or not layer:
+            raise CmonError(
+                f"--layer {layer}: the network has no such layer",
+                hint=nearest_names(layer, filter(None, modules)),
+            )
+    seen: dict[str, list[Any]] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            seen[name] = [
+                *seen.pop(name, []),
+                output,
+            ]  # popped first, so that the order is that of last calls
+
+        return hook
+
+    with _hooked({modules[layer]: note(layer) for layer in layers}), torch.inference_mode():
+        try:
+            network(example)
+        except Exception as error:  # a network may refuse its input in any way
+            raise CmonError(
+                f"the network cannot take an input of shape {tuple(example.shape)}",
+                found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+                hint="check --image-size",
+            ) from error
+    for layer in layers:
+        if layer not in seen:
+            raise CmonError(f"--layer {layer}: exists, but does not run in a forward pass")
+    square = example.shape[-1] == example.shape[-2]
+    return [
+        _describe(name, modules[name], network, outputs[-1], len(outputs), square)
+        for name, outputs in seen.items()
+    ]
+
+
+@contextmanager
+def recording(
+    network: nn.Module, outputs: Sequence[LayerOutput], pooling: str
+) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+    """Give a function from a batch (B,3,H,W) to every layer's pooled activations, (B,K) float32.
+
+    outputs: what `trace` told, in order of execution: the forward pass ends after the last of them.
+    pooling: 'avg' (CLIP-Dissect's) or 'max' over positions, or 'cls' for the class token.
+    The hooks live only inside the `with` block.
+    """
+    for output in outputs:
+        if pooling == "cls" and not output.class_token:
+            raise CmonError(
+                f"--pooling cls: layer {output.name} has no class token",
+                found=f"{output.layout} output of shape {output.shape}",
+                hint="use --pooling avg",
+            )
+    modules = dict(network.named_modules())
+    pooled: dict[str, Tensor] = {}
+    calls: dict[str, int] = {}
+
+    def keep(output: LayerOutput, last: bool) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, value: Any) -> None:
+            calls[output.name] = calls.get(output.name, 0) + 1
+            if calls[output.name] == output.calls:
+                pooled[output.name] = pool(value, output, pooling)
+                if last:
+                    raise _Stop
+
+        return hook
+
+    def run(batch: Tensor) -> dict[str, Tensor]:
+        pooled.clear()
+        calls.clear()
+        with torch.inference_mode(), suppress(_Stop):
+            network(batch)
+        return dict(pooled)
+
+    hooks = {modules[output.name]: keep(output, output is outputs[-1]) for output in outputs}
+    with _hooked(hooks):
+        yield run
+
+
+def pool(value: Tensor, output: LayerOutput, pooling: str) -> Tensor:
+    """Reduce a layer's output (B, ...) to (B,K) float32 over its positions."""
+    if output.layout == "flat":
+        return value.float()
+    if output.layout == "tokens":
+        if pooling == "cls":
+            return value[:, 0].float()
+        value = value[:, 1:] if output.class_token else value
+        positions: tuple[int, ...] = (1,)
+    else:
+        positions = (2, 3) if output.layout == "channels first" else (1, 2)
+    # Summed in float32 also where the network runs in bf16, whose sums would lose the small differences.
+    return value.float().mean(positions) if pooling == "avg" else value.amax(positions).float()
+
+
+@contextmanager
+def _hooked(hooks: dict[nn.Module, Callable[..., None]]) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _describe(
+    name: str, module: nn.Module, network: nn.Module, output: Any, calls: int, square: bool
+) -> LayerOutput:
+    if not isinstance(output, Tensor):
+        found = type(output).__name__
+        if isinstance(output, (tuple, list)):
+            found += " of " + ", ".join(type(part).__name__ for part in output[:4])
+        raise CmonError(
+            f"--layer {name}: its output is no tensor",
+            expected="a module that gives one tensor",
+            found=found,
+            hint="name a layer inside it or after it",
+        )
+    shape = tuple(output.shape[1:])
+    if output.ndim == 2:
+        return LayerOutput(name, shape, "flat", False, calls)
+    if output.ndim == 3:
+        return LayerOutput(name, shape, "tokens", _has_class_token(network, shape[0], square), calls)
+    if output.ndim == 4:
+        return LayerOutput(name, shape, _map_layout(name, module, network, shape, square), False, calls)
+    raise CmonError(
+        f"--layer {name}: its output has no clear unit axis",
+        expected="(units), (tokens, units), (units, height, width) or (height, width, units) per image",
+        found=str(shape),
+    )
+
+
+def _map_layout(
+    name: str, module: nn.Module, network: nn.Module, shape: tuple[int, ...], square: bool
+) -> str:
+    """A square image makes square maps, so two equal sides tell the third; else the modules must.
+
+    Then the last submodule whose type fixes the axis decides; modules that keep any axis (ReLU) ask the
+    network. Modules alone would mislead: a block of ConvNeXt ends in linear layers, yet its output is turned
+    back to channels first.
+    """
+    first, last = shape[1] == shape[2], shape[0] == shape[1]
+    if square and first != last:
+        return "channels first" if first else "channels last"
+    for root in (module, network):
+        for inner in reversed(list(root.modules())):
+            if isinstance(inner, _CHANNELS_FIRST):
+                return "channels first"
+            # A convolution network also ends in a Linear, so for the whole network only norms count.
+            if isinstance(inner, _CHANNELS_LAST if root is module else nn.LayerNorm):
+                return "channels last"
+    raise CmonError(
+        f"--layer {name}: cannot tell which axis of its output {shape} holds the units",
+        hint="name the layer that contains it",
+    )
+
+
+def _has_class_token(network: nn.Module, tokens: int, square: bool) -> bool:
+    named = any(name.split(".")[-1] in _CLASS_TOKENS for name, _ in network.named_parameters())
+    # A square image is cut into a square number of patches: before the class token is put in front of them.
+    bare = math.isqrt(tokens) ** 2 == tokens if square else tokens == 1
+    return named and not bare

@@ -1,0 +1,123 @@
+"""Command-line options that more than one command takes, each declared once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class RunFolder(click.ParamType):
+    """`NAME=FOLDER`: a run's name, as it will stand in tables and figures, and its checkpoints."""
+
+    name = "NAME=FOLDER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, folder = value.partition("=")
+        if not (name.strip() and equals and folder):
+            self.fail(f"{value!r} is not NAME=FOLDER, for example standard=runs/standard", param, ctx)
+        if name in (".", "..") or "/" in name:
+            self.fail(f"the run's name {name!r} cannot be a path", param, ctx)
+        return name, Path(folder).expanduser()
+
+
+class KeyValue(click.ParamType):
+    """`key=value`; numbers, true, false and none are read as such."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key.isidentifier() and equals):
+            self.fail(f"{value!r} is not KEY=VALUE, for example num_classes=10", param, ctx)
+        words = {"true": True, "false": False, "none": None}
+        if text.lower() in words:
+            return key, words[text.lower()]
+        for number in (int, float):
+            try:
+                return key, number(text)
+            except ValueError:
+                continue
+        return key, text
+
+
+class TrackedUnit(click.ParamType):
+    """`LAYER:UNIT`."""
+
+    name = "LAYER:UNIT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        layer, _, unit = value.rpartition(":")
+        if not (layer and unit.isdecimal()):
+            self.fail(f"{value!r} is not LAYER:UNIT, for example layer4:114", param, ctx)
+        return layer, int(unit)
+
+
+workspace = click.argument("workspace", type=FOLDER)
+
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto takes a GPU if there is one.",
+)
+precision = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the networks. bf16 is faster on processors and GPUs that have it.",
+)
+batch_size = click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=min(os.cpu_count() or 1, 8),
+    show_default="number of cores, at most 8",
+    help="Processes that decode images.",
+)
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of everything that is random."
+)
+quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
+table_format = click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How the table on standard output is written.",
+)
+
+
+def clip(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--clip`, for the commands that embed texts or images."""
+    return click.option(
+        "--clip",
+        "clip_spec",
+        metavar="SPEC",
+        default="ViT-B-16:openai",
+        show_default=True,
+        help="open_clip's NAME:PRETRAINED, hf-hub:ORG/NAME, local-dir:FOLDER, or python:MODULE:FACTORY.",
+    )(command)

@@ -1,0 +1,82 @@
+"""The numbers that sum units up, as functions of arrays: significance, d_anchor, movement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+
+def p_values(observed: Floats, null: Floats) -> Floats:
+    """Share of the null at least as large, counting the observed value itself: (1 + #{null >= x}) / (1 + M).
+
+    observed: (K,), null: (M,). Returns (K,) in (0, 1]. Never 0: M draws cannot tell less than 1 / (M + 1)
+    (Phipson & Smyth 2010).
+    """
+    ordered = np.sort(null)
+    at_least = len(ordered) - np.searchsorted(ordered, observed, side="left")
+    return (1 + at_least) / (1 + len(ordered))
+
+
+def discoveries(p: Floats, rate: float) -> npt.NDArray[np.bool_]:
+    """Which hypotheses to reject so that the expected share of false ones among them is at most `rate`.
+
+    Benjamini & Hochberg 1995: the k smallest, k the largest with p_(k) <= rate * k / K. (K,) to (K,) bool.
+    """
+    order = np.argsort(p, kind="stable")
+    passing = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
+    found = np.zeros(len(p), dtype=bool)
+    if len(passing):
+        found[order[: passing[-1] + 1]] = True
+    return found
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with a percentile bootstrap confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(values: Floats, seed: int, confidence: float = 0.95, resamples: int = 10_000) -> Mean:
+    """Mean of (K,) values, and the percentile interval of the means of resamples of size K.
+
+    No values give NaN for all three; one value gives an interval of no width.
+    """
+    if len(values) == 0:
+        return Mean(np.nan, np.nan, np.nan)
+    generator = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    step = max(1, 2**22 // len(values))  # a block of resamples at a time, at most 32 MB of indices
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        picked = generator.integers(len(values), size=(count, len(values)))
+        means[start : start + count] = values[picked].mean(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Mean(float(values.mean()), float(low), float(high))
+
+
+def nearest(points: Floats, anchors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Index of and Euclidean distance to the nearest anchor: (K,D) and (A,D) to (K,) and (K,).
+
+    The distances whose mean over the live units is d_anchor (Concept-Monitor, arXiv 2304.13346).
+    """
+    index = np.empty(len(points), dtype=np.intp)
+    distance = np.empty(len(points))
+    for start in range(0, len(points), 4096):
+        block = points[start : start + 4096, None, :] - anchors[None] if points.shape[1] <= 3 else None
+        if block is not None:
+            squares = np.einsum("kad,kad->ka", block, block)
+        else:  # unit vectors: |u - v|^2 = |u|^2 + |v|^2 - 2 u.v, without a (K,A,D) array
+            part = points[start : start + 4096]
+            squares = (part**2).sum(1)[:, None] + (anchors**2).sum(1)[None] - 2 * part @ anchors.T
+        chosen = squares.argmin(axis=1)
+        index[start : start + 4096] = chosen
+        distance[start : start + 4096] = np.sqrt(np.maximum(squares[np.arange(len(chosen)), chosen], 0))
+    return index, distance

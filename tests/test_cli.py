@@ -1,0 +1,359 @@
+"""Bad input: one clear message on stderr, exit code 1, no traceback, and nothing half written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from cmon.cli import main
+
+REPOSITORY = Path(__file__).parents[1]
+COMMANDS = ["extract", "score", "embed", "report"]
+MODEL = ["--model", "python:tiny_models:network"]
+CLIP = ["--clip", "python:tiny_models:embedder"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def refused(result: Result, *words: object) -> str:
+    """One message on stderr that holds the words, exit code 1, nothing on stdout; gives the message."""
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError(f"a traceback: {result.exception!r}") from result.exception
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert len(re.findall("^error: ", result.stderr, re.MULTILINE)) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert str(word) in result.stderr
+    return result.stderr
+
+
+class Place:
+    """The folders and files of a small but whole job; a test spoils one of them."""
+
+    def __init__(self, root: Path, runs: Path, probe: Path, concepts: Path) -> None:
+        self.workspace, self.runs, self.probe, self.concepts = root / "work", runs, probe, concepts
+
+    def extract(self, *more: object, layer: str = "conv2") -> Result:
+        options = ["--run", f"standard={self.runs}", "--probe", self.probe, "--layer", layer]
+        return run("extract", self.workspace, *options, *MODEL, "--workers", 0, "--device", "cpu", *more)
+
+    def score(self, *more: object) -> Result:
+        options = ["--concepts", self.concepts, "--top-k", 10, "--pseudo-units", 50]
+        return run("score", self.workspace, *options, *CLIP, "--workers", 0, "--device", "cpu", *more)
+
+    def embed(self, *more: object) -> Result:
+        return run("embed", self.workspace, "--device", "cpu", *more)
+
+
+@pytest.fixture
+def place(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts_file: Path) -> Place:
+    return Place(tmp_path, checkpoints_folder, probe_folder, concepts_file)
+
+
+# -- the unspoilt job ----------------------------------------------------------------------------------
+
+
+def test_the_job_that_the_tests_spoil_runs_whole_and_only_once(place: Place) -> None:
+    for _ in range(2):
+        for result in (place.extract(), place.score(), place.embed()):
+            assert result.exit_code == 0, result.output
+            assert result.stdout == "", "stdout is for data"
+    assert "nothing to do, all is fresh" in result.stderr
+    written = files(place.workspace)
+    assert "activations/standard/conv2/1.parquet" in written
+    assert {"units.parquet", "layout.parquet"} <= set(written)
+    assert not [name for name in written if name.endswith(".part")]
+
+
+def test_quiet_says_nothing(place: Place) -> None:
+    for result in (place.extract("--quiet"), place.score("--quiet"), place.embed("--quiet")):
+        assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_dry_run_prints_the_plan_as_data_and_writes_nothing(place: Place) -> None:
+    result = place.extract("--dry-run", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    assert "standard,epoch_1.pt,1.0,state_dict" in result.stdout
+    assert not place.workspace.exists()
+
+
+# -- folders and files that are not what they should be ------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["runs", "probe"])
+@pytest.mark.parametrize("spoilt", ["missing", "empty", "file"])  # locked ones: test_checkpoints, test_images
+def test_a_folder_that_holds_nothing_to_read(place: Place, which: str, spoilt: str) -> None:
+    folder: Path = getattr(place, which)
+    shutil.rmtree(folder)
+    if spoilt == "empty":
+        folder.mkdir()
+    elif spoilt == "file":
+        folder.write_text("")
+    message = {"missing": "no such folder", "empty": "holds no", "file": "not a folder"}[spoilt]
+    refused(place.extract(), folder, message)
+    assert not place.workspace.exists() or files(place.workspace) == []
+
+
+def test_one_bad_checkpoint_is_skipped_with_a_warning_and_fatal_if_strict(place: Place) -> None:
+    (place.runs / "epoch_2.pt").write_bytes(b"")
+    result = place.extract()
+    assert result.exit_code == 0, result.output
+    assert "skipped standard/epoch_2.pt" in result.stderr
+    assert place.extract("--strict").exit_code == 3
+
+
+def test_one_bad_image_is_skipped_with_a_warning_and_fatal_if_strict(place: Place) -> None:
+    (place.probe / "07.png").write_bytes(b"")
+    result = place.extract()
+    assert result.exit_code == 0, result.output
+    assert "07.png: not an image, or an empty one" in result.stderr
+    assert place.extract("--strict").exit_code == 3
+    assert place.score().exit_code == 0
+
+
+def test_checkpoints_of_which_none_can_be_read(place: Place) -> None:
+    for path in place.runs.iterdir():
+        path.write_bytes(b"broken")
+    refused(place.extract(), "none of the 2 checkpoints of run 'standard' can be read", "epoch_0.pt")
+    assert not place.workspace.exists()
+
+
+def test_images_of_which_none_can_be_read(place: Place) -> None:
+    for path in place.probe.iterdir():
+        path.write_bytes(b"broken")
+    refused(place.extract(), "none of the 40 files can be read", "00.png")
+    assert files(place.workspace) == []
+
+
+def test_a_checkpoint_that_would_run_code(place: Place, tmp_path: Path) -> None:
+    for path in place.runs.iterdir():
+        torch.save(torch.nn.Linear(2, 2), path)
+    refused(place.extract(), "would run code", "torch.nn.modules.linear.Linear")
+
+
+def test_weights_that_fit_no_network(place: Place) -> None:
+    refused(place.extract("--model-arg", "num_classes=3"), "do not fit", "fc.weight (5, 8)", "--model-arg")
+    assert not place.workspace.exists()
+
+
+def test_an_unknown_layer_is_answered_with_near_names(place: Place) -> None:
+    refused(place.extract(layer="conv_2"), "--layer conv_2", "'conv2'")
+    assert not place.workspace.exists()
+
+
+def test_an_image_size_that_the_network_cannot_take(place: Place) -> None:
+    torch.save(torch.nn.Sequential(torch.nn.Linear(1, 1)).state_dict(), place.runs / "epoch_9.pt")
+    program = place.runs.parent / "strict_net.py"
+    program.write_text(
+        "from tiny_models import Tiny\nclass Net(Tiny):\n    def forward(self, x):\n"
+        "        assert x.shape[-1] == 16, 'wrong height'\n        return super().forward(x)\n"
+    )
+    result = place.extract("--image-size", 32, "--model", f"python:{program}:Net")
+    refused(result, "(1, 3, 32, 32)", "wrong height", "--image-size")
+
+
+@pytest.mark.parametrize("workspace", ["file", "below a file"])
+def test_a_workspace_that_cannot_be_made(place: Place, tmp_path: Path, workspace: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    place.workspace = tmp_path / "file" if workspace == "file" else tmp_path / "file" / "work"
+    refused(place.extract(), place.workspace)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+# -- concepts and CLIP ---------------------------------------------------------------------------------
+
+
+def test_a_concept_list_as_people_make_them(place: Place) -> None:
+    assert place.extract().exit_code == 0
+    place.concepts.write_bytes(
+        "\ufeffconcept,category\r\n\r\nred,color\r\nRed,\r\nblue,color\r\n\r\n".encode()
+    )
+    result = place.score()
+    assert result.exit_code == 0, result.output
+    assert "1 concepts stand there more than once" in result.stderr
+    assert "2 concepts" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no concept"),
+        (b"\xef\xbb\xbf\n\n", "holds no concept"),
+        (b"\xe9", "is not UTF-8"),
+        (None, "No such file"),
+    ],
+)
+def test_a_concept_list_of_nothing(place: Place, content: bytes | None, message: str) -> None:
+    assert place.extract().exit_code == 0
+    before = files(place.workspace)
+    place.concepts.unlink()
+    if content is not None:
+        place.concepts.write_bytes(content)
+    refused(place.score(), place.concepts, message)
+    assert files(place.workspace) == before
+
+
+@pytest.mark.parametrize(
+    "spec", ["ViT-B-16:openai", "ViT-B-61:openai", "local-dir:nowhere", "python:tiny_models:network"]
+)
+def test_a_clip_that_cannot_be_had(place: Place, spec: str) -> None:
+    assert place.extract().exit_code == 0
+    before = files(place.workspace)
+    message = refused(place.score("--clip", spec), f"--clip {spec}")
+    if spec == "ViT-B-16:openai":
+        assert "--clip local-dir:FOLDER" in message
+    assert files(place.workspace) == before
+
+
+def test_anchors_that_are_none(place: Place, tmp_path: Path) -> None:
+    place.concepts.write_text("red\nblue\n")
+    assert place.extract().exit_code == place.score().exit_code == 0
+    refused(place.embed(), "there is no anchor", "--anchors FILE")
+    refused(place.embed("--anchors", tmp_path / "nothing.csv"), "nothing.csv", "No such file")
+    assert not (place.workspace / "layout.parquet").exists()
+    (tmp_path / "anchors.txt").write_text("red\nmist\n")
+    assert place.embed("--anchors", tmp_path / "anchors.txt").exit_code == 0
+
+
+def test_a_single_top_image_is_no_tie(place: Place) -> None:
+    assert place.extract().exit_code == 0
+    result = place.score("--top-k", 1)
+    assert re.search(r"[1-9]\d* ok", result.stderr), result.stderr
+
+
+# -- the order of the stages ---------------------------------------------------------------------------
+
+
+def test_a_stage_before_the_one_it_needs_names_that_command(place: Place) -> None:
+    refused(place.score(), "cmon extract")
+    refused(place.embed(), "cmon score")
+    refused(run("report", place.workspace), "cmon ")
+    assert not place.workspace.exists() or files(place.workspace) == []
+    assert place.extract().exit_code == 0
+    refused(place.embed(), "cmon score")
+    refused(run("report", place.workspace), "cmon ")
+
+
+def test_a_damaged_table_says_what_to_do(place: Place) -> None:
+    assert place.extract().exit_code == place.score().exit_code == 0
+    (place.workspace / "vocabulary.parquet").write_bytes(b"broken")
+    refused(place.embed(), "vocabulary.parquet", "run the stage again")
+    assert place.score().exit_code == place.embed().exit_code == 0
+
+
+def test_activations_that_were_deleted_are_asked_for_again(place: Place) -> None:
+    assert place.extract().exit_code == 0
+    (place.workspace / "activations" / "standard" / "conv2" / "1.parquet").unlink()
+    refused(place.score(), "1.parquet", "run `cmon extract` again")
+    assert place.extract().exit_code == place.score().exit_code == 0
+
+
+def test_ctrl_c_says_how_to_go_on_and_leaves_no_broken_file(place: Place, tmp_path: Path) -> None:
+    program = tmp_path / "interrupted.py"
+    program.write_text(
+        "from tiny_models import Tiny\nclass Net(Tiny):\n    calls = 0\n    def forward(self, x):\n"
+        "        Net.calls += len(x)\n        if Net.calls > 50:\n            raise KeyboardInterrupt\n"
+        "        return super().forward(x)\n"
+    )
+    result = place.extract("--model", f"python:{program}:Net", "--batch-size", 8)
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert "Traceback" not in result.stderr
+    written = files(place.workspace)
+    assert "activations/standard/conv2/0.parquet" in written, "what was finished is kept"
+    assert not [name for name in written if name.endswith(".part")]
+
+
+# -- usage ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["extract"],
+        ["extract", "w", "--run", "no-folder", *MODEL, "--layer", "a", "--probe", "p"],
+        ["extract", "w", "--run", "../x=f", *MODEL, "--layer", "a", "--probe", "p"],
+        ["extract", "w", "--run", "a=f", "--run", "a=g", *MODEL, "--layer", "a", "--probe", "p"],
+        ["extract", "w", "--run", "a=f", *MODEL, "--layer", "a", "--probe", "p", "--pooling", "sum"],
+        ["extract", "w", "--run", "a=f", *MODEL, "--layer", "a", "--probe", "p", "--model-arg", "3"],
+        ["score", "w"],
+        ["score", "w", "--concepts", "c", "--fdr", "1.5"],
+        ["score", "w", "--concepts", "c", "--batch-size", "0"],
+        ["embed", "w", "--perplexity", "1"],
+        ["report", "w", "--track", "layer4"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example_that_its_parser_takes(name: str) -> None:
+    command = main.commands[name]
+    text = run(name, "--help").stdout
+    assert "Example:" in text
+    example = re.search(rf"cmon ({name}(?:.*\\\n)*.*)", command.help or "")
+    assert example is not None
+    arguments = example.group(1).replace("\\\n", " ").split()[1:]
+    with click.Context(main) as parent, command.make_context(name, list(arguments), parent=parent) as context:
+        assert str(context.params["workspace"]) == arguments[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained_and_its_default_is_shown(name: str) -> None:
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+            if not (parameter.required or parameter.is_flag or parameter.multiple):
+                assert parameter.show_default, f"{name} {parameter.opts} hides its default"
+
+
+def test_help_lists_the_stages_in_their_order() -> None:
+    text = run("--help").stdout
+    places = [text.index(f"  {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["extract", "--help"], ["report", "--help"]]
+)
+def test_help_answers_without_heavy_imports(arguments: list[str]) -> None:
+    program = (
+        "import sys; from cmon.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit as end: code = end.code\n"
+        "heavy = {'torch', 'pyarrow', 'pandas', 'numpy', 'open_clip', 'umap', 'matplotlib', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "[]"
+    assert done.stdout

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cmon import schemas
+
+TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS"]
+PROMISED = {  # design: a program that reads the tables without cmon counts on these
+    "CHECKPOINTS": ["run", "checkpoint", "epoch", "step", "sha256", "wrapper", "status", "error"],
+    "IMAGES": ["image_id", "path", "sha256", "status", "error"],
+    "UNITS": [
+        *["run", "epoch", "layer", "unit", "status", "label", "category", "score", "margin", "p_value"],
+        *["interpretable", "top_images", "top_activations"],
+    ],
+    "CONCEPTS": ["run", "epoch", "layer", "unit", "rank", "concept", "category", "score"],
+    "LAYOUT": ["run", "epoch", "layer", "unit", "x", "y", "nearest_anchor", "distance", "distance_clip"],
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_tables_have_the_promised_columns(name: str) -> None:
+    assert set(PROMISED[name]) <= set(getattr(schemas, name).names)
+
+
+def test_a_key_has_the_same_type_in_every_table() -> None:
+    for key in ("run", "layer", "epoch", "unit"):
+        types = {
+            getattr(schemas, name).field(key).type for name in TABLES if key in getattr(schemas, name).names
+        }
+        assert len(types) == 1, f"{key}: {types}"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "text"), [(0.0, "0"), (10.0, "10"), (0.5, "0.5"), (3, "3"), (12.25, "12.25")]
+)
+def test_epochs_are_named_without_needless_digits(epoch: float, text: str) -> None:
+    assert schemas.epoch_text(epoch) == text
+    assert float(text) == epoch
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(3, 5), (1, 4), (4, 1), (0, 3)])
+def test_a_matrix_survives_as_a_column_of_vectors(shape: tuple[int, int], order: str) -> None:
+    wanted = np.asarray(np.random.default_rng(0).normal(size=shape).astype(np.float32), order=order)
+    column = schemas.vectors(wanted)
+    assert column.type == schemas.image_features(shape[1]).field("vector").type
+    table = pa.table({"vector": column})
+    np.testing.assert_array_equal(schemas.matrix(table["vector"]), wanted)
+    # Also from several chunks, as a table of several row groups gives them.
+    halves = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    np.testing.assert_array_equal(schemas.matrix(halves["vector"]), wanted)
