@@ -1,0 +1,110 @@
+"""Which units a report follows through training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cmon.errors import CmonError, nearest_names
+
+KEYS = ["run", "layer", "epoch", "unit"]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A unit that is followed in every run that has it."""
+
+    layer: str
+    unit: int
+    reason: str
+    """Why this one, as a phrase for the caption."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}:{self.unit}"
+
+
+def named(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[Tracked]:
+    """The units that the user asked for.
+
+    Raises CmonError if no run has such a layer, or the layer such a unit.
+    """
+    for layer, unit in wanted:
+        own = units.loc[units["layer"] == layer, "unit"]
+        if own.empty:
+            known = units["layer"].unique()
+            raise CmonError(
+                f"--track {layer}:{unit}: the workspace has no layer {layer!r}",
+                expected="one of " + ", ".join(known),
+                found=layer,
+                hint=nearest_names(layer, known),
+            )
+        if unit not in set(own):
+            raise CmonError(
+                f"--track {layer}:{unit}: {layer} has no unit {unit}",
+                expected=f"a unit from {own.min()} to {own.max()}",
+                found=str(unit),
+            )
+    return [Tracked(layer, unit, "asked for") for layer, unit in dict.fromkeys(wanted)]
+
+
+def chosen(units: pd.DataFrame, layout: pd.DataFrame) -> list[Tracked]:
+    """Up to three units of the last layer that show what training does, by the first run with live units.
+
+    The one with the longest path in the plane; the one with one significant label at most epochs; the one
+    that changed its significant label most often. Only units live at as many epochs as any are considered.
+    With one epoch nothing moves: then the three most significant.
+
+    units, layout: the tables of those names in the order of `measures.in_order`, layout's units only.
+    """
+    live = units[units["status"] == "ok"].merge(layout[[*KEYS, "x", "y"]], on=KEYS)
+    if live.empty:
+        return []
+    run = next(name for name in units["run"].unique() if name in set(live["run"]))
+    own = live[live["run"] == run]
+    layer = [name for name in units["layer"].unique() if name in set(own["layer"])][-1]
+    own = own[own["layer"] == layer]
+    if own["epoch"].nunique() == 1:
+        best = own.sort_values(["p_value", "score"], ascending=[True, False])["unit"][:3]
+        return [Tracked(layer, int(unit), f"among the three most significant of {run}") for unit in best]
+
+    histories = pd.DataFrame([_history(unit, rows) for unit, rows in own.groupby("unit")])
+    histories = histories[histories["epochs"] == histories["epochs"].max()]
+    found: list[Tracked] = []
+    for by, ascending, phrase in (
+        (["path"], [False], "the longest path of all units: {path:.2f}"),
+        (
+            ["kept", "path"],
+            [False, True],
+            "the steadiest: significant as “{label}” at {kept} of {epochs} epochs",
+        ),
+        (
+            ["changes", "path"],
+            [False, False],
+            "relabelled most often: its significant label changed {changes}×",
+        ),
+    ):
+        left = histories[~histories["unit"].isin([tracked.unit for tracked in found])]
+        left = left[left[by[0]] > 0].sort_values(by, ascending=ascending, kind="stable")
+        if not left.empty:  # nothing moved, or nothing is significant: then nothing is worth following
+            best = left.iloc[0].to_dict()
+            found.append(Tracked(layer, int(best["unit"]), phrase.format(**best) + f", in {run}"))
+    return found
+
+
+def _history(unit: object, rows: pd.DataFrame) -> dict[str, object]:
+    """What one unit did over its live epochs."""
+    steps = np.diff(rows[["x", "y"]].to_numpy(), axis=0)
+    labels = rows.loc[rows["interpretable"], "label"]
+    counts = labels.value_counts()
+    return {
+        "unit": unit,
+        "epochs": len(rows),
+        "path": float(np.hypot(*steps.T).sum()),
+        "kept": int(counts.iloc[0]) if len(counts) else 0,
+        "label": counts.index[0] if len(counts) else "",
+        "changes": int((labels.to_numpy()[1:] != labels.to_numpy()[:-1]).sum()),
+    }

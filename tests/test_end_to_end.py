@@ -1,0 +1,201 @@
+"""The four commands, typed as a user types them, on a tiny drawn world; the tables' contents are judged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import planted_network
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from draw_world import draw_world
+from planted_network import DEAD, DETECTORS, UNITS
+
+from cmon.cli import main
+
+REPOSITORY = Path(__file__).parent.parent
+NETWORK = f"python:{REPOSITORY / 'tests' / 'planted_network.py'}:factory"
+CLIP = f"local-dir:{REPOSITORY / 'data' / 'world-clip'}"
+CONCEPTS = REPOSITORY / "data" / "concepts" / "world.csv"
+SHARES = {0: 0.0, 1: 0.5, 2: 1.0}
+
+
+def cmon(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def extracting(world: Path, workspace: Path) -> list[object]:
+    runs = [f"--run=learning={world / 'learning'}", f"--run=stuck={world / 'stuck'}"]
+    return ["extract", workspace, *runs, "--model", NETWORK, "--layer", "detectors", "--probe", world / "probe/images"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 pictures; a run that comes to the planted detectors, saved in three ways, and one that never does."""
+    folder = tmp_path_factory.mktemp("world")
+    draw_world(folder / "probe", 400, seed=11)
+    (folder / "probe/images/broken.png").write_bytes(b"no image")
+    (folder / "learning").mkdir()
+    (folder / "stuck").mkdir()
+    for epoch, share in SHARES.items():
+        state = planted_network.state(share)
+        wrapped = [
+            state,
+            {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+            {"model": state, "epoch": epoch},
+        ]
+        torch.save(wrapped[epoch], folder / "learning" / f"epoch_{epoch}.pth.tar")
+        torch.save(planted_network.state(0.0, seed=1 + epoch), folder / "stuck" / f"epoch_{epoch}.pt")
+    (folder / "stuck" / "epoch_3.pt").write_bytes(b"cut off")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(world: Path) -> Path:
+    """After the four commands."""
+    folder = world / "workspace"
+    for arguments in (
+        extracting(world, folder),
+        ["score", folder, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
+        ["embed", folder],
+        ["report", folder],
+    ):
+        result = cmon(*arguments)
+        assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def units(workspace: Path) -> pd.DataFrame:
+    return pd.read_parquet(workspace / "units.parquet")
+
+
+def test_every_input_is_a_row_and_what_was_skipped_says_why(workspace: Path) -> None:
+    checkpoints = pd.read_parquet(workspace / "checkpoints.parquet").set_index(["run", "checkpoint"])
+    assert len(checkpoints) == 7
+    assert checkpoints.loc["learning", "wrapper"].tolist() == ["plain", "state_dict", "model"]
+    broken = checkpoints.loc[("stuck", "epoch_3.pt")]
+    assert (broken["status"], "damaged" in broken["error"]) == ("skipped", True)
+    images = pd.read_parquet(workspace / "images.parquet")
+    assert images["status"].value_counts().to_dict() == {"ok": 400, "skipped": 1}
+    assert images.set_index("status").loc["skipped", "error"] == "not an image, or an empty one"
+
+
+def test_activations_are_what_the_network_gives(world: Path, workspace: Path) -> None:
+    """Against the network run image by image, for one epoch."""
+    import numpy as np
+    from PIL import Image
+
+    table = pd.read_parquet(workspace / "activations/learning/detectors/2.parquet")
+    assert len(table) == 400
+    network = planted_network.factory()
+    network.load_state_dict(planted_network.state(1.0))
+    images = pd.read_parquet(workspace / "images.parquet").set_index("image_id")
+    for image_id, activations in table.sample(20, random_state=0).itertuples(index=False):
+        image = Image.open(images.loc[image_id, "path"]).convert("RGB").resize((48, 48), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        expected = network.detectors(pixels[None]).mean((2, 3))[0].detach()
+        np.testing.assert_allclose(activations, expected, atol=1e-5)
+
+
+def test_planted_detectors_get_their_color_and_only_they(units: pd.DataFrame) -> None:
+    trained = units[(units["run"] == "learning") & (units["epoch"] == 2)].set_index("unit")
+    assert trained.loc[range(len(DETECTORS)), "label"].tolist() == list(DETECTORS)
+    assert trained.loc[range(len(DETECTORS)), "interpretable"].all()
+    assert (trained.loc[range(len(DETECTORS)), "category"] == "color").all()
+    # Where the run never learned, chance may find one of them, not all.
+    stuck = units[(units["run"] == "stuck") & (units["epoch"] == 2)].set_index("unit")
+    assert (stuck.loc[range(len(DETECTORS)), "label"] == list(DETECTORS)).sum() <= 2
+
+
+def test_top_images_of_a_detector_show_its_color(world: Path, workspace: Path, units: pd.DataFrame) -> None:
+    truth = pd.read_csv(world / "probe/truth.csv", keep_default_na=False).set_index("path")["color"].str.split(";")
+    paths = pd.read_parquet(workspace / "images.parquet").set_index("image_id")["path"]
+    trained = units[(units["run"] == "learning") & (units["epoch"] == 2)].set_index("unit")
+    for unit, color in enumerate(DETECTORS):
+        shown = [truth["images/" + Path(paths[image]).name] for image in trained.loc[unit, "top_images"]]
+        assert sum(color in colors for colors in shown) >= 8, (color, shown)
+
+
+def test_a_dead_unit_has_a_status_and_no_label(units: pd.DataFrame) -> None:
+    dead = units[units["unit"] == DEAD]
+    assert (dead["status"] == "dead").all()
+    assert dead[["label", "category", "score", "p_value"]].isna().all(axis=None)
+    assert not dead["interpretable"].any()
+    assert len(units) == 2 * 3 * UNITS
+
+
+def test_d_anchor_falls_where_the_run_learns(workspace: Path) -> None:
+    table = pd.read_csv(workspace / "report/d_anchor.csv").set_index(["run", "layer", "epoch"])
+    assert len(table) == 6
+    assert (table["n_units"] == UNITS).all()
+    assert (table["n_dead"] == 1).all()
+    assert (table["d_anchor_low"] <= table["d_anchor"]).all()
+    assert (table["d_anchor"] <= table["d_anchor_high"]).all()
+    layout = pd.read_parquet(workspace / "layout.parquet")
+    learning = layout[(layout["run"] == "learning") & (layout["unit"] < len(DETECTORS))]
+    by_epoch = learning.groupby("epoch")["distance_clip"].mean()
+    assert by_epoch[2] < by_epoch[0]
+
+
+def test_a_stuck_unit_stands_still_in_the_plane(workspace: Path, world: Path) -> None:
+    """The same weights at two epochs give the same place, to the last digit that matters."""
+    layout = pd.read_parquet(workspace / "layout.parquet")
+    places = layout[(layout["run"] == "learning") & (layout["unit"] > DEAD)].set_index(["unit", "epoch"])[["x", "y"]]
+    moved = places.unstack("epoch").dropna()
+    for axis in ("x", "y"):
+        assert (moved[axis].max(axis=1) - moved[axis].min(axis=1)).max() < 1e-6
+
+
+def test_a_second_round_makes_nothing(world: Path, workspace: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file()}
+    for arguments in (
+        extracting(world, workspace),
+        ["score", workspace, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
+        ["embed", workspace],
+        ["report", workspace],
+    ):
+        result = cmon(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert "nothing to do" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file()} == files
+
+
+def test_a_new_checkpoint_costs_only_itself_and_a_changed_one_is_not_reused(world: Path, workspace: Path) -> None:
+    copy = world / "second"
+    shutil.copytree(workspace, copy)
+    first = extracting(world, copy)
+    assert "nothing to do" in cmon(*first).stderr
+    extra = world / "learning" / "epoch_3.pth"
+    torch.save(planted_network.state(0.8), extra)
+    try:
+        result = cmon(*first)
+        assert "1 activation file made, 6 fresh" in result.stderr
+        torch.save(planted_network.state(0.9), extra)  # the same name, another network
+        result = cmon(*first)
+        assert "1 activation file made, 6 fresh" in result.stderr
+    finally:
+        extra.unlink()
+
+
+def test_strict_tells_by_its_exit_code_that_something_was_skipped(world: Path, workspace: Path) -> None:
+    assert cmon(*extracting(world, workspace), "--strict").exit_code == 3
+
+
+def test_dry_run_shows_checkpoints_and_layers_and_writes_nothing(world: Path, tmp_path: Path) -> None:
+    result = cmon(*extracting(world, tmp_path / "none"), "--dry-run")
+    assert result.exit_code == 0
+    assert "detectors" in result.stdout
+    assert "24x48x48" in result.stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_report_prints_d_anchor_as_data(workspace: Path) -> None:
+    result = cmon("report", workspace, "--format", "json")
+    rows = json.loads(result.stdout)
+    table = pd.read_csv(workspace / "report/d_anchor.csv")
+    assert [row["d_anchor"] for row in rows] == pytest.approx(table["d_anchor"].tolist(), abs=1e-6)
+    assert [row["epoch"] for row in rows] == table["epoch"].tolist()
