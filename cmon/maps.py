@@ -63,7 +63,7 @@ def embedding(
         _frame(axes[0, 0], anchors, units)
         figure.legend(
             handles=_legend(shades, tracked, theme), loc="outside lower center",
-            ncols=min(7, 1 + len(shades) + len(tracked)), handletextpad=0.3, columnspacing=1.2,
+            ncols=max(1 + len(shades), len(tracked)), handletextpad=0.3, columnspacing=1.2,
         )  # fmt: skip
         headline(figure, _headline(d_anchor))
         marked = _marked(units, rows, tracked)
@@ -133,15 +133,22 @@ def _panel_title(d_anchor: pd.DataFrame, run: str, epoch: float) -> str:
 def _headline(d_anchor: pd.DataFrame) -> str:
     """What the last layer does in each run, as far as the confidence intervals tell."""
     layer = d_anchor["layer"].unique()[-1]
-    trends = {run: measures.trend(d_anchor, run, layer) for run in d_anchor["run"].unique()}
-    nearer = [run for run, trend in trends.items() if trend.startswith("falls")]
-    others = [run for run, trend in trends.items() if trend.startswith(("stays", "rises", "ends"))]
-    if not nearer and not others:
+    said: dict[str, list[str]] = {"move towards the anchors": [], "hardly": [], "not": []}
+    for run in d_anchor["run"].unique():
+        trend = measures.trend(d_anchor, run, layer)
+        if trend.startswith("falls"):
+            own = d_anchor[(d_anchor["run"] == run) & (d_anchor["layer"] == layer)]["d_anchor"].dropna()
+            # Hundreds of units make the smallest fall certain; that does not make it large.
+            far = own.iloc[-1] <= 0.8 * own.iloc[0]
+            said["move towards the anchors" if far else "hardly"].append(run)
+        elif trend.startswith(("stays", "rises", "ends")):
+            said["not"].append(run)
+    parts = [f"{word} in {', '.join(runs)}" for word, runs in said.items() if runs]
+    if not parts:
         return "Neurons among the anchors"
-    if not nearer:
-        return f"Neurons of {layer} come no nearer to the anchors in {', '.join(others)}"
-    text = f"Neurons of {layer} move towards the anchors in {', '.join(nearer)}"
-    return f"{text}, but not in {', '.join(others)}" if others else text
+    if not said["move towards the anchors"]:
+        parts[0] = f"move towards the anchors {parts[0]}"
+    return f"Neurons of {layer} {', '.join(parts)}"
 
 
 def _draw_neurons(ax: Axes, here: pd.DataFrame, shades: dict[str, str], as_pixels: bool) -> None:

@@ -260,3 +260,11 @@ def test_the_concept_lists_are_up_to_date(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == (kept / name).read_text(), (
             f"{name} is out of date: run python scripts/draw_world.py --concepts data/concepts"
         )
+
+
+@pytest.mark.parametrize("seed", [1000008959, 1000016313, 1000047313])
+def test_a_floor_that_reaches_out_of_the_picture_cuts_only_feet(seed: int) -> None:
+    """These once stood wholly below the picture's edge, and could not be drawn."""
+    things = draw(seed).things
+    assert max(thing.box[3] for thing in things) == 1.0
+    assert all(thing.box[3] - thing.box[1] > 0.2 for thing in things)

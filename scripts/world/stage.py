@@ -63,7 +63,8 @@ def choose_spot(kind: Kind, number: int, count: int, places: Places | None, rng:
     x = rng.uniform(*inner) if inner[0] < inner[1] else (left + right) / 2
     if not places:
         return Spot(x, rng.uniform(height + 0.05, 0.95), height, rng.normal(0, 8), "beside")
-    bottom = max(rng.uniform(*places[kind.home]), height + 0.04)
+    # A floor may reach out of the picture; what stands there is cut off at its feet, not at its knees.
+    bottom = min(max(rng.uniform(*places[kind.home]), height + 0.04), 1.03)
     return Spot(x, bottom, height, rng.normal(0, 2.5), "under" if kind.home in ("ground", "table") else "")
 
 
