@@ -1,9 +1,10 @@
 """Placing unit vectors and anchors in one plane: the anchored layout.
 
-The anchors, the concepts of interest, are placed once by UMAP. Every unit of every epoch then lies at the
-softmax-weighted mean of the anchors' places. A unit's place is a function of its vector alone: a unit that
-stands still in CLIP's space stands still in the plane, new epochs never move old ones, and distances to the
-anchors follow those in CLIP's space, which plain UMAP erases by scaling each neighbourhood to itself.
+The anchors, the concepts of interest, are placed once by UMAP, around a middle left free. Every unit of
+every epoch then lies at the softmax-weighted mean of the anchors' places. A unit's place is a function of its
+vector alone: a unit that stands still in CLIP's space stands still in the plane, new epochs never move old
+ones, and distances to the anchors follow those in CLIP's space, which plain UMAP erases by scaling each
+neighbourhood to itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 
 NEIGHBOURS = 15
+HOLE = 0.75
+"""Radius around the middle in which no anchor lies, in units of the anchors' RMS radius; see `opened`."""
 PERPLEXITY = 2.0
 """How many anchors, effectively, share an anchor's own place; sets the temperature. See `temperature`."""
 
@@ -53,7 +56,7 @@ def temperature(anchors: Floats, perplexity: float = PERPLEXITY) -> float:
 
 
 def place_anchors(anchors: Floats, seed: int) -> Floats:
-    """(A,D) unit vectors to (A,2): UMAP with exact cosine neighbours, scaled to an RMS distance of 1.
+    """(A,D) unit vectors to (A,2): UMAP with exact cosine neighbours, the middle left free, an RMS distance of 1.
 
     Fewer than four anchors, or some that all lie in a line, have no neighbourhoods; they are placed by
     principal components.
@@ -98,7 +101,7 @@ def place_anchors(anchors: Floats, seed: int) -> Floats:
         densmap_kwds={},
         output_dens=False,
     )
-    return scaled(places.astype(np.float64))
+    return opened(places.astype(np.float64))
 
 
 def place_units(vectors: Floats, anchors: Floats, places: Floats, heat: float) -> Floats:
@@ -111,6 +114,18 @@ def place_units(vectors: Floats, anchors: Floats, places: Floats, heat: float) -
         block = slice(start, start + 4096)
         result[block] = _softmax(vectors[block] @ anchors.T / heat) @ places
     return result
+
+
+def opened(places: Floats, hole: float = HOLE) -> Floats:
+    """(A,2) to (A,2) with the middle left free: each place moved outwards to sqrt(r^2 + hole^2), then scaled.
+
+    A unit that is near no anchor lies in the middle, at the mean of all. If anchors lay there too, it would be
+    near one of them by accident, and d_anchor in the plane would be small exactly where it must be large.
+    """
+    places = scaled(places)
+    radius = np.linalg.norm(places, axis=1, keepdims=True)
+    outward = places / np.maximum(radius, 1e-9)  # a place in the very middle has no direction, and stays
+    return scaled(outward * np.sqrt(radius**2 + hole**2))
 
 
 def scaled(places: Floats) -> Floats:

@@ -249,3 +249,22 @@ def test_no_temperature_overflows(anchors: np.ndarray, places: np.ndarray, heat:
 def test_no_units_have_no_places() -> None:
     assert place_units(np.empty((0, 24)), directions(3), np.zeros((3, 2)), 1.0).shape == (0, 2)
     assert layout.PERPLEXITY > 1
+
+
+def test_the_middle_is_free_for_units_that_are_near_no_anchor() -> None:
+    """Against the same places without the hole: the unit alike to all anchors is far from every one of them."""
+    places = np.random.default_rng(0).normal(size=(60, 2))
+    plain, opened = layout.scaled(places), layout.opened(places)
+    angle, before = (np.arctan2(each[:, 1], each[:, 0]) for each in (opened, plain))
+    assert np.abs(np.angle(np.exp(1j * (angle - before)))).max() < 0.2  # moved outwards, not around
+    nearest = [np.linalg.norm(each, axis=1).min() for each in (plain, opened)]
+    assert nearest[0] < 0.2
+    assert nearest[1] > 0.5
+    assert (opened**2).sum(axis=1).mean() == pytest.approx(1.0)
+
+
+def test_opening_moves_far_anchors_less_than_near_ones() -> None:
+    places = np.array([[1.0, 0], [-1.0, 0], [0, 3.0], [0, -3.0]])
+    radius = np.linalg.norm(layout.opened(places, hole=1.0), axis=1)
+    scale = np.linalg.norm(layout.scaled(places), axis=1) ** 2 + 1
+    np.testing.assert_allclose(radius / radius[0], np.sqrt(scale / scale[0]))
