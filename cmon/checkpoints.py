@@ -1,57 +1,101 @@
-"""Checkpoint files: which a training run has left, what epoch each is, and its weights.
+"""One checkpoint: its weights, raw or averaged, and what epoch it is.
 
-Files are read as weights only: a pickle that asks for code is refused, never run.
+Files are read as weights only: a pickle that asks for code is refused, never run, unless the user trusts it.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from cmon import containers, keys, naming
 from cmon.errors import CmonError
-from cmon.store import digest, file_digest
+from cmon.naming import natural_key
+from cmon.store import digest
 
-SUFFIXES = (".pt", ".pth", ".pth.tar", ".safetensors")
-_WRAPPERS = ("state_dict", "model")
-_EPOCH_IN_NAME = re.compile(r"(?:epoch|ep|checkpoint|ckpt|model|e)[-_=. ]?(\d+)", re.IGNORECASE)
-_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+__all__ = ["Checkpoint", "Weights", "find", "inspect", "natural_key", "read", "unchanged"]
+
+NO_EPOCH = "no epoch: neither stored in it nor a number in its name"
+
+_RAW = (
+    "state_dict",
+    "model",
+    "model_state_dict",  # open_lth
+    "model_state",
+    "module",  # DeepSpeed
+    "net",
+    "network",
+    "weights",
+    "params",
+)
+_EMA = (
+    "state_dict_ema",  # timm
+    "model_ema",  # torchvision's references
+    "ema_state_dict",
+    "model_ema_state_dict",
+    "ema_model",
+    "ema_state",
+    "ema",
+    "params_ema",
+)
+_EPOCHS = ("epoch", "ep", "current_epoch")
+_STEPS = ("step", "global_step", "iteration", "iter")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint file, as far as it can be told without building a model."""
+    """One checkpoint, as far as it can be told without building a model, and how its weights then fit one."""
 
     path: Path
+    """A file, or the folder that is one checkpoint."""
     name: str
-    """Path relative to the run's folder."""
+    """Path relative to the run's folder, with forward slashes."""
     sha256: str | None = None
-    """Of the file's bytes; None where it cannot be read."""
+    """Of the bytes; None where they cannot be read."""
     epoch: float | None = None
     step: int | None = None
     wrapper: str | None = None
-    """Under which key of the file the weights lay: 'plain', 'state_dict' or 'model'."""
+    """Under which key the weights lay: 'plain', 'state_dict', 'model', ..."""
     signature: str | None = None
     """Hash of the tensors' names and shapes: equal signatures fit the same network."""
     error: str | None = None
     """Why it is skipped; None if it is read."""
+    kind: str | None = None
+    """How it was stored: 'torch', 'safetensors', 'hugging face' or 'distributed'."""
+    weights: str = "raw"
+    """'raw', or 'ema' for averaged weights."""
+    epoch_from: str | None = None
+    """Where the epoch stood: 'stored', 'name', or 'step' where only a step is known, which then counts as it."""
+    prefix: str | None = None
+    """In front of the network's names in the checkpoint; None before it was matched to a network."""
+    keys: int | None = None
+    """How many names the network has,"""
+    keys_matched: int | None = None
+    """and how many of them the checkpoint has, in the right shape."""
+    stamp: tuple[Any, ...] = ()
+    """Device, inode, size and time of the files when they were hashed."""
 
     @property
     def status(self) -> str:
         return "ok" if self.error is None else "skipped"
 
+    def skipped(self, error: str | CmonError) -> Checkpoint:
+        """The same, with why it is not read, on one line."""
+        return replace(self, error=" ".join(str(error).split()))
+
 
 @dataclass(frozen=True)
 class Weights:
-    """What a checkpoint file holds."""
+    """What a checkpoint holds."""
 
     tensors: dict[str, Tensor]
-    """State dict, `module.` prefixes removed."""
+    """State dict, names as they were stored."""
+    kind: str
     wrapper: str
     epoch: float | None
     """The epoch that the training program stored beside the weights, if it did."""
@@ -59,7 +103,7 @@ class Weights:
 
 
 def find(folder: Path) -> list[Path]:
-    """All checkpoint files below a folder, in natural order (epoch 2 before epoch 10).
+    """All checkpoints below a folder, files or folders, in natural order (epoch 2 before epoch 10).
 
     Raises CmonError when the folder is missing, unreadable, or holds none.
     """
@@ -70,153 +114,185 @@ def find(folder: Path) -> list[Path]:
             hint="give the folder that the training program saves to: --run NAME=FOLDER",
         )
     try:
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name.endswith(SUFFIXES)]
+        found = containers.find(folder)
         others = sum(1 for _ in folder.iterdir())
     except OSError as error:
         raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
-    if not files:
+    if not found:
         raise CmonError(
             f"{folder}: holds no checkpoint",
-            expected="files that end in " + ", ".join(SUFFIXES),
+            expected="files that end in " + ", ".join(naming.SUFFIXES) + ", or folders of the Hugging Face "
+            "Trainer or torch.distributed.checkpoint",
             found=f"{others} other entries" if others else "an empty folder",
         )
-    return sorted(files, key=lambda path: natural_key(str(path.relative_to(folder))))
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def inspect(path: Path, folder: Path) -> Checkpoint:
-    """Hash one file and read what it says of itself. What is wrong with it becomes its `error`."""
-    name = str(path.relative_to(folder))
-    try:
-        sha256 = file_digest(path)
-        weights = read(path)
-    except OSError as error:
-        return Checkpoint(path, name, error=f"cannot be read: {error.strerror or error}")
-    except CmonError as error:
-        return Checkpoint(path, name, sha256=sha256, error=" ".join(str(error).split()))
-    epoch = weights.epoch if weights.epoch is not None else epoch_in_name(name)
-    problem = None
-    if epoch is None:
-        problem = "no epoch: neither an 'epoch' stored in the file nor a number in its name"
-    signature = digest([(key, tuple(tensor.shape)) for key, tensor in weights.tensors.items()])
-    return Checkpoint(path, name, sha256, epoch, weights.step, weights.wrapper, signature, problem)
+def inspect(
+    path: Path,
+    folder: Path,
+    weights: str = "raw",
+    trust_pickle: bool = False,
+    known: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+) -> Checkpoint:
+    """Hash one checkpoint and see what it says of itself. What is wrong with it becomes its `error`.
 
-
-def read(path: Path) -> Weights:
-    """Read a checkpoint file's tensors onto the CPU, without running any code in it.
-
-    Raises CmonError when the file is damaged, needs pickled code, or holds no state dict.
+    known: rows of an earlier table `checkpoints` by (checkpoint, sha256): what they tell is not read again.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    tensors, wrapper = _unwrapped(path, content)
-    return Weights(
-        {_plain_name(name): tensor for name, tensor in tensors.items()},
-        wrapper,
-        _number(content.get("epoch")),
-        int(step) if (step := _number(content.get("step", content.get("global_step")))) is not None else None,
+    name = path.relative_to(folder).as_posix()
+    found = Checkpoint(path, name, weights=weights)
+    try:
+        found = replace(found, stamp=_stamp(path))
+        found = replace(found, sha256=containers.fingerprint(path), kind=containers.kind(path))
+        row = (known or {}).get((name, found.sha256 or ""))
+        if row and row.get("signature") and row.get("weights") == weights:
+            stored = row["epoch"] if row["epoch_from"] == "stored" else None
+            found = replace(found, wrapper=row["wrapper"], signature=row["signature"])
+            return _dated(found, stored, row["step"])
+        read_now = _read(path, weights, trust_pickle, values=False)
+    except OSError as error:
+        return found.skipped(f"cannot be read: {error.strerror or error}")
+    except CmonError as error:
+        return found.skipped(error)
+    shapes = sorted((name, tuple(tensor.shape)) for name, tensor in read_now.tensors.items())
+    found = replace(found, wrapper=read_now.wrapper, signature=digest(shapes))
+    return _dated(found, read_now.epoch, read_now.step)
+
+
+def read(path: Path, weights: str = "raw", trust_pickle: bool = False) -> Weights:
+    """Read a checkpoint's tensors onto the CPU, without running any code in it unless `trust_pickle`.
+
+    weights: 'raw', or 'ema' for the averaged weights beside them.
+    Raises CmonError when it is damaged, needs pickled code, or holds no such weights.
+    """
+    try:
+        return _read(path, weights, trust_pickle, values=True)
+    except OSError as error:
+        raise CmonError(f"{path}: cannot be read", found=error.strerror or str(error)) from error
+
+
+def unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[str, Tensor]:
+    """The tensors of a checkpoint that was inspected before.
+
+    Raises CmonError as `read` does, and when the files have changed since they were hashed: what would be
+    computed from them then would stand under the wrong hash for ever.
+    """
+    tensors = read(checkpoint.path, checkpoint.weights, trust_pickle).tensors
+    if _stamp(checkpoint.path) != checkpoint.stamp:
+        raise CmonError(f"{checkpoint.path}: was written while it was being read", hint="run the same again")
+    return tensors
+
+
+def _read(path: Path, weights: str, trust_pickle: bool, values: bool) -> Weights:
+    opened = containers.opened(path, values, trust_pickle)
+    content = opened.content
+    tensors, wrapper = _ema(path, content) if weights == "ema" else _raw(path, content)
+    meta = content.get("meta")  # where OpenMMLab's programs put them
+    facts = {**meta, **content} if isinstance(meta, dict) else content
+    step = _first_number(facts, _STEPS)
+    epoch = _first_number(facts, _EPOCHS)
+    return Weights(tensors, opened.kind, wrapper, epoch, None if step is None else int(step))
+
+
+def _dated(found: Checkpoint, epoch: float | None, step: int | None) -> Checkpoint:
+    """With epoch and step, stored ones first."""
+    told = naming.told(found.name, saved_by_step=found.kind == "hugging face")
+    step = step if step is not None else told.step
+    for value, source in ((epoch, "stored"), (told.epoch, "name"), (step, "step")):
+        if value is not None:
+            return replace(found, epoch=float(value), step=step, epoch_from=source)
+    return found.skipped(NO_EPOCH)
+
+
+# -- where the weights lie -----------------------------------------------------------------------------
+
+
+def _raw(path: Path, content: dict[str, Any]) -> tuple[dict[str, Tensor], str]:
+    names: tuple[str, ...] = _RAW
+    if "averaging_state" in content and "current_model_state" in content:
+        names = ("current_model_state",)  # Lightning's WeightAveraging keeps the averaged ones in state_dict
+    for name in names:
+        if state := _state(content.get(name)):
+            return state, name
+    plain = _tensors(content)
+    inner = {
+        name: state
+        for name, value in content.items()
+        if not keys.is_averaged(str(name)) and "optim" not in str(name) and (state := _state(value))
+    }
+    if plain and (any(tensor.ndim for tensor in plain.values()) or not inner):
+        return plain, "plain"
+    if len(inner) == 1:
+        return next((state, str(name)) for name, state in inner.items())
+    if inner:
+        raise CmonError(
+            f"{path}: holds {len(inner)} state dicts",
+            expected="one, or one under " + " or ".join(map(repr, _RAW[:3])),
+            found=", ".join(map(repr, list(inner)[:5])),
+            hint="save the one that is meant alone",
+        )
+    shown = ", ".join(map(repr, list(content)[:5])) or "no key"
+    raise CmonError(
+        f"{path}: holds no state dict",
+        expected="a dict of tensors, plain or under " + " or ".join(map(repr, _RAW[:3])),
+        found=f"a dict with the keys {shown}",
     )
 
 
-def epoch_in_name(name: str) -> float | None:
-    """The epoch that a path tells: `epoch_3.pt`, `model-12.pth`, `ckpt/epoch=4.pt`, else its last number."""
-    for part in reversed(Path(name).parts):
-        stem = part
-        for suffix in sorted(SUFFIXES, key=len, reverse=True):
-            stem = stem.removesuffix(suffix)
-        if match := _EPOCH_IN_NAME.search(stem) or _LAST_NUMBER.search(stem):
-            return float(match.group(1))
-    return None
-
-
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that orders the numbers in a text by value."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CmonError(f"{path}: damaged", expected="a safetensors file", found=str(error)) from error
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        with warnings.catch_warnings():  # of pickle protocols: what cannot be read is told below
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        wanted = _code_wanted(path)
-        if not wanted:
-            raise CmonError(
-                f"{path}: damaged", expected="a file that torch.save wrote", found=str(error).splitlines()[0]
-            ) from error
+def _ema(path: Path, content: dict[str, Any]) -> tuple[dict[str, Tensor], str]:
+    if "averaging_state" in content and (state := _state(content.get("state_dict"))):
+        return state, "state_dict"
+    others = (str(name) for name in content if keys.is_averaged(str(name)))
+    for name in (*_EMA, *others):
+        if state := _state(content.get(name)):
+            return state, name
+    tensors, wrapper = _raw(path, content)
+    averaged = {name: tensor for name, tensor in tensors.items() if keys.is_averaged(name)}
+    if not averaged:
+        shown = ", ".join(map(repr, list(content)[:5]))
         raise CmonError(
-            f"{path}: refused, since reading it would run code",
-            expected="tensors and plain values",
-            found="objects of " + ", ".join(wanted[:5]) + (" ..." if len(wanted) > 5 else ""),
-            hint="save the state dict instead: torch.save(model.state_dict(), path)",
-        ) from error
-    except (FileNotFoundError, PermissionError):
-        raise
-    except Exception as error:  # torch.load fails on broken files in any way: IndexError, OSError, ...
-        raise CmonError(
-            f"{path}: damaged",
-            expected="a file that torch.save wrote",
-            found=f"{path.stat().st_size} bytes; {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-        ) from error
-    if not isinstance(content, dict):
-        raise CmonError(
-            f"{path}: holds no state dict",
-            expected="a dict of tensors, plain or under " + " or ".join(map(repr, _WRAPPERS)),
-            found=type(content).__name__,
+            f"{path}: holds no EMA weights",
+            expected="averaged weights under "
+            + ", ".join(map(repr, _EMA[:3]))
+            + " or another name with 'ema'",
+            found=f"a dict with the keys {shown}" + (" ..." if len(content) > 5 else ""),
+            hint="use --weights raw",
         )
-    return content
+    return averaged, wrapper
 
 
-def _code_wanted(path: Path) -> list[str]:
-    """What a refused pickle would import; empty if even that cannot be told."""
-    import torch
-
-    try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # as torch.load on broken files
-        return []
-
-
-def _unwrapped(path: Path, content: dict[str, Any]) -> tuple[dict[str, Tensor], str]:
-    for wrapper in _WRAPPERS:
-        inner = content.get(wrapper)
-        if isinstance(inner, dict) and any(isinstance(value, Tensor) for value in inner.values()):
-            return _tensors(inner), wrapper
-    if not any(isinstance(value, Tensor) for value in content.values()):
-        keys = ", ".join(map(repr, list(content)[:5])) or "no key"
-        raise CmonError(
-            f"{path}: holds no state dict",
-            expected="a dict of tensors, plain or under " + " or ".join(map(repr, _WRAPPERS)),
-            found=f"a dict with the keys {keys}",
-        )
-    return _tensors(content), "plain"
+def _state(value: Any, deeper: bool = True) -> dict[str, Tensor] | None:
+    """The state dict that a value is, or holds itself."""
+    if isinstance(value, nn.Module):  # only from a trusted pickle
+        return dict(value.state_dict())
+    if not isinstance(value, dict):
+        return None
+    if (tensors := _tensors(value)) or not deeper:
+        return tensors
+    return next((state for name in _RAW if (state := _state(value.get(name), deeper=False))), None)
 
 
-def _tensors(content: dict[str, Any]) -> dict[str, Tensor]:
-    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    facts = (*_EPOCHS, *_STEPS)
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor) and (name not in facts or value.ndim)
+    }
 
 
-def _plain_name(name: str) -> str:
-    """Without the `module.` segments that DataParallel and DistributedDataParallel add."""
-    return ".".join(part for part in name.split(".") if part != "module")
+def _first_number(facts: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    return next(_numbers(facts.get(name) for name in names), None)
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _numbers(values: Iterator[Any]) -> Iterator[float]:
+    for value in values:
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
+            value = value.item()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            yield float(value)
+
+
+def _stamp(path: Path) -> tuple[Any, ...]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return tuple((at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns) for at in (file.stat() for file in files))

@@ -8,8 +8,8 @@ pixels x checkpoint --network, hooks--> activations/RUN/LAYER/EPOCH, listed in t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +20,12 @@ import torch
 from cmon import checkpoints, costs, hooks, images, models, probing, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
+from cmon.fitting import Fit, Progress, Settings, check, fitted
 from cmon.hooks import LayerOutput
 from cmon.probing import Probe
-from cmon.store import Workspace, digest, is_fresh, read_table
+from cmon.store import Workspace, digest, is_fresh, read_table, stamp
 
 logger = logging.getLogger(__name__)
-Progress = Callable[..., Iterable[Any]]
-"""`progress(iterable, description, total)` gives the iterable's items and may show how far it is."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `cmon extract` was asked for, but where."""
-
-    model: str
-    """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
-    layers: tuple[str, ...]
-    """Names as in `network.named_modules()`."""
-    model_arguments: Mapping[str, Any] = field(default_factory=dict)
-    pooling: str = "avg"
-    image_size: int | None = None
-    """Side of the network's square input in pixels; None takes the model's own preprocessing."""
-    device: str = "cpu"
-    precision: str = "fp32"
-    batch_size: int = 64
-    workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -66,12 +47,8 @@ class Summary:
         return len(self.skipped_images) + sum(found.error is not None for _, found in self.checkpoints)
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A network that the weights of one signature fit, and what its layers give."""
-
-    network: torch.nn.Module
-    outputs: list[LayerOutput]
+class Unreadable(CmonError):
+    """A checkpoint that could be inspected can no longer be read, or no longer fits."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +61,18 @@ class Job:
 
 def extract(
     workspace: Workspace,
-    runs: Mapping[str, Path],
+    folders: Mapping[str, Path],
     probe_folder: Path,
     settings: Settings,
     progress: Progress = lambda items, *_: items,
 ) -> Summary:
     """Extract the activations that are missing or stale, and write the tables that list them.
 
+    folders: a folder of checkpoints by the run's name.
     Raises CmonError when a folder, layer or model does not exist, or nothing can be read from it.
     """
-    found, fits, preprocess = _fitted(survey(runs, progress), settings)
-    files = images.find(probe_folder)
+    files = images.find(probe_folder)  # first: that it is not there is known at once
+    found, fits, preprocess = fitted(folders, settings, _rows_before(workspace), progress)
 
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = probing.decoded(workspace, files, preprocess, settings.workers, progress)
@@ -108,92 +86,45 @@ def extract(
             shard for shard in shards if not is_fresh(workspace.activations(*_place(shard)), shard["key"])
         ]
         jobs = _jobs(found, stale)
-        steps = (
-            images_done
-            for job in jobs
-            for images_done in _run(
-                workspace, job, fits[job.checkpoint.signature], probe, preprocess, settings
-            )
-        )
+        failed: dict[Path, CmonError] = {}
+
+        def work_through() -> Iterator[int]:
+            for job in jobs:
+                fit = fits[job.checkpoint.signature]
+                try:
+                    yield from _run(workspace, job, fit, probe, preprocess, settings)
+                except Unreadable as error:  # a training program may remove or rewrite what was found
+                    failed[job.checkpoint.path] = error
+
+        steps = work_through()
         batches = -(-len(probe.rows) // settings.batch_size)
         for images_done in progress(steps, "extracting activations", len(jobs) * batches):
             work.items += images_done
+        found = [(run, one.skipped(failed[one.path]) if one.path in failed else one) for run, one in found]
+        left = {(run, one.epoch) for run, one in found if one.error is None}
+        shards = [shard for shard in shards if (shard["run"], shard["epoch"]) in left]
+        stale = [shard for shard in stale if (shard["run"], shard["epoch"]) in left]
+        if not shards:
+            raise next(iter(failed.values()))
         _write_tables(workspace, found, shards, probe, settings)
     outputs = next(iter(fits.values())).outputs
     return Summary(found, outputs, len(probe.rows), probe.skipped, len(stale), len(shards) - len(stale))
 
 
 def plan(
-    runs: Mapping[str, Path], settings: Settings, progress: Progress = lambda items, *_: items
+    folders: Mapping[str, Path], settings: Settings, progress: Progress = lambda items, *_: items
 ) -> Summary:
     """What `extract` would read, and what the layers give; looks at every checkpoint, writes nothing."""
-    found, fits, _ = _fitted(survey(runs, progress), settings)
+    found, fits, _ = fitted(folders, settings, (), progress)
     return Summary(found, next(iter(fits.values())).outputs, 0, [], 0, 0)
 
 
-def survey(
-    runs: Mapping[str, Path], progress: Progress = lambda items, *_: items
-) -> list[tuple[str, Checkpoint]]:
-    """Find and inspect every checkpoint of every run; copies and doubled epochs are skipped with a reason."""
-    files = [(run, folder, path) for run, folder in runs.items() for path in checkpoints.find(folder)]
-    found: list[tuple[str, Checkpoint]] = []
-    for run, folder, path in progress(files, "reading checkpoints", len(files)):
-        checkpoint = checkpoints.inspect(path, folder)
-        found.append((run, _unless_doubled(checkpoint, [other for name, other in found if name == run])))
-    for run in runs:
-        read = [checkpoint for name, checkpoint in found if name == run]
-        if all(checkpoint.error for checkpoint in read):
-            raise CmonError(
-                f"{runs[run]}: none of the {len(read)} checkpoints of run {run!r} can be read",
-                found=f"{read[0].name}: {read[0].error}",
-            )
-    return found
-
-
-def _unless_doubled(checkpoint: Checkpoint, earlier: Sequence[Checkpoint]) -> Checkpoint:
-    for other in earlier:
-        if other.error is None and checkpoint.error is None:
-            if other.sha256 == checkpoint.sha256:
-                return _skipped(checkpoint, f"the same content as {other.name}")
-            if other.epoch == checkpoint.epoch:
-                epoch = schemas.epoch_text(other.epoch or 0)
-                return _skipped(checkpoint, f"epoch {epoch} is already given by {other.name}")
-    return checkpoint
-
-
-def _skipped(checkpoint: Checkpoint, error: str) -> Checkpoint:
-    return replace(checkpoint, error=error)
-
-
-def _fitted(
-    found: list[tuple[str, Checkpoint]], settings: Settings
-) -> tuple[list[tuple[str, Checkpoint]], dict[str | None, Fit], images.Preprocess]:
-    """Build one network per signature, see what its layers give, and skip the checkpoints that fit none."""
-    fits: dict[str | None, Fit] = {}
-    failures: dict[str | None, CmonError] = {}
-    preprocess: images.Preprocess | None = None
-    for _, checkpoint in found:
-        signature = checkpoint.signature
-        if checkpoint.error or signature in fits or signature in failures:
-            continue
-        tensors = checkpoints.read(checkpoint.path).tensors
-        try:
-            network = models.build(settings.model, settings.model_arguments, tensors)
-        except models.WeightsMismatch as error:
-            failures[signature] = error
-            continue
-        preprocess = preprocess or models.preprocess(settings.model, network, settings.image_size)
-        example = preprocess.batch(preprocess.pixels(images.blank())[None])
-        fits[signature] = Fit(network, hooks.trace(network, settings.layers, example))
-    if preprocess is None:
-        raise next(iter(failures.values()))
-    found = [
-        (run, _skipped(checkpoint, " ".join(str(failures[checkpoint.signature]).split())))
-        if checkpoint.error is None and checkpoint.signature in failures
-        else (run, checkpoint)
-        for run, checkpoint in found
-    ]
-    return found, fits, preprocess
+def _rows_before(workspace: Workspace) -> list[dict[str, Any]]:
+    """The table `checkpoints` as an earlier extraction left it, if there was one."""
+    path = workspace.table("checkpoints")
+    if stamp(path).get("schema_version") != schemas.VERSION:
+        return []
+    return read_table(path).to_pylist()
 
 
 def _shards(
@@ -201,6 +132,7 @@ def _shards(
 ) -> list[dict[str, Any]]:
     """The activation files of a checkpoint, each with the key of everything that it depends on."""
     network = [settings.model, dict(settings.model_arguments), settings.pooling, settings.precision]
+    network.append(settings.weights)
     return [
         {
             "run": run,
@@ -238,7 +170,12 @@ def _run(
     settings: Settings,
 ) -> Iterator[int]:
     """Run one checkpoint over all probe images and write its activation files; gives the images per batch."""
-    models.load(fit.network, checkpoints.read(job.checkpoint.path).tensors, settings.model)
+    try:
+        tensors = checkpoints.unchanged(job.checkpoint, settings.trust_pickle)
+        check(models.load(fit.network, tensors, settings.model), preprocess, settings)
+    except CmonError as error:
+        raise Unreadable(" ".join(str(error).split())) from error
+    del tensors
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     network = fit.network.to(settings.device, dtype).to(memory_format=torch.channels_last)
     wanted = {shard["layer"] for shard in job.shards}
@@ -277,7 +214,14 @@ def _write_tables(
             "epoch": checkpoint.epoch,
             "step": checkpoint.step,
             "sha256": checkpoint.sha256,
+            "kind": checkpoint.kind,
             "wrapper": checkpoint.wrapper,
+            "weights": checkpoint.weights,
+            "epoch_from": checkpoint.epoch_from,
+            "prefix": checkpoint.prefix,
+            "keys": checkpoint.keys,
+            "keys_matched": checkpoint.keys_matched,
+            "signature": checkpoint.signature,
             "status": checkpoint.status,
             "error": checkpoint.error,
         }

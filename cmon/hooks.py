@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,6 +54,25 @@ class _Stop(Exception):
     """Ends a forward pass after the deepest wanted layer."""
 
 
+def named(network: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """The layers that names or globs stand for, each once, in the network's order.
+
+    `*` stands for any characters but a dot, `**` for any: `blocks.*` are the blocks and not what is in them.
+    Raises CmonError for a name or glob that stands for none.
+    """
+    modules = [name for name, _ in network.named_modules() if name]
+    found: set[str] = set()
+    for pattern in patterns:
+        expression = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*").replace(r"\?", "[^.]")
+        matching = [name for name in modules if re.fullmatch(expression, name)]
+        if not matching:
+            raise CmonError(
+                f"--layer {pattern}: the network has no such layer", hint=nearest_names(pattern, modules)
+            )
+        found |= set(matching)
+    return [name for name in modules if name in found]
+
+
 def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[LayerOutput]:
     """Run one image through the network and see what each layer gives, in order of execution.
 
@@ -96,6 +116,17 @@ def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[La
     ]
 
 
+def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
+    """Raise CmonError where a layer's output cannot be pooled in this way."""
+    for output in outputs:
+        if pooling == "cls" and not output.class_token:
+            raise CmonError(
+                f"--pooling cls: layer {output.name} has no class token",
+                found=f"{output.layout} output of shape {output.shape}",
+                hint="use --pooling avg",
+            )
+
+
 @contextmanager
 def recording(
     network: nn.Module, outputs: Sequence[LayerOutput], pooling: str
@@ -106,13 +137,7 @@ def recording(
     pooling: 'avg' (CLIP-Dissect's) or 'max' over positions, or 'cls' for the class token.
     The hooks live only inside the `with` block.
     """
-    for output in outputs:
-        if pooling == "cls" and not output.class_token:
-            raise CmonError(
-                f"--pooling cls: layer {output.name} has no class token",
-                found=f"{output.layout} output of shape {output.shape}",
-                hint="use --pooling avg",
-            )
+    check_pooling(outputs, pooling)
     modules = dict(network.named_modules())
     pooled: dict[str, Tensor] = {}
     calls: dict[str, int] = {}

@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from cmon.errors import CmonError, nearest_names
 from cmon.images import CustomPreprocess, Preprocess, ResizeCrop
+from cmon.keys import Match, WeightsMismatch, checked, match
 
-
-class WeightsMismatch(CmonError):
-    """A checkpoint's weights do not fit the network: that checkpoint is skipped, others may fit."""
-
+__all__ = ["Match", "WeightsMismatch", "build", "load", "preprocess", "python_object", "resolve"]
 
 _FORMS = "torchvision:NAME, timm:NAME or python:MODULE:FACTORY"
 
@@ -32,65 +30,55 @@ def build(spec: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor]
     spec: `torchvision:resnet18`, `timm:resnet10t`, or `python:package.module:factory`, where the module is
     importable or a path of a .py file.
     arguments: passed to the builder; `num_classes` given here is not read off the weights.
-    tensors: a state dict with plain names.
+    tensors: a checkpoint's state dict; under which names the network lies in it is found by `keys.match`.
 
     Returns the network in eval mode. Raises CmonError when the spec names nothing or the weights do not fit.
     """
     builder = resolve(spec)
     network = _call(builder, spec, arguments)
     if spec.split(":")[0] != "python" and "num_classes" not in arguments:
-        classes = _classes(network, tensors)
+        classes = _classes(network, match(tensors, network.state_dict(), spec).tensors)
         if classes is not None:
             network = _call(builder, spec, {**arguments, "num_classes": classes})
     load(network, tensors, spec)
     return network.eval()
 
 
-def load(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -> None:
-    """Load weights strictly; every key must match in name and shape.
+def load(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -> Match:
+    """Load weights strictly; every key of the network must be there, in name and shape.
 
-    Raises CmonError that lists the first keys that do not.
+    Raises WeightsMismatch that lists the first keys that do not.
     """
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
-    unknown = [name for name in tensors if name not in wanted]
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)} where {spec} has {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    problems = [
-        f"{len(names)} {what}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
-        if names
-    ]
-    if problems:
-        matched = len(wanted) - len(missing) - len(shapes)
-        raise WeightsMismatch(
-            f"the weights do not fit {spec}",
-            expected=f"the {len(wanted)} keys of its state dict",
-            found=f"{matched} that match; " + "; ".join(problems),
-            hint="check --model and --model-arg (for example --model-arg num_classes=10)",
-        )
-    network.load_state_dict(dict(tensors), strict=False)  # what may be missing was decided above
+    found = checked(match(tensors, network.state_dict(), spec), spec)
+    network.load_state_dict(found.tensors, strict=False)  # what may be missing was decided above
+    return found
 
 
-def preprocess(spec: str, network: nn.Module, image_size: int | None) -> Preprocess:
+def preprocess(
+    spec: str,
+    network: nn.Module,
+    image_size: int | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> Preprocess:
     """The network's own preprocessing, or that of ImageNet at `image_size` where it has none.
 
     torchvision: the transforms of the model's default weights; timm: its data configuration; python: the
     network's `preprocess` attribute, a `ResizeCrop` or a function from a PIL image to a (3,H,W) tensor.
     image_size: side of the input in pixels: resized (shorter side) and cropped to it, the rest as above.
+    mean, std: of the three channels, of values from 0 to 1, in place of the network's own.
     """
     own = _own_preprocess(spec, network)
-    if image_size is None:
+    given: dict[str, Any] = {} if image_size is None else {"resize": image_size, "crop": image_size}
+    given |= {name: value for name, value in (("mean", mean), ("std", std)) if value is not None}
+    if not given:
         return own or ResizeCrop(256, 224)
     if own is not None and not isinstance(own, ResizeCrop):
         raise CmonError(
-            f"--image-size {image_size}: {spec} brings its own preprocessing function",
-            hint="leave --image-size out, or remove the network's attribute `preprocess`",
+            f"--model {spec}: has its own preprocessing function, which --image-size, --mean and --std cannot change",
+            hint="leave them out, or remove the network's attribute `preprocess`",
         )
-    return replace(own or ResizeCrop(256, 224), resize=image_size, crop=image_size)
+    return replace(own or ResizeCrop(256, 224), **given)
 
 
 def _own_preprocess(spec: str, network: nn.Module) -> Preprocess | None:
@@ -199,10 +187,13 @@ def _module(name: str) -> ModuleType:
 def _call(builder: Callable[..., nn.Module], spec: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
         network = builder(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's factory can fail in any way
         given = ", ".join(f"{name}={value}" for name, value in arguments.items()) or "none"
         raise CmonError(
-            f"--model {spec}: could not be built", expected=str(error), found=f"arguments: {given}"
+            f"--model {spec}: could not be built",
+            expected="a factory that gives a network for these arguments: " + given,
+            found=f"{type(error).__name__}: {error}",
+            hint="check --model-arg",
         ) from error
     if not isinstance(network, nn.Module):
         raise CmonError(

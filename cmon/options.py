@@ -55,6 +55,32 @@ class KeyValue(click.ParamType):
         return key, text
 
 
+class Channels(click.ParamType):
+    """Three numbers, for red, green and blue, with commas between; one number stands for all three."""
+
+    name = "R,G,B"
+
+    def __init__(self, positive: bool = False) -> None:
+        self.positive = positive
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = [float(number) for number in value.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) == 1:
+            numbers *= 3
+        if len(numbers) != 3:
+            self.fail(f"{value!r} is not R,G,B, for example 0.485,0.456,0.406", param, ctx)
+        if self.positive and min(numbers) <= 0:
+            self.fail(f"{value!r}: every number must be above 0", param, ctx)
+        return numbers[0], numbers[1], numbers[2]
+
+
 class TrackedUnit(click.ParamType):
     """`LAYER:UNIT`."""
 

@@ -26,7 +26,14 @@ CHECKPOINTS = pa.schema(
         pa.field("epoch", pa.float64()),
         pa.field("step", pa.int64()),
         pa.field("sha256", pa.string()),
-        pa.field("wrapper", pa.string()),  # how the weights lay in the file: 'plain', 'state_dict', ...
+        pa.field("kind", pa.string()),  # 'torch', 'safetensors', 'hugging face' or 'distributed'
+        pa.field("wrapper", pa.string()),  # under which key the weights lay: 'plain', 'state_dict', ...
+        pa.field("weights", pa.string()),  # 'raw' or 'ema', as asked for
+        pa.field("epoch_from", pa.string()),  # 'stored', 'name', or 'step' where the step counts as epoch
+        pa.field("prefix", pa.string()),  # in front of the network's keys: '', 'module.', 'model.', ...
+        pa.field("keys", pa.int32()),  # of the network
+        pa.field("keys_matched", pa.int32()),
+        pa.field("signature", pa.string()),  # hash of the tensors' names and shapes
         pa.field("status", pa.string(), nullable=False),  # 'ok' or 'skipped'
         pa.field("error", pa.string()),  # why it was skipped
     ]

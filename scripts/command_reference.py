@@ -1,7 +1,7 @@
 """Write the README's command reference from the commands' own --help, or check that it is up to date.
 
-    python scripts/command_reference.py README.md
-    python scripts/command_reference.py --check README.md
+python scripts/command_reference.py README.md
+python scripts/command_reference.py --check README.md
 """
 
 from __future__ import annotations

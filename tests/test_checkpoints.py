@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from cmon import checkpoints
+from cmon import checkpoints, containers
 from cmon.errors import CmonError
 
 TENSORS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.tensor([1.0, 2.0])}
@@ -25,10 +28,8 @@ def saved(path: Path, content: Any) -> Path:
     return path
 
 
-def same(found: dict[str, torch.Tensor]) -> None:
-    assert list(found) == list(TENSORS)
-    for name, tensor in TENSORS.items():
-        torch.testing.assert_close(found[name], tensor)
+def same(found: dict[str, torch.Tensor], prefix: str = "") -> None:
+    torch.testing.assert_close(found, {prefix + name: tensor for name, tensor in TENSORS.items()})
 
 
 # -- what is read --------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def test_every_usual_form_is_read(tmp_path: Path, suffix: str, prefix: str, wrap
     tensors = {prefix + name: tensor for name, tensor in TENSORS.items()}
     content: dict[str, Any] = tensors if wrapper == "plain" else {wrapper: tensors, "epoch": 4, "step": 120}
     weights = checkpoints.read(saved(tmp_path / f"a{suffix}", content))
-    same(weights.tensors)
+    same(weights.tensors, prefix)
     assert weights.wrapper == wrapper
     assert (weights.epoch, weights.step) == ((None, None) if wrapper == "plain" else (4.0, 120))
 
@@ -50,7 +51,7 @@ def test_every_usual_form_is_read(tmp_path: Path, suffix: str, prefix: str, wrap
 def test_safetensors_are_read(tmp_path: Path, prefix: str) -> None:
     save_file({prefix + name: tensor for name, tensor in TENSORS.items()}, tmp_path / "epoch_3.safetensors")
     weights = checkpoints.read(tmp_path / "epoch_3.safetensors")
-    torch.testing.assert_close(weights.tensors, TENSORS)
+    same(weights.tensors, prefix)
     assert checkpoints.inspect(tmp_path / "epoch_3.safetensors", tmp_path).epoch == 3
 
 
@@ -93,25 +94,6 @@ def test_the_stored_epoch_wins_over_the_name(tmp_path: Path, stored: object, epo
     assert checkpoints.inspect(path, tmp_path).epoch == epoch
 
 
-@pytest.mark.parametrize(
-    ("name", "epoch"),
-    [
-        ("epoch_3.pt", 3),
-        ("epoch=12-step=400.pt", 12),
-        ("model-7.pth", 7),
-        ("checkpoint_0010.pth.tar", 10),
-        ("resnet18_ep05_acc91.pt", 5),
-        ("resnet50_20.pt", 20),
-        ("010.safetensors", 10),
-        ("epoch_4/weights.pt", 4),
-        ("run2/final.pt", 2),
-        ("final.pt", None),
-    ],
-)
-def test_the_epoch_that_a_name_tells(name: str, epoch: float | None) -> None:
-    assert checkpoints.epoch_in_name(name) == epoch
-
-
 def test_a_file_with_no_epoch_is_skipped_with_the_reason(tmp_path: Path) -> None:
     found = checkpoints.inspect(saved(tmp_path / "final.pt", TENSORS), tmp_path)
     assert found.status == "skipped"
@@ -144,9 +126,10 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
     assert not canary.exists(), "the code in the file was run"
     assert found.status == "skipped"
     assert found.error is not None
-    if form == "zip":
-        assert "system" in found.error
+    if form != "bare pickle":
+        assert "posix.system" in found.error
         assert "torch.save(model.state_dict(), path)" in found.error
+        assert "--trust-pickle" in found.error
 
 
 def test_a_whole_pickled_network_is_refused_with_a_way_out(tmp_path: Path) -> None:
@@ -231,6 +214,154 @@ def test_no_bytes_escape_as_anything_but_a_reason(tmp_path: Path, data: st.DataO
     assert found.error is None or "\n" not in found.error
 
 
+class Recipe:
+    """What a training program of one's own might store beside the weights."""
+
+    def __init__(self) -> None:
+        self.rate = 0.1
+
+
+def test_code_runs_only_where_it_is_trusted(tmp_path: Path) -> None:
+    path = saved(tmp_path / "epoch_1.pt", {"state_dict": TENSORS, "recipe": Recipe()})
+    found = checkpoints.inspect(path, tmp_path)
+    assert found.error is not None
+    assert "test_checkpoints.Recipe" in found.error
+    same(checkpoints.read(path, trust_pickle=True).tensors)
+    assert checkpoints.inspect(path, tmp_path, trust_pickle=True).error is None
+
+
+def test_a_trusted_whole_network_gives_its_weights(tmp_path: Path) -> None:
+    network = nn.Linear(2, 2)
+    saved(tmp_path / "a.pt", network)
+    saved(tmp_path / "b.pt", {"model": network, "epoch": 3})
+    for name, epoch in (("a", None), ("b", 3)):
+        weights = checkpoints.read(tmp_path / f"{name}.pt", trust_pickle=True)
+        torch.testing.assert_close(weights.tensors, dict(network.state_dict()))
+        assert weights.epoch == epoch
+
+
+def test_trusted_code_that_is_not_there_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path / "epoch_1.pt", {"state_dict": TENSORS, "recipe": Recipe()})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"test_checkpoints", b"best_checkpoints"))
+    with pytest.raises(CmonError, match="cannot be imported\n  found:    ModuleNotFoundError"):
+        checkpoints.read(path, trust_pickle=True)
+
+
+def test_plain_data_beside_the_weights_needs_no_trust(tmp_path: Path) -> None:
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("runs"), nested=argparse.Namespace(a=1)),
+        "best": np.float64(0.5),
+        "seen": np.int64(3),
+        "numbers": types.SimpleNamespace(a=2),
+    }
+    same(checkpoints.read(saved(tmp_path / "a.pt", {"model": TENSORS, **beside})).tensors)
+    held = argparse.Namespace(transform=os.path.join)
+    with pytest.raises(CmonError, match=r"found:    objects of posixpath\.join"):
+        checkpoints.read(saved(tmp_path / "b.pt", {"model": TENSORS, "args": held}))
+
+
+# -- which weights -------------------------------------------------------------------------------------
+
+AVERAGED = {name: tensor + 1 for name, tensor in TENSORS.items()}
+
+
+@pytest.mark.parametrize(
+    ("raw", "ema"),
+    [
+        ("state_dict", "state_dict_ema"),
+        ("model", "model_ema"),
+        ("model", "ema"),
+        ("state_dict", "my_ema_weights"),
+        ("generator", "ema_generator"),
+    ],
+)
+def test_averaged_weights_are_the_users_choice(tmp_path: Path, raw: str, ema: str) -> None:
+    path = saved(tmp_path / "epoch_1.pt", {ema: AVERAGED, raw: TENSORS, "epoch": 1})
+    same(checkpoints.read(path).tensors)
+    found = checkpoints.read(path, "ema")
+    torch.testing.assert_close(found.tensors, AVERAGED)
+    assert found.wrapper == ema
+    assert checkpoints.inspect(path, tmp_path, "ema").weights == "ema"
+
+
+@pytest.mark.parametrize("content", [{"state_dict": TENSORS}, TENSORS, {"model": TENSORS, "model_ema": None}])
+def test_averaged_weights_that_are_not_there_are_an_error(tmp_path: Path, content: dict[str, Any]) -> None:
+    path = saved(tmp_path / "epoch_1.pt", content)
+    found = checkpoints.inspect(path, tmp_path, "ema")
+    assert found.error is not None
+    assert "holds no EMA weights" in found.error
+    assert "--weights raw" in found.error
+    assert found.status == "skipped"
+
+
+def test_one_unknown_state_dict_is_taken_and_two_are_not(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path / "a.pt", {"student": TENSORS, "optimizer": {"state": {}}, "loss": torch.tensor(1.0)}
+    )
+    assert checkpoints.read(path).wrapper == "student"
+    path = saved(tmp_path / "b.pt", {"student": TENSORS, "teacher": TENSORS})
+    with pytest.raises(CmonError, match=r"holds 2 state dicts(.|\n)*'student', 'teacher'"):
+        checkpoints.read(path)
+
+
+# -- what is not read twice ----------------------------------------------------------------------------
+
+
+def test_a_checkpoint_known_by_its_bytes_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "epoch_3.pt", {"state_dict": TENSORS, "epoch": 4, "step": 7})
+    first = checkpoints.inspect(path, tmp_path)
+    row = {
+        name: getattr(first, name)
+        for name in ("wrapper", "signature", "weights", "epoch", "epoch_from", "step")
+    }
+    opened: list[Path] = []
+    whole = containers.opened
+    monkeypatch.setattr(
+        containers, "opened", lambda path, *more: (opened.append(path), whole(path, *more))[1]
+    )
+    known = {("epoch_3.pt", first.sha256 or ""): row}
+    assert checkpoints.inspect(path, tmp_path, known=known) == first
+    assert opened == []
+    checkpoints.inspect(path, tmp_path, "ema", known=known)
+    saved(path, {"state_dict": AVERAGED, "epoch": 4})
+    checkpoints.inspect(path, tmp_path, known=known)
+    assert opened == [path, path]
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_inspecting_reads_no_tensor(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"epoch_1.{suffix}"
+    big = {"w": torch.zeros(1 << 20)}
+    if suffix == "pt":
+        saved(path, big)
+    else:
+        save_file(big, path)
+    tensor = containers.opened(path, values=False).content["w"]
+    assert tensor.shape == (1 << 20,)
+    if suffix == "safetensors":
+        assert tensor.is_meta
+    else:  # mapped: changing the file changes what is read
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] = 1
+        path.write_bytes(content)
+        assert tensor.count_nonzero() == 1
+
+
+def test_a_checkpoint_that_changes_while_it_is_read_is_not_used(tmp_path: Path) -> None:
+    path = saved(tmp_path / "epoch_1.pt", TENSORS)
+    found = checkpoints.inspect(path, tmp_path)
+    same(checkpoints.unchanged(found))
+    saved(path, AVERAGED)
+    with pytest.raises(CmonError, match="was written while it was being read"):
+        checkpoints.unchanged(found)
+    path.unlink()
+    with pytest.raises(CmonError, match="cannot be read\n  found:    No such file"):
+        checkpoints.unchanged(found)
+
+
 # -- folders -------------------------------------------------------------------------------------------
 
 
@@ -285,7 +416,7 @@ def test_a_file_that_may_not_be_read_is_skipped(
 
 def test_the_signature_tells_networks_apart_not_epochs(tmp_path: Path) -> None:
     first = checkpoints.inspect(saved(tmp_path / "epoch_1.pt", TENSORS), tmp_path)
-    later = {"module." + name: tensor + 1 for name, tensor in TENSORS.items()}
+    later = {name: tensor + 1 for name, tensor in TENSORS.items()}
     second = checkpoints.inspect(saved(tmp_path / "epoch_2.pt", {"model": later}), tmp_path)
     other = {**TENSORS, "conv.bias": torch.ones(3)}
     third = checkpoints.inspect(saved(tmp_path / "epoch_3.pt", other), tmp_path)

@@ -88,7 +88,7 @@ def test_quiet_says_nothing(place: Place) -> None:
 def test_a_dry_run_prints_the_plan_as_data_and_writes_nothing(place: Place) -> None:
     result = place.extract("--dry-run", "--format", "csv")
     assert result.exit_code == 0, result.output
-    assert "standard,epoch_1.pt,1.0,state_dict" in result.stdout
+    assert "standard,epoch_1.pt,torch,state_dict,1.0,,raw,,6 of 6,ok" in result.stdout
     assert not place.workspace.exists()
 
 
@@ -144,6 +144,21 @@ def test_a_checkpoint_that_would_run_code(place: Place, tmp_path: Path) -> None:
     for path in place.runs.iterdir():
         torch.save(torch.nn.Linear(2, 2), path)
     refused(place.extract(), "would run code", "torch.nn.modules.linear.Linear")
+
+
+def test_code_in_a_checkpoint_runs_only_if_it_is_trusted(place: Place) -> None:
+    import tiny_models
+
+    torch.save({"model": tiny_models.network(), "epoch": 2}, place.runs / "epoch_2.pt")
+    assert "skipped standard/epoch_2.pt" in place.extract().stderr
+    result = place.extract("--trust-pickle")
+    assert result.exit_code == 0, result.output
+    assert "1 activation file made, 2 fresh" in result.stderr
+
+
+def test_averaged_weights_where_there_are_none(place: Place) -> None:
+    refused(place.extract("--weights", "ema"), "holds no EMA weights", "--weights raw")
+    assert not place.workspace.exists()
 
 
 def test_weights_that_fit_no_network(place: Place) -> None:

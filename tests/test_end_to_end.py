@@ -61,7 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         torch.save(wrapped[epoch], folder / "learning" / f"epoch_{epoch}.pth.tar")
         torch.save(planted_network.state(0.0, seed=1 + epoch), folder / "stuck" / f"epoch_{epoch}.pt")
-    (folder / "stuck" / "epoch_3.pt").write_bytes(b"cut off")
+    whole = (folder / "stuck" / "epoch_2.pt").read_bytes()
+    (folder / "stuck" / "epoch_3.pt").write_bytes(whole[: len(whole) // 2])
     return folder
 
 

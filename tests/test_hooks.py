@@ -316,3 +316,16 @@ def test_the_class_token_of_a_layer_without_one_is_refused() -> None:
         hooks.recording(network, outputs, "cls"),
     ):
         pass
+
+
+def test_a_star_stops_at_a_dot_and_two_do_not() -> None:
+    network = nn.Sequential()
+    network.add_module("stem", nn.Conv2d(3, 4, 1))
+    network.add_module("blocks", nn.Sequential(nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU())))
+    assert hooks.named(network, ["blocks.*"]) == ["blocks.0", "blocks.1"]
+    assert hooks.named(network, ["blocks.**"]) == ["blocks.0", "blocks.0.0", "blocks.1", "blocks.1.0"]
+    assert hooks.named(network, ["blocks.1", "st?m", "blocks.*"]) == ["stem", "blocks.0", "blocks.1"]
+    with pytest.raises(CmonError, match=r"layer blocs: .*\n.*blocks"):
+        hooks.named(network, ["blocs"])
+    with pytest.raises(CmonError, match="no such layer"):
+        hooks.named(network, ["*.7"])

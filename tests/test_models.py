@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -217,5 +218,14 @@ def test_the_image_size_changes_the_size_and_nothing_else() -> None:
     assert (small.mean, small.std, small.interpolation) == (own.mean, own.std, own.interpolation)
     network = tiny_models.network()
     network.preprocess = torchvision.transforms.ToTensor()
-    with pytest.raises(CmonError, match=r"--image-size 64: .* its own preprocessing"):
+    with pytest.raises(CmonError, match=r"its own preprocessing.* --image-size"):
         models.preprocess("python:x:y", network, 64)
+
+
+def test_given_channels_replace_the_models_own_and_nothing_else() -> None:
+    network = models.build("torchvision:resnet18", {}, models.resolve("torchvision:resnet18")().state_dict())
+    own = models.preprocess("torchvision:resnet18", network)
+    given = models.preprocess("torchvision:resnet18", network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.5))
+    assert given.describe() == {**own.describe(), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.5)}
+    pixels = np.full((1, 224, 224, 3), 255, np.uint8)
+    np.testing.assert_allclose(given.batch(pixels)[0, :, 0, 0], [2.0, 2.0, 1.0], atol=1e-6)
