@@ -84,7 +84,19 @@ def main() -> None:
     metavar="NAME",
     multiple=True,
     required=True,
-    help="A layer; can be given more than once.",
+    help="A layer, or a glob of layers: * stops at a dot, ** does not. Can be given more than once.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["raw", "ema"]),
+    default="raw",
+    show_default=True,
+    help="Which weights of a checkpoint: those that were trained, or their moving average beside them.",
+)
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="Run the code that a checkpoint asks for. Only for files whose maker you trust.",
 )
 @click.option("--probe", type=options.FOLDER, required=True, help="Folder of probe images.")
 @click.option(
@@ -100,6 +112,20 @@ def main() -> None:
     default=None,
     show_default="as the model's own preprocessing",
     help="Side of the network's input in pixels.",
+)
+@click.option(
+    "--mean",
+    type=options.Channels(),
+    default=None,
+    show_default="as the model's own preprocessing",
+    help="Taken from each channel, of values from 0 to 1.",
+)
+@click.option(
+    "--std",
+    type=options.Channels(positive=True),
+    default=None,
+    show_default="as the model's own preprocessing",
+    help="Each channel is divided by it.",
 )
 @options.device
 @options.precision
@@ -169,13 +195,20 @@ def extract(
     help="Concepts: a text file, one a line, or CSV with the columns concept,category.",
 )
 @click.option(
+    "--similarity",
+    type=click.Choice(["soft_wpmi", "wpmi", "rank_reorder", "cos_similarity", "cos_similarity_cubed"]),
+    default="soft_wpmi",
+    show_default=True,
+    help="How evidence of a concept is measured: CLIP-Dissect's five functions with its parameters.",
+)
+@click.option(
     "--prior",
     type=click.Choice(["null", "standardized", "layer"]),
     default="null",
     show_default=True,
     help="What is taken from a concept's evidence: what it gets from random image orders (null; standardized "
-    "divides by its spread too), or from the layer's own units as in CLIP-Dissect (layer; scores of two "
-    "epochs cannot be compared).",
+    "divides by its spread too), or as in CLIP-Dissect what the layer's own units give it, for soft_wpmi and "
+    "wpmi, and else nothing (layer; scores of two epochs cannot be compared).",
 )
 @click.option(
     "--fdr",
@@ -187,9 +220,9 @@ def extract(
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Images that speak for a unit.",
+    default=None,
+    show_default="100 for soft_wpmi, 28 for wpmi",
+    help="Images that speak for a unit; only soft_wpmi and wpmi have a fixed number.",
 )
 @click.option(
     "--pseudo-units",
@@ -208,7 +241,8 @@ def score(
     workspace: Path,
     clip_spec: str,
     concepts: Path,
-    top_k: int,
+    similarity: str,
+    top_k: int | None,
     device: str,
     precision: str,
     batch_size: int,
@@ -226,16 +260,19 @@ def score(
     from cmon import console
     from cmon import score as stage
     from cmon.features import Features
-    from cmon.similarity import SoftWPMI
+    from cmon.similarity import FUNCTIONS
     from cmon.store import Workspace
 
+    if top_k and similarity not in ("soft_wpmi", "wpmi"):
+        raise click.BadParameter(f"{similarity} has no fixed number of top images", param_hint="--top-k")
+    function = FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {}))
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
         listed = concept_lists.read(concepts)
         place = Workspace(workspace)
         place.read("shards")  # before a large CLIP is loaded for nothing
         where = _device(device)
         features = Features(place, clip_spec, where, precision, batch_size, workers)
-        wanted = stage.Settings(similarity=SoftWPMI(top_k=top_k), device=where, **settings)
+        wanted = stage.Settings(similarity=function, device=where, **settings)
         summary = stage.score(place, listed, features, wanted, progress)
     statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items())
     terminal.say(
@@ -378,8 +415,13 @@ def _checkpoint_rows(summary: Summary) -> list[dict[str, Any]]:
         {
             "run": run,
             "checkpoint": checkpoint.name,
-            "epoch": checkpoint.epoch,
+            "kind": checkpoint.kind,
             "wrapper": checkpoint.wrapper,
+            "epoch": checkpoint.epoch,
+            "step": checkpoint.step,
+            "weights": checkpoint.weights,
+            "prefix": checkpoint.prefix,
+            "keys matched": f"{checkpoint.keys_matched} of {checkpoint.keys}" if checkpoint.keys else None,
             "status": checkpoint.status,
             "error": checkpoint.error,
         }

@@ -1,15 +1,15 @@
 """Stage 2: from activations to the concept that each unit detects.
 
 probe images, concepts --CLIP--> unit vectors (N,D), (C,D); table `vocabulary`
-activations of every run, layer, epoch --> each unit's status and top images
-top images x concepts, in blocks of concepts --similarity, prior--> top concepts, best score
+activations of every run, layer, epoch --> each unit's status and what the similarity keeps of it
+kept of units x concepts, in blocks of concepts --similarity, prior--> top concepts, best score
 best scores, pseudo-units' best scores --> p-values, false discovery rate --> tables `units`, `concepts`
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,28 +17,34 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from cmon import costs, schemas, similarity, statistics
+from cmon import costs, labelling, schemas, statistics
 from cmon.concepts import Concept
 from cmon.errors import CmonError
+from cmon.evidence import Similarity
 from cmon.features import Features
-from cmon.similarity import NullPrior, SoftWPMI
+from cmon.labelling import Labels, Layer
+from cmon.similarity import SoftWPMI
 from cmon.store import Workspace, digest, is_fresh, read_table
-from cmon.topk import TopK
+from cmon.topk import top_k
 
 SHOWN_IMAGES = 10
 """Top images that the table `units` keeps per unit."""
 KEPT_CONCEPTS = 10
 """Concepts that the table `concepts` keeps per unit, and that its vector is made of."""
+_LABEL_COLUMNS = ("label", "category", "score", "p_value", "margin")
+"""Columns of the table `units` that only live units have."""
+_PASS_BYTES = 2**29
+"""What may be kept of units for one pass over the concepts; a single layer may keep more."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `cmon score` was asked for, but where."""
 
-    similarity: SoftWPMI = field(default_factory=SoftWPMI)
+    similarity: Similarity = field(default_factory=SoftWPMI)
+    """One of `similarity.FUNCTIONS` with its parameters."""
     prior: str = "null"
-    lam: float = 1.0
-    """Weight of the prior 'layer', CLIP-Dissect's lambda."""
+    """One of `priors.PRIORS`."""
     fdr: float = 0.05
     pseudo_units: int = 4096
     seed: int = 0
@@ -68,8 +74,8 @@ class Population:
     """(K,) str."""
     live: np.ndarray
     """(L,) the units with status 'ok': only they are scored."""
-    top_images: Tensor
-    """(L, min(top_k, N)) int64, rows of the image features, most activating first."""
+    scored: Layer | None
+    """What the similarity keeps of the live units; None where there are none, and once they have their labels."""
     shown_images: np.ndarray
     """(K, SHOWN_IMAGES) image_id."""
     shown_activations: np.ndarray
@@ -90,6 +96,7 @@ def score(
     shards = workspace.read("shards").to_pylist()
     listed = [asdict(concept) for concept in concepts]
     parameters = {**asdict(settings), "clip": features.spec, "precision": features.precision}
+    parameters["similarity"] = {"function": settings.similarity.name, **parameters["similarity"]}
     del parameters["device"]  # where it was computed does not change what it is
     key = digest(
         [(shard["run"], shard["layer"], shard["epoch"], shard["key"]) for shard in shards],
@@ -106,11 +113,19 @@ def score(
     with costs.measured(workspace, "score", "units") as work:
         images = features.of_images(progress)
         texts = features.of_texts([concept.name for concept in concepts])
-        populations = [
-            _population(workspace, shard, len(images), settings)
-            for shard in progress(shards, "ranking images", len(shards))
+        # Equal activations are ordered by a fixed shuffle of the images: in the folder's order, where classes
+        # often lie together, a tie would look like a concept. So everything is done in the shuffled order.
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
+        images = images[order].to(settings.device)
+        read = (
+            _population(workspace, shard, images, order, settings)
+            for shard in progress(shards, "reading activations", len(shards))
+        )
+        labelled = [
+            one
+            for some in _passes(read)
+            for one in _labelled(images, texts.to(settings.device), some, settings, progress)
         ]
-        best, null_best = _best_concepts(images, texts, populations, settings, progress)
         tables = {
             "vocabulary": pa.Table.from_arrays(
                 [
@@ -120,8 +135,8 @@ def score(
                 ],
                 schema=schemas.vocabulary(texts.shape[1]),
             ),
-            "concepts": _concept_rows(populations, best, concepts),
-            "units": _unit_rows(populations, best, null_best, concepts, settings),
+            "concepts": _concept_rows(labelled, concepts),
+            "units": _unit_rows(labelled, concepts, settings),
         }
         for name in names:
             workspace.write(workspace.table(name), tables[name], key, parameters)
@@ -129,16 +144,19 @@ def score(
     return _summary(tables["units"], len(concepts), made=True)
 
 
-def unit_statuses(activations: np.ndarray, top_values: np.ndarray) -> np.ndarray:
+def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
     """Why a unit has no label, or 'ok'.
 
-    activations: (N,K); top_values: (K, top_k), each unit's largest in falling order.
+    activations: (N,K); top_values: (K, top_k), each unit's largest in falling order, or None if its label does
+    not depend on which images are on top: then it is never 'tied'.
     'non-finite': a NaN or infinity among its activations. 'dead': the same activation for every image.
     'tied': more than half of its top images share one activation, so that which they are is arbitrary (a
     ReLU unit that answers to a handful of images, and is 0 for all others).
     """
     finite = np.isfinite(activations).all(axis=0)
     lively = activations.max(axis=0) > activations.min(axis=0)
+    if top_values is None:
+        return np.where(~finite, "non-finite", np.where(~lively, "dead", "ok"))
     # In a falling order, a tie of more than half covers the middle; look at the run of the middle value.
     middle = top_values[:, top_values.shape[1] // 2, None]
     alike = (top_values == middle).sum(axis=1)
@@ -146,7 +164,10 @@ def unit_statuses(activations: np.ndarray, top_values: np.ndarray) -> np.ndarray
     return np.where(~finite, "non-finite", np.where(~lively, "dead", np.where(tied, "tied", "ok")))
 
 
-def _population(workspace: Workspace, shard: dict[str, Any], images: int, settings: Settings) -> Population:
+def _population(
+    workspace: Workspace, shard: dict[str, Any], images: Tensor, order: Tensor, settings: Settings
+) -> Population:
+    """images: (N,D) on the settings' device, in the order in which `order`, (N,), puts the activations' rows."""
     path = workspace.activations(shard["run"], shard["layer"], shard["epoch"])
     if not is_fresh(path, shard["key"]):
         raise CmonError(
@@ -154,119 +175,124 @@ def _population(workspace: Workspace, shard: dict[str, Any], images: int, settin
             hint="run `cmon extract` again with the same options",
         )
     table = read_table(path)
-    image_ids = table["image_id"].to_numpy()
-    activations = schemas.matrix(table["activations"])
-    # Equal activations are ordered by a fixed shuffle of the images: in the folder's order, where classes
-    # often lie together, a tie would look like a concept.
-    shuffled = torch.randperm(images, generator=torch.Generator().manual_seed(settings.seed))
-    ordered = torch.from_numpy(activations)[shuffled].T.nan_to_num(0.0)
-    kept = min(settings.similarity.top_k, images)
-    top = ordered.sort(dim=1, descending=True, stable=True)
-    rows, values = shuffled[top.indices[:, :kept]], top.values[:, :kept]
-    statuses = unit_statuses(activations, values.numpy())
+    image_ids = table["image_id"].to_numpy()[order.numpy()]
+    activations = schemas.matrix(table["activations"])[order.numpy()]
+    function = settings.similarity
+    deciding = function.top_images(len(images))
+    top = top_k(torch.from_numpy(activations).nan_to_num(0.0).T, max(deciding or 0, SHOWN_IMAGES))
+    statuses = unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
+    scored = None
+    if len(live):
+        scored = labelling.layer_of(
+            function,
+            images,
+            torch.from_numpy(activations[:, live]).to(images.device),
+            top.indices[live].to(images.device),
+            settings.pseudo_units,
+            settings.seed,
+        )
     return Population(
         shard["run"],
         shard["layer"],
         shard["epoch"],
         statuses,
         live,
-        rows[live],
-        image_ids[rows[:, :SHOWN_IMAGES].numpy()],
-        values[:, :SHOWN_IMAGES].numpy(),
+        scored,
+        image_ids[top.indices[:, :SHOWN_IMAGES].numpy()],
+        top.values[:, :SHOWN_IMAGES].numpy(),
     )
 
 
-def _best_concepts(
+def _passes(populations: Iterable[Population]) -> Iterator[list[Population]]:
+    """As many populations at a time as may be kept for one pass over the concepts."""
+    some: list[Population] = []
+    kept = 0
+    for population in populations:
+        more = population.scored.kept_bytes if population.scored else 0
+        if some and kept + more > _PASS_BYTES:
+            yield some
+            some, kept = [], 0
+        some.append(population)
+        kept += more
+    if some:
+        yield some
+
+
+def _labelled(
     images: Tensor,
     texts: Tensor,
     populations: Sequence[Population],
     settings: Settings,
     progress: Callable[..., Iterable[Any]],
-) -> tuple[TopK, np.ndarray]:
-    """The top concepts of all units, populations one after the other, and the pseudo-units' best scores (M,)."""
-    images, texts = images.to(settings.device), texts.to(settings.device)
-    tops = [population.top_images.to(settings.device) for population in populations]
-    pseudo = similarity.pseudo_units(
-        len(images), settings.pseudo_units, settings.similarity.top_k, settings.seed
+) -> list[tuple[Population, Labels | None]]:
+    """Each population, emptied of what was kept for scoring, with its live units' labels."""
+    layers = [population.scored for population in populations if population.scored]
+    labels = iter(
+        labelling.label(
+            settings.similarity,
+            settings.prior,
+            images,
+            texts,
+            layers,
+            settings.pseudo_units,
+            settings.seed,
+            KEPT_CONCEPTS,
+            progress,
+        )
+        if layers
+        else []
     )
-    pseudo = pseudo.to(settings.device)
-
-    best = TopK.empty(sum(map(len, tops)), KEPT_CONCEPTS, device=settings.device)
-    null_best = torch.full((len(pseudo),), -torch.inf, device=settings.device)
-    a = settings.similarity.a
-    normalizer = similarity.log_normalizer(images, texts, a)
-    blocks = similarity.probability_blocks(images, texts, normalizer, a)
-    total = -(-len(texts) // similarity.BLOCK)
-    for block, probabilities in progress(blocks, "scoring concepts", total):
-        null = settings.similarity.evidence(probabilities, pseudo)
-        prior = NullPrior.of(null, "null" if settings.prior == "layer" else settings.prior)
-        null_best = null_best.maximum(prior.score(null).amax(dim=1))
-        evidence = [settings.similarity.evidence(probabilities, top) for top in tops]
-        if settings.prior == "layer":
-            scores = [
-                one - settings.lam * similarity.layer_prior(one) if len(one) else one for one in evidence
-            ]
-        else:
-            scores = [prior.score(one) for one in evidence]
-        best = best.update(torch.cat(scores), block.start)
-    return TopK(best.values.cpu(), best.indices.cpu(), best.k), null_best.cpu().numpy()
+    return [(replace(one, scored=None), next(labels) if one.scored else None) for one in populations]
 
 
 def _unit_rows(
-    populations: Sequence[Population],
-    best: TopK,
-    null_best: np.ndarray,
-    concepts: Sequence[Concept],
-    settings: Settings,
+    labelled: Sequence[tuple[Population, Labels | None]], concepts: Sequence[Concept], settings: Settings
 ) -> pa.Table:
     names, categories = _columns(concepts)
     tables = []
-    for population, rows in _parts(populations):
-        scores, label = best.values[rows].numpy(), best.indices[rows, 0].numpy()
-        p = statistics.p_values(scores[:, 0], null_best)
+    for population, labels in labelled:
         units = len(population.statuses)
         columns = {
             "status": pa.array(population.statuses),
-            "label": _spread(names.take(label), population.live, units),
-            "category": _spread(categories.take(label), population.live, units),
-            "score": _spread(pa.array(scores[:, 0]), population.live, units),
-            "p_value": _spread(pa.array(p), population.live, units),
-            "interpretable": pa.array(
-                np.isin(np.arange(units), population.live[statistics.discoveries(p, settings.fdr)])
-            ),
+            "interpretable": pa.array(np.zeros(units, dtype=bool)),
             "top_images": pa.array(list(population.shown_images)),
             "top_activations": pa.array(list(population.shown_activations)),
-            "margin": pa.nulls(units, pa.float32()),
+            **{name: pa.nulls(units, schemas.UNITS.field(name).type) for name in _LABEL_COLUMNS},
         }
-        if len(concepts) > 1:
-            columns["margin"] = _spread(pa.array(scores[:, 0] - scores[:, 1]), population.live, units)
+        if labels:
+            scores, label = labels.scores.numpy(), labels.concepts[:, 0].numpy()
+            p = statistics.p_values(scores[:, 0], labels.null_best.numpy())
+            found = population.live[statistics.discoveries(p, settings.fdr)]
+            columns["interpretable"] = pa.array(np.isin(np.arange(units), found))
+            columns["label"] = _spread(names.take(label), population.live, units)
+            columns["category"] = _spread(categories.take(label), population.live, units)
+            columns["score"] = _spread(pa.array(scores[:, 0]), population.live, units)
+            columns["p_value"] = _spread(pa.array(p), population.live, units)
+            if len(concepts) > 1:
+                columns["margin"] = _spread(pa.array(scores[:, 0] - scores[:, 1]), population.live, units)
         tables.append(_keyed(population, np.arange(units), columns, schemas.UNITS))
     return pa.concat_tables(tables)
 
 
-def _concept_rows(populations: Sequence[Population], best: TopK, concepts: Sequence[Concept]) -> pa.Table:
+def _concept_rows(
+    labelled: Sequence[tuple[Population, Labels | None]], concepts: Sequence[Concept]
+) -> pa.Table:
     names, categories = _columns(concepts)
-    kept = best.values.shape[1]
-    tables = []
-    for population, rows in _parts(populations):
-        index = best.indices[rows].numpy().ravel()
+    tables = [schemas.CONCEPTS.empty_table()]
+    for population, labels in labelled:
+        if labels is None:
+            continue
+        kept = labels.scores.shape[1]
+        index = labels.concepts.numpy().ravel()
         columns = {
             "rank": pa.array(np.tile(np.arange(kept), len(population.live))),
             "concept": names.take(index),
             "category": categories.take(index),
-            "score": pa.array(best.values[rows].numpy().ravel()),
+            "score": pa.array(labels.scores.numpy().ravel()),
         }
         tables.append(_keyed(population, np.repeat(population.live, kept), columns, schemas.CONCEPTS))
     return pa.concat_tables(tables)
-
-
-def _parts(populations: Sequence[Population]) -> Iterator[tuple[Population, slice]]:
-    """Each population with its rows in the arrays of all live units."""
-    start = 0
-    for population in populations:
-        yield population, slice(start, start + len(population.live))
-        start += len(population.live)
 
 
 def _columns(concepts: Sequence[Concept]) -> tuple[pa.Array, pa.Array]:

@@ -1,72 +1,36 @@
-"""How well each concept explains each unit: CLIP-Dissect's similarity functions and the priors.
+"""CLIP-Dissect's five similarity functions: how well each concept explains each unit.
 
-Oikarinen & Weng, *CLIP-Dissect*, ICLR 2023 (arXiv 2204.10965). Notation: N probe images, C concepts, K
-units, D dimensions of CLIP's space. The score of concept c for unit k is its *evidence* L[k,c] less what
-the concept gets anyway, its *prior*.
+Oikarinen & Weng, *CLIP-Dissect*, ICLR 2023 (arXiv 2204.10965), section 3.2 and appendix; parameters as in the
+authors' published code. Each function takes
 
-Everything here works on blocks of concepts, so that the (N,C) matrix of image-concept similarities is
-never held.
+    image_features (N,D), text_features (C,D)   CLIP's, of any length: they are L2-normalised here
+    activations (N,K)                           pooled, finite, any floating type
+
+on one device, and returns (K,C) float32 there: the larger, the better the concept explains the unit. With
+s[i,c] the cosine of image i and text c, and A[i,k] unit k's activation. The result is finite, also where the
+authors' code gives NaN. It is (K,C) in size, but nothing of size (N,C) is held on the way.
+
+A unit of constant activation has no meaning and gets no label by it: the cosines and rank_reorder
+give it 0 for every concept (the authors' code NaN; cos_similarity only where that constant is 0), soft_wpmi and
+wpmi a score from top images that are arbitrary. `cmon score` gives such a unit a status instead of a label.
+
+The stage takes the same functions block by block, from `FUNCTIONS`, with a prior of its own (`priors`).
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-PRIORS = ("null", "standardized", "layer")
-BLOCK = 256
-"""Concepts at a time: the gathered rows of a few units then stay in the processor's cache."""
-_SMALLEST_PRODUCT = 1e-30
-"""Products of factors may fall this low in float32 (its smallest normal number is 1.2e-38)."""
+from cmon.cosine import CosSimilarity, CosSimilarityCubed
+from cmon.evidence import Similarity, any_of_equals
+from cmon.reorder import RankReorder
+from cmon.wpmi import WPMI, SoftWPMI
 
-
-@dataclass(frozen=True)
-class SoftWPMI:
-    """soft-WPMI (CLIP-Dissect, section 3.3 and its published parameters).
-
-    P[i,c] = softmax over concepts of a * cosine(image i, text c).
-    Of unit k take the `top_k` most activating images i_0, i_1, ...; image i_r belongs to the unit's set with
-    probability p_r = p_start - (r / top_k) (p_start - p_end). The evidence is
-
-        L[k,c] = sum over r of log(1 + p_r (P[i_r,c] - 1) + 1e-7)
-    """
-
-    a: float = 10.0
-    top_k: int = 100
-    p_start: float = 0.998
-    p_end: float = 0.97
-    epsilon: float = 1e-7
-
-    def ranks(self, images: int) -> Tensor:
-        """p_r for r = 0.., (min(top_k, N),) float32. The slope is top_k's, also where N is smaller."""
-        rank = torch.arange(min(self.top_k, images), dtype=torch.float64)
-        return (self.p_start - rank / self.top_k * (self.p_start - self.p_end)).float()
-
-    def evidence(self, probabilities: Tensor, top_images: Tensor) -> Tensor:
-        """L of a block of concepts.
-
-        probabilities: (N,C') float32, rows of P for the block's concepts.
-        top_images: (K, min(top_k, N)) int64, most activating first.
-        Returns (K,C') float32, each at most 0.
-        """
-        belongs = self.ranks(probabilities.shape[0]).to(probabilities.device)
-        rest = 1 - belongs + self.epsilon  # 1 + p (P - 1) + epsilon = p P + rest, without cancellation
-        evidence = torch.empty(len(top_images), probabilities.shape[1], device=probabilities.device)
-        # The logarithm of a product instead of a sum of logarithms, in runs that cannot underflow.
-        run = max(1, int(math.log(_SMALLEST_PRODUCT) / math.log(max(float(rest.min()), _SMALLEST_PRODUCT))))
-        units = max(1, 2**22 // (top_images.shape[1] * probabilities.shape[1]))
-        for start in range(0, len(top_images), units):
-            images = top_images[start : start + units]
-            factors = probabilities[images]
-            factors.mul_(belongs[:, None]).add_(rest[:, None])
-            parts = [part.prod(dim=1).log_() for part in factors.split(run, dim=1)]
-            evidence[start : start + units] = torch.stack(parts).sum(dim=0)
-        return evidence
+FUNCTIONS: dict[str, type[Similarity]] = {
+    function.name: function for function in (SoftWPMI, WPMI, RankReorder, CosSimilarity, CosSimilarityCubed)
+}
 
 
 def soft_wpmi(
@@ -80,82 +44,112 @@ def soft_wpmi(
     p_end: float = 0.97,
     lam: float = 1.0,
 ) -> Tensor:
-    """soft-WPMI exactly as CLIP-Dissect computes it, with the prior over the units given.
+    """Soft weighted pointwise mutual information, the paper's choice (its section 3.2).
 
-    image_features (N,D), text_features (C,D): any scale; they are L2-normalised here.
-    activations: (N,K), pooled; only their order within a unit matters.
-    Returns (K,C) float32: L - lam * prior, with prior[c] = log of the mean over units of exp(L[k,c]).
+        P[i,c] = softmax over c of a * s[i,c]
+        i_0, i_1, ... = images by falling A[:,k];  p_r = p_start - (r / top_k) (p_start - p_end)
+        L[k,c] = sum over r < top_k of log(1 + p_r (P[i_r,c] - 1) + 1e-7)
+        score = L - lam * log of the mean over units of exp(L)
+
+    Image i_r belongs to the unit's set with probability p_r. About 0 for a concept that explains the unit as well
+    as the units on average, and down to -600.
+
+    Traps: P depends on all concepts, so a score does on the whole list. The prior is over the units given, so it
+    does on them, too (`priors`). In float32, 1 + p (P - 1) loses half its digits where P is small. With fewer
+    images than top_k, all are taken, and p_r falls no faster.
     """
-    function = SoftWPMI(a, top_k, p_start, p_end)
-    top = activations.T.topk(min(top_k, len(activations)), dim=1).indices
-    images, texts = normalize(image_features.float(), dim=1), normalize(text_features.float(), dim=1)
-    normalizer = log_normalizer(images, texts, a)
+    return _published(SoftWPMI(a, top_k, p_start, p_end, lam), image_features, text_features, activations)
+
+
+def wpmi(
+    image_features: Tensor,
+    text_features: Tensor,
+    activations: Tensor,
+    *,
+    a: float = 2.0,
+    top_k: int = 28,
+    lam: float = 0.6,
+) -> Tensor:
+    """Weighted pointwise mutual information (the paper's appendix): soft_wpmi with a set that all top images are in.
+
+        L[k,c] = sum over the top_k most activating images i of log(P[i,c] + 1e-7)
+        score = L - lam * log of the mean over units of exp(L)
+
+    Negative, about -28 log C (1 - lam) for a concept that is as likely as any. Traps: those of soft_wpmi; and with
+    lam below 1 a concept that is likely for every image stays ahead for every unit.
+    """
+    return _published(WPMI(a, top_k, lam), image_features, text_features, activations)
+
+
+def rank_reorder(
+    image_features: Tensor,
+    text_features: Tensor,
+    activations: Tensor,
+    *,
+    p: float = 3.0,
+    top_fraction: float = 0.05,
+    scale_p: float = 0.5,
+) -> Tensor:
+    """How well the concept's similarities put the unit's top activations in order (the paper's appendix).
+
+        t = the n = top_fraction * N largest A[:,k], falling;  t' = the same, ordered by falling s[:,c] of their images
+        error = mean of |t - t'|^p, over what a random order gives on average
+        score = -error / (mean of s[:,c] over the n images)^scale_p
+
+    At most 0. The random order's mean error is taken exactly, over all n! orders, where the authors' code draws
+    five: so a unit's scores are theirs up to a factor near 1, the same for all concepts.
+
+    Traps: it sees only the order *within* the top images; how they differ from all others only
+    through their mean cosine. Of a mean below 0 the authors' code gives NaN, and just above it a score that only
+    says how small it is; CLIP's cosines are seldom so, and below 0.05 they count as 0.05 here. Equal cosines count
+    against the concept. Fewer than 20 images make n = 0 there, 1 here, which tells nothing: 0 for every concept.
+    """
+    return _published(RankReorder(p, top_fraction, scale_p), image_features, text_features, activations)
+
+
+def cos_similarity(image_features: Tensor, text_features: Tensor, activations: Tensor) -> Tensor:
+    """Cosine of the unit's activations and the concept's similarities, both vectors over all images, as they are.
+
+        score = sum over i of A[i,k] s[i,c] / (|A[:,k]| |s[:,c]|)
+
+    In [-1, 1]. Trap: neither is centred, so a unit that is positive everywhere scores high with every concept
+    whose similarity hardly varies. A unit or concept that is 0 for every image scores 0.
+    """
+    return _published(CosSimilarity(), image_features, text_features, activations)
+
+
+def cos_similarity_cubed(
+    image_features: Tensor, text_features: Tensor, activations: Tensor, *, least_norm: float = 1e-3
+) -> Tensor:
+    """Cosine of the centred and cubed vectors over all images: the most activating images speak loudest.
+
+        u = (A[:,k] - mean)^3,  v = (s[:,c] - mean)^3
+        score = sum of u v / (max(|u|, least_norm) max(|v|, least_norm))
+
+    In [-1, 1]. Trap: least_norm, there against dividing by nothing, is not so small beside cubes: similarities
+    that vary by 0.03 among 400 images have |v| of about 0.0005, so their concept's scores are halved; and the
+    scores of a unit depend on the scale of its activations where these vary by less than about 0.1 / N^(1/6).
+    """
+    return _published(CosSimilarityCubed(least_norm), image_features, text_features, activations)
+
+
+@torch.no_grad()
+def _published(
+    function: Similarity, image_features: Tensor, text_features: Tensor, activations: Tensor
+) -> Tensor:
+    images, texts = unit_vectors(image_features), unit_vectors(text_features)
+    if activations.dtype != torch.float64:  # which may hold what float32 cannot
+        activations = activations.float()
+    units = function.units(images, activations, any_of_equals)
     scores = torch.empty(activations.shape[1], len(texts), device=images.device)
-    for block, probabilities in probability_blocks(images, texts, normalizer, a):
-        evidence = function.evidence(probabilities, top)
-        scores[:, block] = evidence - lam * layer_prior(evidence)
+    for concepts, block in function.blocks(images, texts):
+        evidence = function.evidence(block, units)
+        scores[:, concepts] = evidence - function.layer_prior(evidence) if len(evidence) else evidence
     return scores
 
 
-def log_normalizer(images: Tensor, texts: Tensor, a: float) -> Tensor:
-    """log of the softmax's denominator: logsumexp over concepts of a * cosine; (N,D), (C,D) unit vectors to (N,)."""
-    total = torch.full((len(images),), -math.inf, device=images.device)
-    for start in range(0, len(texts), BLOCK):
-        logits = a * (images @ texts[start : start + BLOCK].T)
-        total = torch.logaddexp(total, logits.logsumexp(dim=1))
-    return total
-
-
-def probability_blocks(
-    images: Tensor, texts: Tensor, normalizer: Tensor, a: float
-) -> Iterator[tuple[slice, Tensor]]:
-    """P in blocks of concepts: (concepts' slice, (N,C') float32)."""
-    for start in range(0, len(texts), BLOCK):
-        block = slice(start, min(start + BLOCK, len(texts)))
-        yield block, (a * (images @ texts[block].T) - normalizer[:, None]).exp_()
-
-
-def layer_prior(evidence: Tensor) -> Tensor:
-    """CLIP-Dissect's prior: log of the mean over the layer's own units of exp(L). (K,C) to (C,).
-
-    It differs from layer to layer and epoch to epoch, so that scores of two epochs cannot be compared, and a
-    concept that most units detect is hidden by being common.
-    """
-    return evidence.logsumexp(dim=0) - math.log(len(evidence))
-
-
-@dataclass(frozen=True)
-class NullPrior:
-    """What a concept gets from units that mean nothing: over pseudo-units with random image orders.
-
-    Depends on the probing set, the concepts and CLIP alone, so it is the same for all epochs, layers, runs.
-    """
-
-    location: Tensor
-    """(C,): taken from the evidence."""
-    scale: Tensor
-    """(C,): the difference is divided by it; 1 for the prior 'null'."""
-
-    @classmethod
-    def of(cls, evidence: Tensor, kind: str) -> NullPrior:
-        """evidence: (M,C), L of the pseudo-units. kind: 'null' (log mean exp) or 'standardized' (mean, std)."""
-        if kind == "null":
-            return cls(layer_prior(evidence), torch.ones(evidence.shape[1], device=evidence.device))
-        scale = evidence.std(dim=0, correction=0)
-        # A concept that scores the same for every image order tells nothing; it must not divide by nothing.
-        return cls(evidence.mean(dim=0), torch.where(scale > 1e-6, scale, torch.inf))
-
-    def score(self, evidence: Tensor) -> Tensor:
-        """(K,C) evidence to (K,C) scores."""
-        return (evidence - self.location) / self.scale
-
-
-def pseudo_units(images: int, count: int, top_k: int, seed: int) -> Tensor:
-    """Top images of units that mean nothing: (count, min(top_k, images)) int64, random orders from the seed."""
-    generator = torch.Generator().manual_seed(seed)
-    kept = min(top_k, images)
-    parts = []
-    for start in range(0, count, 256):  # random keys of a few pseudo-units at a time
-        keys = torch.rand(min(256, count - start), images, generator=generator)
-        parts.append(keys.topk(kept, dim=1).indices)
-    return torch.cat(parts)
+def unit_vectors(features: Tensor) -> Tensor:
+    """Rows L2-normalised, float32, whatever their length; rows of zeros stay so."""
+    features = features.float()
+    largest = features.abs().amax(dim=1, keepdim=True)
+    return normalize(features / torch.where(largest > 0, largest, 1), dim=1)

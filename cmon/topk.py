@@ -34,14 +34,35 @@ class TopK:
         """Take in `block`, (rows, columns), whose first column has position `start` in the stream."""
         if block.shape[1] == 0:
             return self
-        positions = torch.arange(start, start + block.shape[1], device=block.device).expand_as(block)
-        values = torch.cat([self.values, block], dim=1)
-        indices = torch.cat([self.indices, positions], dim=1)
-        # A stable sort keeps what came first before what came later, which topk does not promise.
-        order = values.sort(dim=1, descending=True, stable=True).indices[:, : self.k]
-        return TopK(values.gather(1, order), indices.gather(1, order), self.k)
+        kept = self.values.shape[1]
+        values = torch.cat([self.values, block], dim=1) if kept else block  # what came first stands first
+        columns = _largest(values, self.k)
+        indices = columns + (start - kept)
+        if kept:
+            before = self.indices.gather(1, columns.clamp(max=kept - 1))
+            indices = torch.where(columns < kept, before, indices)
+        return TopK(values.gather(1, columns), indices, self.k)
 
 
 def top_k(values: Tensor, k: int) -> TopK:
     """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties."""
     return TopK.empty(values.shape[0], k, values.dtype, str(values.device)).update(values, 0)
+
+
+def _largest(values: Tensor, k: int) -> Tensor:
+    """Columns of the k largest of each row, in falling order, of equal ones the first: (rows, min(k, columns)).
+
+    torch.topk is many times faster than a sort but takes any of equal values. Where the k-th value also
+    stands outside what it took, the row is sorted; within what it took, order is made by sorting k values.
+    """
+    k = min(k, values.shape[1])
+    found = values.topk(k, dim=1)
+    columns = found.indices.sort(dim=1).values
+    order = values.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+    columns = columns.gather(1, order)
+    if k:
+        crowded = (values >= found.values[:, -1:]).sum(dim=1) > k
+        if crowded.any():
+            rows = values[crowded].sort(dim=1, descending=True, stable=True)
+            columns[crowded] = rows.indices[:, :k]
+    return columns

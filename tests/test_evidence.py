@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from literal import cosines, probabilities
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from cmon.evidence import (
+    BLOCK,
+    any_of_equals,
+    cosine_blocks,
+    first_of_equals,
+    gathered_row_sums,
+    joined,
+    log_normalizer,
+    probability_blocks,
+    row_sums,
+)
+
+
+def vectors(images: int, concepts: int, width: int = 12) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return (
+        normalize(torch.randn(images, width, generator=generator), dim=1),
+        normalize(torch.randn(concepts, width, generator=generator), dim=1),
+    )
+
+
+def slices(concepts: int) -> list[tuple[int, int]]:
+    return [(start, min(start + BLOCK, concepts)) for start in range(0, concepts, BLOCK)]
+
+
+@pytest.mark.parametrize("images", [1, 20, 2048, 2049, 4500])
+@pytest.mark.parametrize("concepts", [1, BLOCK, 2 * BLOCK + 3])
+def test_blocks_and_tiles_join_to_all_cosines(images: int, concepts: int) -> None:
+    some, texts = vectors(images, concepts)
+    blocks = list(cosine_blocks(some, texts))
+    assert [(block.start, block.stop) for block, _ in blocks] == slices(concepts)
+    torch.testing.assert_close(torch.cat([part for _, part in blocks], dim=1), some @ texts.T)
+
+
+def test_blocks_of_concepts_give_one_softmax() -> None:
+    images, texts = vectors(20, 2 * BLOCK + 3)
+    joined_blocks = torch.cat([part for _, part in probability_blocks(images, texts, 10.0)], dim=1)
+    wanted = probabilities(cosines(images.numpy(), texts.numpy()), 10.0)
+    np.testing.assert_allclose(joined_blocks, wanted, rtol=2e-5)
+    torch.testing.assert_close(joined_blocks.sum(dim=1), torch.ones(20))
+
+
+@pytest.mark.parametrize("a", [0.0, 2.0, 100.0, 1000.0])
+def test_the_normalizer_neither_overflows_nor_underflows(a: float) -> None:
+    images, texts = vectors(30, BLOCK + 9)
+    s = cosines(images.numpy(), texts.numpy())
+    wanted = np.log(np.exp(a * (s - s.max(axis=1, keepdims=True))).sum(axis=1)) + a * s.max(axis=1)
+    np.testing.assert_allclose(log_normalizer(images, texts, a), wanted, rtol=1e-5, atol=1e-5 * a)
+
+
+@pytest.mark.parametrize("sums", [row_sums, gathered_row_sums])
+@pytest.mark.parametrize("units", [0, 1, 700])
+def test_row_sums_are_weighted_sums_of_rows(sums: object, units: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(60, 200, generator=generator)
+    rows = torch.randint(60, (units, 40), generator=generator)
+    weights = torch.randn(units, 40, generator=generator)
+    found = sums(table, rows, weights)  # type: ignore[operator]
+    assert found.shape == (units, 200)
+    for k in range(0, units, 99):
+        wanted = (weights[k, :, None].double() * table[rows[k]].double()).sum(dim=0)
+        torch.testing.assert_close(found[k].double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_rankings_take_the_most_activating_images_and_of_equals_the_first() -> None:
+    activations = torch.tensor([[0.0, 5.0, 5.0, -1.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
+    assert first_of_equals(activations, 2).tolist() == [[1, 2], [4, 3]]
+    assert set(any_of_equals(activations, 2)[0].tolist()) < {1, 2, 4}
+    for ranking in (first_of_equals, any_of_equals):
+        assert ranking(activations, 9)[1].tolist() == [4, 3, 2, 1, 0]
+
+
+def test_joined_units_stand_one_part_after_the_other() -> None:
+    parts = [(torch.full((k, 2), float(k)), torch.full((k,), float(k))) for k in (1, 3)]
+    rows, numbers = joined(parts)
+    assert rows.tolist() == [[1, 1], [3, 3], [3, 3], [3, 3]]
+    assert numbers.tolist() == [1, 3, 3, 3]

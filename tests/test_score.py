@@ -1,0 +1,113 @@
+"""The stage's choices: which function, which prior, and what a unit without a label is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from cmon import score
+from cmon.cli import main
+from cmon.priors import PRIORS
+from cmon.similarity import FUNCTIONS
+from cmon.store import Workspace
+
+MODEL = ["--model", "python:tiny_models:network"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Path:
+    options = ["--run", f"standard={checkpoints_folder}", "--probe", probe_folder, "--layer", "conv2"]
+    result = run("extract", tmp_path / "work", *options, *MODEL, "--workers", 0, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "work"
+
+
+def scored(workspace: Path, concepts: Path, *more: object) -> pd.DataFrame:
+    options = ["--concepts", concepts, "--clip", "python:tiny_models:embedder", "--pseudo-units", 50]
+    result = run("score", workspace, *options, "--workers", 0, "--device", "cpu", *more)
+    assert result.exit_code == 0, result.output
+    return Workspace(workspace).read("units").to_pandas()
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_every_function_and_prior_labels_every_live_unit(
+    workspace: Path, concepts_file: Path, name: str, prior: str
+) -> None:
+    units = scored(workspace, concepts_file, "--similarity", name, "--prior", prior)
+    live = units["status"] == "ok"
+    assert live.any()
+    assert units.loc[live, ["label", "score", "margin", "p_value"]].notna().all(axis=None)
+    assert np.isfinite(units.loc[live, "score"]).all()
+    assert units.loc[~live, ["label", "category", "score", "margin", "p_value"]].isna().all(axis=None)
+    assert not units.loc[~live, "interpretable"].any()
+    concepts = Workspace(workspace).read("concepts").to_pandas()
+    best = concepts[concepts["rank"] == 0].set_index(["run", "layer", "epoch", "unit"])["concept"]
+    labels = units[live].set_index(["run", "layer", "epoch", "unit"])["label"]
+    pd.testing.assert_series_equal(best, labels, check_names=False)
+    stored = Workspace(workspace).parameters("units")
+    assert stored["similarity"]["function"] == name
+    assert stored["prior"] == prior
+
+
+def test_another_function_or_number_of_top_images_makes_the_tables_stale(
+    workspace: Path, concepts_file: Path
+) -> None:
+    keys = []
+    for options in (
+        [],
+        ["--similarity", "wpmi"],
+        ["--similarity", "wpmi", "--top-k", 10],
+        ["--top-k", 10],
+        ["--similarity", "cos_similarity"],
+        ["--similarity", "cos_similarity_cubed"],
+        ["--similarity", "rank_reorder"],
+    ):
+        scored(workspace, concepts_file, *options)
+        keys.append(Workspace(workspace).key("units"))
+    assert len(set(keys)) == len(keys)
+    scored(workspace, concepts_file)
+    assert Workspace(workspace).key("units") == keys[0]
+
+
+def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
+    workspace: Path, concepts_file: Path
+) -> None:
+    options = ["--concepts", concepts_file, "--similarity", "cos_similarity", "--top-k", 10]
+    result = run("score", workspace, *options)
+    assert result.exit_code == 2
+    assert "cos_similarity has no fixed number of top images" in result.stderr
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_passes_over_the_concepts_make_no_difference(
+    workspace: Path, concepts_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for one layer and epoch at a time."""
+    whole = scored(workspace, concepts_file, "--similarity", name)
+    Workspace(workspace).table("units").unlink()
+    monkeypatch.setattr(score, "_PASS_BYTES", 1)
+    parts = scored(workspace, concepts_file, "--similarity", name)
+    exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]
+    pd.testing.assert_frame_equal(parts[exact], whole[exact])
+    np.testing.assert_allclose(parts["score"], whole["score"], rtol=1e-4, atol=1e-4)
+
+
+def test_statuses_say_why_a_unit_has_no_label() -> None:
+    activations = np.tile(np.arange(20.0)[:, None], (1, 5))
+    activations[3, 0] = np.nan
+    activations[:, 1] = -2
+    activations[:, 2] = 0
+    activations[4, 2] = 1  # one image, and 0 for all others
+    activations[:, 3] //= 4
+    top = -np.sort(-np.nan_to_num(activations), axis=0)[:10].T
+    assert score.unit_statuses(activations, top).tolist() == ["non-finite", "dead", "tied", "ok", "ok"]
+    assert score.unit_statuses(activations, None).tolist() == ["non-finite", "dead", "ok", "ok", "ok"]
