@@ -23,11 +23,8 @@ from world.picture import CATEGORIES, SIZE, VOCABULARY, Picture, draw
 
 PROCESSES = 2
 RECIPE = "recipe.json"  # in OUT: what it was drawn from
-ANCHORS = (
-    "object",
-    "part",
-    "scene",
-)  # what a network that names objects should come to see; categories of the anchors
+# Categories whose concepts serve as anchors: what a network that names objects should come to see.
+ANCHORS = ("object", "part", "scene")
 
 
 def picture_seed(seed: int, number: int) -> int:
