@@ -98,7 +98,12 @@ def main() -> None:
     is_flag=True,
     help="Run the code that a checkpoint asks for. Only for files whose maker you trust.",
 )
-@click.option("--probe", type=options.FOLDER, required=True, help="Folder of probe images.")
+@click.option(
+    "--probe",
+    type=options.FOLDER,
+    required=True,
+    help="Probe images: a folder, or a list of paths (text with one a line, or CSV with the column path).",
+)
 @click.option(
     "--pooling",
     type=click.Choice(["avg", "max", "cls"]),

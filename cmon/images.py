@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -103,26 +105,52 @@ class CustomPreprocess:
         return {"custom": repr(self.function)}
 
 
-def find(folder: Path) -> list[ImageFile]:
-    """Every file below the probe folder but hidden ones, in natural order, with the hash of its bytes.
+def find(source: Path) -> list[ImageFile]:
+    """The probe images of a folder or of a list, with the hash of each file's bytes.
 
-    Raises CmonError when the folder is missing or empty.
+    A folder: every file below it but hidden ones, in natural order. A file: a list of paths, one a line, or CSV
+    with the column `path`, relative to the list's own folder; in the list's order, each once.
+    Raises CmonError when there is nothing.
     """
-    if not folder.is_dir():
+    if source.is_dir():
+        paths = _below(source)
+        root = source
+    elif source.is_file():
+        paths = _listed(source)
+        root = source.parent
+    else:
         raise CmonError(
-            f"{folder}: no such folder" if not folder.exists() else f"{folder}: not a folder",
-            expected="a folder of probe images",
-            hint="give the folder of images: --probe FOLDER",
+            f"{source}: no such folder",
+            expected="a folder of probe images, or a list of their paths",
+            hint="give it as --probe FOLDER or --probe LIST",
         )
+    if not paths:
+        raise CmonError(f"{source}: holds no image", expected="image files (PNG, JPEG, ...)", found="no file")
+    return [_hashed(path, Path(os.path.relpath(path, root)).as_posix()) for path in paths]
+
+
+def _below(folder: Path) -> list[Path]:
     try:
         next(folder.iterdir(), None)  # rglob passes over what it may not read
         paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
-    if not paths:
-        raise CmonError(f"{folder}: holds no image", expected="image files (PNG, JPEG, ...)", found="no file")
-    names = {path: path.relative_to(folder).as_posix() for path in paths}
-    return [_hashed(path, names[path]) for path in sorted(paths, key=lambda path: natural_key(names[path]))]
+    return sorted(paths, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def _listed(source: Path) -> list[Path]:
+    try:
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CmonError(
+            f"{source}: cannot be read as a list of images",
+            expected="a folder of probe images, a text file with one path a line, or CSV with the column path",
+            found=str(error),
+        ) from error
+    header = next(csv.reader(lines[:1]), [])
+    names = [row["path"] or "" for row in csv.DictReader(lines)] if "path" in header else lines
+    wanted = dict.fromkeys(name.strip() for name in names if name.strip())
+    return [source.parent / name for name in wanted]
 
 
 def decode(path: Path) -> Image.Image:

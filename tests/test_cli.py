@@ -104,7 +104,9 @@ def test_a_folder_that_holds_nothing_to_read(place: Place, which: str, spoilt: s
         folder.mkdir()
     elif spoilt == "file":
         folder.write_text("")
-    message = {"missing": "no such folder", "empty": "holds no", "file": "not a folder"}[spoilt]
+    # An empty file is no folder of checkpoints; as probe images it is a list, and an empty one.
+    file = "not a folder" if which == "runs" else "holds no"
+    message = {"missing": "no such folder", "empty": "holds no", "file": file}[spoilt]
     refused(place.extract(), folder, message)
     assert not place.workspace.exists() or files(place.workspace) == []
 

@@ -199,7 +199,7 @@ def test_a_folder_is_listed_in_natural_order_without_hidden_files(tmp_path: Path
     ("make", "message"),
     [
         (lambda path: None, "no such folder"),
-        (lambda path: path.write_text(""), "not a folder"),
+        (lambda path: path.write_text(""), "holds no image"),
         (lambda path: path.mkdir(), "holds no image"),
     ],
 )
@@ -296,3 +296,45 @@ def test_batches_cover_everything_once(count: int, size: int) -> None:
     covered = [row for part in slices for row in range(count)[part]]
     assert covered == list(range(count))
     assert all(0 < part.stop - part.start <= size for part in slices)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    for name in ("a b.png", "ü.png", "c.png"):
+        Image.new("RGB", (4, 4), "red").save(tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "c.png\n\na b.png\n  ü.png\nc.png\n",
+        "\ufeffc.png\r\na b.png\r\nü.png\r\n",
+        'path,object\nc.png,"car;bus"\n"a b.png",\nü.png,dog\n',
+        "object,path\ncar,c.png\n,a b.png\n,ü.png\n",
+    ],
+)
+def test_a_list_gives_its_images_in_its_order_and_each_once(three: Path, text: str) -> None:
+    (three / "list.txt").write_text(text, encoding="utf-8")
+    found = images.find(three / "list.txt")
+    assert [file.name for file in found] == ["c.png", "a b.png", "ü.png"]
+    assert {file.sha256 for file in found} == {images.find(three)[0].sha256}
+
+
+def test_a_list_names_what_is_not_there(three: Path) -> None:
+    (three / "list.txt").write_text("gone.png\nc.png\n")
+    gone, there = images.find(three / "list.txt")
+    assert (there.error, gone.error) == (None, "cannot be read: No such file or directory")
+
+
+def test_a_picture_is_no_list(three: Path) -> None:
+    with pytest.raises(CmonError, match="cannot be read as a list of images"):
+        images.find(three / "c.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff", "gif", "jpg"])
+def test_every_common_format_gives_its_colors(tmp_path: Path, suffix: str) -> None:
+    Image.new("RGB", (16, 16), (200, 40, 90)).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_allclose(
+        np.asarray(images.decode(tmp_path / f"x.{suffix}"))[8, 8], (200, 40, 90), atol=4
+    )
