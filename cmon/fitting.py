@@ -45,7 +45,8 @@ class Settings:
     std: tuple[float, ...] | None = None
     device: str = "cpu"
     precision: str = "fp32"
-    batch_size: int = 64
+    batch_size: int = 8
+    """Images at a time; see the command line's `_batch_size`."""
     workers: int = 2
 
 

@@ -114,7 +114,11 @@ precision = click.option(
     help="Arithmetic of the networks. bf16 is faster on processors and GPUs that have it.",
 )
 batch_size = click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="8 on a CPU, 64 on a GPU",
+    help="Images at a time.",
 )
 workers = click.option(
     "--workers",
