@@ -97,7 +97,7 @@ def extract(
                     failed[job.checkpoint.path] = error
 
         steps = work_through()
-        batches = -(-len(probe.rows) // settings.batch_size)
+        batches = -(-len(probe.image_ids) // settings.batch_size)
         for images_done in progress(steps, "extracting activations", len(jobs) * batches):
             work.items += images_done
         found = [(run, one.skipped(failed[one.path]) if one.path in failed else one) for run, one in found]
@@ -108,7 +108,7 @@ def extract(
             raise next(iter(failed.values()))
         _write_tables(workspace, found, shards, probe, settings)
     outputs = next(iter(fits.values())).outputs
-    return Summary(found, outputs, len(probe.rows), probe.skipped, len(stale), len(shards) - len(stale))
+    return Summary(found, outputs, len(probe.image_ids), probe.skipped, len(stale), len(shards) - len(stale))
 
 
 def plan(
@@ -180,16 +180,16 @@ def _run(
     network = fit.network.to(settings.device, dtype).to(memory_format=torch.channels_last)
     wanted = {shard["layer"] for shard in job.shards}
     outputs = [output for output in fit.outputs if output.name in wanted]
-    kept = {output.name: np.empty((len(probe.rows), output.units), np.float32) for output in outputs}
+    kept = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
     with hooks.recording(network, outputs, settings.pooling) as activations:
-        for rows in images.batches(len(probe.rows), settings.batch_size):
-            batch = preprocess.batch(probe.pixels[probe.rows[rows]]).to(settings.device, dtype)
+        for rows in images.batches(len(probe.image_ids), settings.batch_size):
+            batch = preprocess.batch(probe.pixels[rows]).to(settings.device, dtype)
             for layer, pooled in activations(batch).items():
                 kept[layer][rows] = pooled.cpu().numpy()
             yield rows.stop - rows.start
     for shard in job.shards:
         values = kept[shard["layer"]]
-        columns = [pa.array(probe.rows, pa.int32()), schemas.vectors(values)]
+        columns = [pa.array(probe.image_ids, pa.int32()), schemas.vectors(values)]
         table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
         workspace.write(
             workspace.activations(*_place(shard)), table, shard["key"], {"layout": shard["layout"]}

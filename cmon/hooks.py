@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -146,7 +146,7 @@ def recording(
         def hook(_module: nn.Module, _inputs: Any, value: Any) -> None:
             calls[output.name] = calls.get(output.name, 0) + 1
             if calls[output.name] == output.calls:
-                pooled[output.name] = pool(value, output, pooling)
+                pooled[output.name] = pool(_tensor(output.name, value), output, pooling)
                 if last:
                     raise _Stop
 
@@ -189,19 +189,34 @@ def _hooked(hooks: dict[nn.Module, Callable[..., None]]) -> Iterator[None]:
             handle.remove()
 
 
+def _tensor(name: str, output: Any) -> Tensor:
+    """A module's output, or the one tensor in the tuple, list or dict that it gives."""
+    if isinstance(output, Tensor):
+        return output
+    parts: dict[Any, Any] = {}
+    if isinstance(output, (tuple, list)):
+        parts = dict(enumerate(output))
+    elif isinstance(output, Mapping):
+        parts = dict(output)
+    tensors = [part for part in parts.values() if isinstance(part, Tensor)]
+    if len(tensors) == 1:
+        return tensors[0]
+    shown = ", ".join(
+        f"{key}: {tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__}"
+        for key, part in list(parts.items())[:4]
+    )
+    raise CmonError(
+        f"--layer {name}: its output is not one tensor",
+        expected="a tensor, or a tuple, list or dict with one in it",
+        found=type(output).__name__ + (f" of {shown}" if shown else ""),
+        hint="name a layer inside it or after it",
+    )
+
+
 def _describe(
     name: str, module: nn.Module, network: nn.Module, output: Any, calls: int, square: bool
 ) -> LayerOutput:
-    if not isinstance(output, Tensor):
-        found = type(output).__name__
-        if isinstance(output, (tuple, list)):
-            found += " of " + ", ".join(type(part).__name__ for part in output[:4])
-        raise CmonError(
-            f"--layer {name}: its output is no tensor",
-            expected="a module that gives one tensor",
-            found=found,
-            hint="name a layer inside it or after it",
-        )
+    output = _tensor(name, output)
     shape = tuple(output.shape[1:])
     if output.ndim == 2:
         return LayerOutput(name, shape, "flat", False, calls)

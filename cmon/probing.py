@@ -1,13 +1,16 @@
 """The probing set as pixels: decoded once, and kept for every checkpoint of every run, now or later.
 
-Pixels lie in one memory-mapped file of the workspace's cache, so that a checkpoint is one pass over memory
-and not over image files, and 60,000 images need disk, not memory.
+Pixels lie one image after the other in one file of the workspace's cache, so that a checkpoint is one pass
+over that file and not over image files, and 60,000 images need disk, not memory. It is read in batches and not
+mapped into memory, where the pages that were touched would count as the process's own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,29 @@ from cmon.store import Workspace, digest, is_fresh, read_table, written_whole
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The decoded probing set."""
+class Pixels:
+    """The cached arrays of all images that could be read, in their order."""
 
-    pixels: np.ndarray
-    """Memory-mapped, one row per file of the folder."""
-    rows: np.ndarray
-    """(N,) positions of the images that could be read; also their image_id."""
+    path: Path
+    shape: tuple[int, ...]
+    """Of one image's array."""
+    dtype: np.dtype
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """(rows, *shape)."""
+        size = math.prod(self.shape)
+        count = (rows.stop - rows.start) * size
+        offset = rows.start * size * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, count, offset=offset).reshape(-1, *self.shape)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The decoded probing set: N images that could be read."""
+
+    pixels: Pixels
+    image_ids: np.ndarray
+    """(N,) int64: positions among all files, the read and the skipped."""
     key: str
     """Hash of the images' bytes and the preprocessing."""
     skipped: list[tuple[str, str]]
@@ -43,19 +62,20 @@ def decoded(
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
     key = digest([(file.name, file.sha256) for file in files], preprocess.describe(), schemas.VERSION)
-    cached = workspace.cache / f"pixels-{key[:16]}.npy"
+    cached = workspace.cache / f"pixels-{key[:16]}.bin"
+    blank = preprocess.pixels(images.blank())
     table = workspace.table("images")
     if not (cached.is_file() and is_fresh(table, key)):
         errors: list[str | None] = []
-        blank = preprocess.pixels(images.blank())
         with written_whole(cached) as aside:
-            pixels = np.lib.format.open_memmap(aside, "w+", blank.dtype, (len(files), *blank.shape))
             decoded = images.decode_all(files, preprocess, workers)
-            for position, array, error in progress(decoded, "decoding probe images", len(files)):
-                if array is not None:
-                    pixels[position] = array
-                errors.append(error)
-            pixels.flush()
+            with aside.open("wb") as file:
+                for _, array, error in progress(decoded, "decoding probe images", len(files)):
+                    if array is not None and array.shape != blank.shape:
+                        error = f"its preprocessing gives {array.shape}, where {blank.shape} is expected"
+                    elif array is not None:
+                        file.write(np.ascontiguousarray(array, blank.dtype).data)
+                    errors.append(error)
             if all(errors):
                 raise CmonError(
                     f"{files[0].path.parent}: none of the {len(files)} files can be read as an image",
@@ -75,10 +95,10 @@ def decoded(
         ]
         parameters = {"preprocess": preprocess.describe()}
         workspace.write(table, pa.Table.from_pylist(rows, schema=schemas.IMAGES), key, parameters)
-        for old in workspace.cache.glob("pixels-*.npy"):
+        for old in workspace.cache.glob("pixels-*"):
             if old != cached:  # of an earlier probing set or preprocessing
                 old.unlink()
     rows = read_table(table).to_pylist()
     usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
     skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
-    return Probe(np.load(cached, mmap_mode="r"), usable, key, skipped)
+    return Probe(Pixels(cached, blank.shape, blank.dtype), usable, key, skipped)

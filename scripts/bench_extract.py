@@ -5,6 +5,10 @@
 The baseline: for each checkpoint, a DataLoader decodes every image, and an eager float32 network with hooks
 runs on it. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds,
 the ratio to the baseline of the same run, the peak memory, and the overlap of the top images per unit.
+
+    python scripts/bench_extract.py PHOTOS --memory
+
+Peak memory with more images and with more checkpoints; the photographs are taken again and again.
 """
 
 from __future__ import annotations
@@ -106,12 +110,45 @@ def overlap(first: Path, second: Path, top: int) -> float:
     return float(np.mean(shares))
 
 
+def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, device: str) -> dict[str, float]:
+    """One way in a process of its own: {'seconds': ..., 'peak_mib': ...}."""
+    command = [sys.executable, __file__, str(photos), "--workers", str(workers), "--device", device]
+    command += ["--part", name, "--folder", str(folder), "--out", str(out)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare_memory(photos: Path, workers: int, device: str, precision: str) -> None:
+    """Peak memory of cmon at 200 and 2,000 images, and at 2 and 20 checkpoints."""
+    originals = sorted(photos.iterdir())
+    print("| images | checkpoints | peak MiB | growth |\n|---|---|---|---|")
+    first = None
+    with tempfile.TemporaryDirectory() as scratch:
+        for images, checkpoints in ((200, 2), (2000, 2), (200, 20)):
+            probe = Path(scratch) / f"images-{images}"
+            if not probe.exists():
+                probe.mkdir()
+                for number in range(images):
+                    original = originals[number % len(originals)]
+                    (probe / f"{number}{original.suffix}").symlink_to(original.resolve())
+            folder = Path(scratch) / f"checkpoints-{checkpoints}"
+            if not folder.exists():
+                write_checkpoints(folder, checkpoints)
+            row = run_part(precision, probe, folder, Path(scratch) / "out.npz", workers, device)
+            first = first or row["peak_mib"]
+            print(
+                f"| {images} | {checkpoints} | {row['peak_mib']:.0f} | {row['peak_mib'] / first - 1:+.0%} |",
+                flush=True,
+            )
+
+
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--checkpoints", default=10, show_default=True)
 @click.option("--precision", "precisions", multiple=True, default=("fp32", "bf16"), show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--memory", is_flag=True, help="Measure peak memory instead of speed.")
 @click.option("--part", hidden=True, help="Run one way in this process.")
 @click.option("--folder", type=click.Path(path_type=Path), hidden=True)
 @click.option("--out", type=click.Path(path_type=Path), hidden=True)
@@ -121,6 +158,7 @@ def main(
     precisions: tuple[str, ...],
     workers: int,
     device: str,
+    memory: bool,
     part: str | None,
     folder: Path | None,
     out: Path | None,
@@ -136,6 +174,9 @@ def main(
         print(json.dumps({"seconds": time.perf_counter() - start, "peak_mib": peak}))
         return
 
+    if memory:
+        compare_memory(photos, workers, device, precisions[0])
+        return
     images = len(list(photos.iterdir()))
     top = min(TOP, images // 2)
     with tempfile.TemporaryDirectory() as scratch:
@@ -143,10 +184,7 @@ def main(
         write_checkpoints(folder, checkpoints)
         rows = {}
         for name in ("baseline", *precisions):
-            command = [sys.executable, __file__, str(photos), "--workers", str(workers), "--device", device]
-            command += ["--part", name, "--folder", str(folder), "--out", f"{scratch}/{name}.npz"]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            rows[name] = json.loads(done.stdout.splitlines()[-1])
+            rows[name] = run_part(name, photos, folder, Path(scratch) / f"{name}.npz", workers, device)
         print(f"{checkpoints} ResNet-18 checkpoints x {images} photographs, 224 pixels, {device}\n")
         print(f"| way | seconds | times as fast | peak MiB | same top {top} images per unit |")
         print("|---|---|---|---|---|")

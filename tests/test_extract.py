@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from cmon import extract, images
+from cmon.errors import CmonError
 from cmon.store import Workspace, stamp
 
 NETWORK = extract.Settings(
@@ -190,3 +191,26 @@ def test_the_network_stops_after_the_deepest_wanted_layer(job: Job, monkeypatch:
     monkeypatch.setattr(torch.nn.Linear, "forward", forward)
     job.run(replace(NETWORK, layers=("conv1",)))
     assert {shape[0] for shape in calls} <= {1}  # only the one image that shows the shapes came so far
+
+
+def test_images_that_the_users_preprocessing_leaves_in_other_shapes_are_skipped(
+    job: Job, tmp_path: Path
+) -> None:
+    """The user's function forgets to resize: what differs in shape from the rest is a row with a reason."""
+    (tmp_path / "mine.py").write_text(
+        "import tiny_models, torch, numpy\n"
+        "def factory():\n"
+        "    network = tiny_models.network()\n"
+        "    del network.preprocess\n"
+        "    network.preprocess = lambda image: torch.from_numpy(\n"
+        "        numpy.array(image.crop((0, 0, 16, 16 if image.width < 250 else 17)))).permute(2, 0, 1).float()\n"
+        "    return network\n"
+    )
+    settings = replace(NETWORK, model=f"python:{tmp_path / 'mine.py'}:factory")
+    with pytest.raises(
+        CmonError, match=r"none of the 40 files .*(\n.*)*gives \(3, 16, 16\), where \(3, 17, 16\)"
+    ):
+        job.run(settings)
+    Image.new("RGB", (256, 256)).save(job.probe / "wide.png")
+    summary = job.run(settings)
+    assert (summary.images, len(summary.skipped_images)) == (1, 40)

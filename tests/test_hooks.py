@@ -286,8 +286,6 @@ def test_a_layer_that_never_runs_is_refused() -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (lambda x: (x, x), "tuple of Tensor, Tensor"),
-        (lambda x: {"a": x}, "found:    dict"),
         (lambda x: x.mean((1, 2, 3)), r"no clear unit axis"),
         (lambda x: x[:, :, None], r"\(3, 1, 32, 32\)"),
     ],
@@ -329,3 +327,51 @@ def test_a_star_stops_at_a_dot_and_two_do_not() -> None:
         hooks.named(network, ["blocs"])
     with pytest.raises(CmonError, match="no such layer"):
         hooks.named(network, ["*.7"])
+
+
+class Wrapped(nn.Module):
+    """Gives its convolution's map inside something else, as attention blocks and Hugging Face's models do."""
+
+    def __init__(self, wrap: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 5, 1)
+        self.block = _Block(self.inner, wrap)
+
+    def forward(self, images: Tensor) -> object:
+        return self.block(images)
+
+
+class _Block(nn.Module):
+    def __init__(self, inner: nn.Module, wrap: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.convolution, self.wrap = inner, wrap
+
+    def forward(self, images: Tensor) -> object:
+        return self.wrap(self.convolution(images))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda value: (value, None), lambda value: [3, value], lambda value: {"map": value, "loss": None}],
+)
+def test_the_one_tensor_in_a_tuple_list_or_dict_is_the_output(wrap: Callable[[Tensor], object]) -> None:
+    network = Wrapped(wrap)
+    images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    outputs = hooks.trace(network, ["block"], images[:1])
+    with hooks.recording(network, outputs, "avg") as activations:
+        torch.testing.assert_close(activations(images)["block"], network.inner(images).mean((2, 3)).detach())
+
+
+@pytest.mark.parametrize(
+    ("wrap", "found"),
+    [
+        (lambda value: (value, value), r"tuple of 0: \(1, 5, 6, 6\), 1: \(1, 5, 6, 6\)"),
+        (lambda value: {"a": None}, "dict of a: NoneType"),
+        (lambda value: "text", "found:    str"),
+    ],
+)
+def test_two_tensors_or_none_are_an_error_that_says_what_came(
+    wrap: Callable[[Tensor], object], found: str
+) -> None:
+    with pytest.raises(CmonError, match=found):
+        hooks.trace(Wrapped(wrap), ["block"], torch.zeros(1, 3, 6, 6))
