@@ -128,4 +128,6 @@ def _plain(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if _plain(value) is None:
         return ""
-    return escape(f"{value:.3f}" if isinstance(value, float) else str(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:.3f}"
+    return escape(str(value))
