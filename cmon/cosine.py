@@ -11,14 +11,15 @@ The standardized cos_similarity is therefore Pearson's correlation times the roo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from cmon.evidence import BLOCK, Block, Ranking, Similarity, Units, cosine_blocks, wide
+from cmon.evidence import BLOCK, Block, Ranking, Similarity, Units, cosine_blocks, product, wide
 from cmon.priors import Chance
 
 _CHUNK = 2**22
@@ -67,19 +68,23 @@ class CosSimilarity(_InnerProduct):
             total += torch.stack([x.sum(dim=0), x.square().sum(dim=0)], dim=1)
         return _normalized(vectors, len(images), *total.T)
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Block]]:
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
         dtype, width = wide(images.device), images.shape[1]
         squares = torch.zeros(width, width, dtype=dtype, device=images.device)
         for some in images.split(max(1, _CHUNK // width)):
             squares += some.to(dtype).T @ some.to(dtype)
         total = images.sum(dim=0, dtype=dtype)
         count = torch.tensor(len(images))
-        for start in range(0, len(texts), BLOCK):
-            concepts = slice(start, min(start + BLOCK, len(texts)))
-            text = texts[concepts].to(dtype)
+
+        def block(some: Tensor) -> Block:
+            text = some.to(dtype)
             length = torch.einsum("cd,cd->c", text @ squares, text).clamp(min=0)
             vectors, mean, deviation = _normalized(text, len(images), text @ total, length)
-            yield concepts, (vectors, count, mean, deviation)
+            return vectors, count, mean, deviation
+
+        starts = range(0, len(texts), BLOCK)
+        slices = [slice(start, min(start + BLOCK, len(texts))) for start in starts]
+        return iter([(concepts, partial(block, texts[concepts])) for concepts in slices])
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         return (units[0] @ block[0].T).float()
@@ -98,13 +103,17 @@ class CosSimilarityCubed(_InnerProduct):
         vectors, mean, deviation = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
         return vectors.T, mean, deviation
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Block]]:
-        for concepts, cosines in cosine_blocks(images, texts):
-            vectors, mean, deviation = self._cubed(cosines)
-            yield concepts, (vectors, torch.tensor(len(images)), mean, deviation)
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+        count = torch.tensor(len(images))
+
+        def block(cosines: Callable[[], Tensor]) -> Block:
+            vectors, mean, deviation = self._cubed(cosines())
+            return vectors, count, mean, deviation
+
+        return ((concepts, partial(block, cosines)) for concepts, cosines in cosine_blocks(images, texts))
 
     def evidence(self, block: Block, units: Units) -> Tensor:
-        return units[0] @ block[0]
+        return product(units[0], block[0])
 
     def _cubed(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(z - mean)^3 over the larger of its norm and least_norm, float32, its mean and deviation: (N,K) to those."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from cmon.parallel import in_order
 from cmon.priors import Chance
 from cmon.topk import top_k
 
@@ -31,12 +33,17 @@ Ranking = Callable[[Tensor, int], Tensor]
 """(K,N) activations and k to (K, min(k, N)) int64: the k most activating images, most activating first."""
 
 
+Result = TypeVar("Result")
+
+
 class Similarity(ABC):
     """How well concepts explain units. One pass over the concepts serves any number of units:
 
         units = function.units(images, activations)          # of one or of all epochs, joined
         for concepts, block in function.blocks(images, texts):
-            evidence = function.evidence(block, units)       # (K,C'): the larger, the better
+            evidence = function.evidence(block(), units)     # (K,C'): the larger, the better
+
+    where `of_blocks` makes the blocks on all cores.
 
     A subclass is a frozen dataclass of the function's parameters.
     """
@@ -55,8 +62,11 @@ class Similarity(ABC):
         """What is kept of units. activations: (N,K), finite. ranking: see `first_of_equals`, the default."""
 
     @abstractmethod
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Block]]:
-        """Blocks of concepts in order: (the concepts' slice, what `evidence` needs of them)."""
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+        """Blocks of concepts in order: (the concepts' slice, a call that makes what `evidence` needs of them).
+
+        What all blocks share is made here and now, on all cores.
+        """
 
     @abstractmethod
     def evidence(self, block: Block, units: Units) -> Tensor:
@@ -89,14 +99,23 @@ def any_of_equals(activations: Tensor, k: int) -> Tensor:
     return activations.topk(min(k, activations.shape[1]), dim=1).indices
 
 
-def cosine_blocks(images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Cosines in blocks of concepts: (the concepts' slice, (N,C') float32 of the caller's own)."""
+def of_blocks(
+    work: Callable[[Block], Result],
+    blocks: Iterable[tuple[slice, Callable[[], Block]]],
+    device: torch.device,
+) -> Iterator[tuple[slice, Result]]:
+    """(the concepts' slice, `work` of their block) for each block, in order, on all cores."""
+    return in_order(lambda some: (some[0], work(some[1]())), blocks, device)
+
+
+def cosine_blocks(images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
+    """Blocks of concepts: (the concepts' slice, a call that makes their cosines, (N,C') float32)."""
     product = _Product(images)
-    for concepts, some in product.blocks(texts):
-        cosines = torch.empty(len(images), concepts.stop - concepts.start, device=images.device)
-        for out, tile in zip(cosines.split(product.tile), product.tiles(some), strict=True):
-            out.copy_(tile)
-        yield concepts, cosines
+
+    def cosines(some: Tensor) -> Tensor:
+        return torch.cat([product(tile, some) for tile in product.tiles])
+
+    return ((concepts, partial(cosines, some)) for concepts, some in product.blocks(texts))
 
 
 def log_normalizer(images: Tensor, texts: Tensor, a: float) -> Tensor:
@@ -105,22 +124,37 @@ def log_normalizer(images: Tensor, texts: Tensor, a: float) -> Tensor:
     One pass over the concepts, shared by all layers, epochs and runs.
     """
     product = _Product(images)
-    total = torch.full((len(images),), -math.inf, device=images.device)
-    for _, some in product.blocks(texts):
-        for out, tile in zip(total.split(product.tile), product.tiles(some), strict=True):
-            torch.logaddexp(out, tile.mul_(a).logsumexp(dim=1), out=out)
-    return total
+    blocks = [some for _, some in product.blocks(texts)]
+
+    def of_tile(tile: Tensor) -> Tensor:
+        total = torch.full((tile.shape[0],), -math.inf, device=images.device)
+        for some in blocks:
+            total = torch.logaddexp(total, product(tile, some).mul_(a).logsumexp(dim=1))
+        return total
+
+    return torch.cat(list(in_order(of_tile, product.tiles, images.device)))
 
 
-def probability_blocks(images: Tensor, texts: Tensor, a: float) -> Iterator[tuple[slice, Tensor]]:
-    """P[i,c] = softmax over all concepts of a * cosine(image i, text c), in blocks: (slice, (N,C') float32)."""
+def probability_blocks(
+    images: Tensor, texts: Tensor, a: float
+) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
+    """Blocks of concepts: (the concepts' slice, a call that makes their P, (N,C') float32).
+
+    P[i,c] = softmax over all concepts of a * cosine(image i, text c).
+    """
     product = _Product(images)
     normalizer = log_normalizer(images, texts, a)[:, None].split(product.tile)
-    for concepts, some in product.blocks(texts):
-        block = torch.empty(len(images), concepts.stop - concepts.start, device=images.device)
-        for out, tile, least in zip(block.split(product.tile), product.tiles(some), normalizer, strict=True):
-            torch.exp(tile.mul_(a).sub_(least), out=out)
-        yield concepts, block
+
+    def probabilities(some: Tensor, count: int) -> Tensor:
+        block = torch.empty(len(images), count, device=images.device)
+        for out, tile, least in zip(block.split(product.tile), product.tiles, normalizer, strict=True):
+            torch.exp(product(tile, some).mul_(a).sub_(least), out=out)
+        return block
+
+    return (
+        (concepts, partial(probabilities, some, concepts.stop - concepts.start))
+        for concepts, some in product.blocks(texts)
+    )
 
 
 def row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
@@ -143,6 +177,15 @@ def gathered_row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right, (K,N) and (N,C') float32, by the fastest way that the device has."""
+    if not _packs(left.device) or not left.numel():
+        return left @ right
+    packed = right.T.contiguous().to_mkldnn()
+    parts = left.split(512)  # packing is copying
+    return torch.cat([linear(some.contiguous().to_mkldnn(), packed).to_dense() for some in parts])
+
+
 def wide(device: torch.device) -> torch.dtype:
     """float64, where the device has it: for sums whose terms cancel, and squares and cubes that overflow."""
     return torch.float32 if device.type == "mps" else torch.float64
@@ -152,22 +195,24 @@ class _Product:
     """images @ texts.T in blocks of concepts, and these in tiles of images, so that what follows stays in cache."""
 
     def __init__(self, images: Tensor) -> None:
-        cpu = images.device.type == "cpu"
-        self.tile = 2048 if cpu else max(1, len(images))
-        # torch.mm goes to MKL, which gives an AMD processor less than half of oneDNN's speed.
-        self.packed = cpu and torch.backends.mkldnn.is_available()
-        self.images = [self._pack(some) for some in images.split(self.tile)]
+        self.tile = 2048 if images.device.type == "cpu" else max(1, len(images))
+        self.packed = _packs(images.device)
+        self.tiles = [self._pack(some) for some in images.split(self.tile)]
 
     def blocks(self, texts: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """(the concepts' slice, their texts as `tiles` takes them)."""
+        """(the concepts' slice, their texts as a call takes them)."""
         for start in range(0, len(texts), BLOCK):
             concepts = slice(start, min(start + BLOCK, len(texts)))
             yield concepts, self._pack(texts[concepts])
 
-    def tiles(self, texts: Tensor) -> Iterator[Tensor]:
-        """The block's cosines, `tile` images at a time: (tile, C') float32."""
-        for images in self.images:
-            yield linear(images, texts).to_dense() if self.packed else images @ texts.T
+    def __call__(self, tile: Tensor, some: Tensor) -> Tensor:
+        """Cosines of a tile's images with a block's texts: (tile, C') float32."""
+        return linear(tile, some).to_dense() if self.packed else tile @ some.T
 
     def _pack(self, rows: Tensor) -> Tensor:
         return rows.contiguous().to_mkldnn() if self.packed else rows
+
+
+def _packs(device: torch.device) -> bool:
+    """Whether oneDNN is there: torch.mm goes to MKL, which gives an AMD processor less than half of its speed."""
+    return device.type == "cpu" and torch.backends.mkldnn.is_available()

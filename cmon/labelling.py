@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cmon.evidence import BLOCK, Block, Similarity, Units, joined
+from cmon.evidence import BLOCK, Block, Similarity, Units, joined, of_blocks
 from cmon.priors import Chance, random_orders, shuffled
 from cmon.topk import TopK
 
@@ -89,13 +89,17 @@ def label(
     rows = sizes[: len(layers)]
     best = TopK.empty(sum(rows), kept, device=str(images.device))
     null_best: list[Tensor] = []
-    blocks = progress(function.blocks(images, texts), "scoring concepts", -(-len(texts) // BLOCK))
-    for concepts, block in blocks:
+
+    def work(block: Block) -> tuple[Tensor, list[Tensor]]:
         evidence = function.evidence(block, everything).split(sizes)
         scores, nulls = _scored(
             function, prior, block, layers, evidence[: len(layers)], evidence[len(layers) :]
         )
-        best = best.update(torch.cat(scores), concepts.start)
+        return torch.cat(scores), nulls
+
+    blocks = of_blocks(work, function.blocks(images, texts), images.device)
+    for concepts, (scores, nulls) in progress(blocks, "scoring concepts", -(-len(texts) // BLOCK)):
+        best = best.update(scores, concepts.start)
         pairs = zip(null_best or nulls, nulls, strict=True)
         null_best = [old.maximum(new) for old, new in pairs]
     if len(null_best) < len(layers):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,9 @@ from cmon.evidence import Block, Ranking, Similarity, Units, cosine_blocks, firs
 from cmon.priors import Chance, random_orders
 
 _CHUNK = 2**22
-"""Numbers that are held at a time while units are compared with concepts."""
+"""Numbers that are held at a time while units are prepared."""
+_TOGETHER = 2**18
+"""Cosines that are sorted at a time: few enough to stay in the processor's cache."""
 _SUBSETS = 1000
 """Random sets of images from which the chance of a concept's mean similarity is taken."""
 
@@ -25,7 +28,7 @@ class RankReorder(Similarity):
 
     Units: images (K,n) int64, their activations (K,n) float32 in falling order and scaled to [0, 1], the mean
     error of a random order, (K,), and the variance of the error in units of that mean, (K,).
-    Blocks: cosines (C',N), and the mean of 1 / m**scale_p and of its square over random sets of n images, (C',).
+    Blocks: cosines (N,C'), and the mean of 1 / m**scale_p and of its square over random sets of n images, (C',).
     """
 
     name: ClassVar[str] = "rank_reorder"
@@ -62,32 +65,39 @@ class RankReorder(Similarity):
         variance = torch.where(told, variance / torch.where(told, chance, 1).square(), 0)
         return top, values, chance, variance
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Block]]:
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
         parts = [
             images[some].mean(dim=1) for some in subsets.split(max(1, _CHUNK // (count * images.shape[1])))
         ]
         means = torch.cat(parts)
-        for concepts, cosines in cosine_blocks(images, texts):
-            factor = self._factor(means @ texts[concepts].T)
-            yield concepts, (cosines.T.contiguous(), factor.mean(dim=0), factor.square().mean(dim=0))
+
+        def block(cosines: Callable[[], Tensor], some: Tensor) -> Block:
+            factor = self._factor(means @ some.T)
+            return cosines(), factor.mean(dim=0), factor.square().mean(dim=0)
+
+        return (
+            (concepts, partial(block, cosines, texts[concepts]))
+            for concepts, cosines in cosine_blocks(images, texts)
+        )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         cosines, (top, values, chance, _) = block[0], units
-        evidence = torch.zeros(len(top), len(cosines), device=cosines.device)
-        count = top.shape[1]
-        step = max(1, _CHUNK // (count * len(cosines)))
+        count, concepts = top.shape[1], cosines.shape[1]
+        evidence = torch.zeros(len(top), concepts, device=cosines.device)
+        step = max(1, _TOGETHER // (count * concepts))
         for start in range(0, len(top), step):
             some = slice(start, start + step)
-            seen = cosines[:, top[some].flatten()].view(len(cosines), -1, count)  # (C',k,n)
-            activations = values[some].expand_as(seen)
+            rows = cosines.index_select(0, top[some].flatten()).view(-1, count, concepts)
+            seen = rows.transpose(1, 2).contiguous()  # (k,C',n)
+            activations = values[some, None].expand_as(seen)
             ranked = activations.gather(2, _order(seen))  # activations, the image of least cosine first
             errors = (ranked - activations.flip(2)).abs_().pow_(self.p).mean(dim=2)
-            by_chance = chance[some].expand_as(errors)
+            by_chance = chance[some, None].expand_as(errors)
             # Activations that are all equal tell nothing: 0 for every concept.
             relative = torch.where(by_chance > 0, errors / by_chance, 0)
-            evidence[some] = -(relative * self._factor(seen.mean(dim=2))).T
+            evidence[some] = -relative * self._factor(seen.mean(dim=2))
         return evidence
 
     def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.cosine import CosSimilarity, CosSimilarityCubed
-from cmon.evidence import Similarity, any_of_equals
+from cmon.evidence import Similarity, any_of_equals, of_blocks
 from cmon.reorder import RankReorder
 from cmon.wpmi import WPMI, SoftWPMI
 
@@ -142,8 +142,8 @@ def _published(
         activations = activations.float()
     units = function.units(images, activations, any_of_equals)
     scores = torch.empty(activations.shape[1], len(texts), device=images.device)
-    for concepts, block in function.blocks(images, texts):
-        evidence = function.evidence(block, units)
+    blocks = function.blocks(images, texts)
+    for concepts, evidence in of_blocks(lambda block: function.evidence(block, units), blocks, images.device):
         scores[:, concepts] = evidence - function.layer_prior(evidence) if len(evidence) else evidence
     return scores
 

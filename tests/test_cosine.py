@@ -27,7 +27,8 @@ def small_world(images: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 def test_chance_is_the_mean_and_deviation_over_all_orders(function: Similarity) -> None:
     """Over all 720 orders of a unit's activations among 6 images."""
     images, texts, activations = small_world()
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     for k in range(3):
         orders = torch.stack([activations[list(order), k] for order in permutations(range(6))], dim=1)
         every = function.evidence(block, function.units(images, orders))
@@ -46,7 +47,8 @@ def test_chance_is_the_mean_and_deviation_over_all_orders(function: Similarity) 
 def test_the_standardized_cosine_is_pearsons_correlation() -> None:
     images, texts, activations = small_world(50)
     function = CosSimilarity()
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     units = function.units(images, activations)
     scores = function.chance("standardized", block, units, None).score(function.evidence(block, units))
     wanted = np.corrcoef(activations.T.double(), (images @ texts.T).T.double())[:3, 3:]
@@ -62,14 +64,16 @@ def test_what_never_varies_scores_0(function: Similarity, kind: str) -> None:
     images = normalize(torch.cat([images, torch.full((40, 1), 0.5)], dim=1), dim=1)
     images[:, 5] = 0.4
     texts = torch.cat([torch.cat([texts, torch.zeros(4, 1)], dim=1), torch.eye(6)[5:]])
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     units = function.units(images, activations)
     scores = function.chance(kind, block, units, None).score(function.evidence(block, units))
     assert scores.isfinite().all()
     assert scores[:2].abs().max() < 1e-6
     assert scores[:, 4].abs().max() < 1e-6
     assert scores[2, :4].abs().min() > 1e-3
-    ((_, block),) = function.blocks(images[:1], texts)
+    ((_, make),) = function.blocks(images[:1], texts)
+    block = make()
     units = function.units(images[:1], activations[:1])
     assert (
         function.chance(kind, block, units, None).score(function.evidence(block, units)).abs() < 1e-6
@@ -79,9 +83,9 @@ def test_what_never_varies_scores_0(function: Similarity, kind: str) -> None:
 def test_images_in_many_parts_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     images, texts, activations = small_world(97)
     for function in (CosSimilarity(), CosSimilarityCubed()):
-        before = function.units(images, activations), next(iter(function.blocks(images, texts)))[1]
+        before = function.units(images, activations), next(iter(function.blocks(images, texts)))[1]()
         monkeypatch.setattr("cmon.cosine._CHUNK", 30)
-        after = function.units(images, activations), next(iter(function.blocks(images, texts)))[1]
+        after = function.units(images, activations), next(iter(function.blocks(images, texts)))[1]()
         monkeypatch.undo()
         for old, new in zip((*before[0], *before[1]), (*after[0], *after[1]), strict=True):
             torch.testing.assert_close(new, old)
@@ -90,7 +94,8 @@ def test_images_in_many_parts_give_the_same_vectors(monkeypatch: pytest.MonkeyPa
 def test_small_activations_shrink_the_cubed_cosine_as_the_authors_do() -> None:
     images, texts, activations = small_world(50)
     function = CosSimilarityCubed()
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     full = function.evidence(block, function.units(images, activations))
     small = function.evidence(block, function.units(images, activations * 1e-3))
     norm = ((activations - activations.mean(dim=0)) ** 3).norm(dim=0)

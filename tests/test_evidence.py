@@ -15,9 +15,12 @@ from cmon.evidence import (
     gathered_row_sums,
     joined,
     log_normalizer,
+    of_blocks,
     probability_blocks,
+    product,
     row_sums,
 )
+from cmon.wpmi import SoftWPMI
 
 
 def vectors(images: int, concepts: int, width: int = 12) -> tuple[Tensor, Tensor]:
@@ -38,12 +41,12 @@ def test_blocks_and_tiles_join_to_all_cosines(images: int, concepts: int) -> Non
     some, texts = vectors(images, concepts)
     blocks = list(cosine_blocks(some, texts))
     assert [(block.start, block.stop) for block, _ in blocks] == slices(concepts)
-    torch.testing.assert_close(torch.cat([part for _, part in blocks], dim=1), some @ texts.T)
+    torch.testing.assert_close(torch.cat([make() for _, make in blocks], dim=1), some @ texts.T)
 
 
 def test_blocks_of_concepts_give_one_softmax() -> None:
     images, texts = vectors(20, 2 * BLOCK + 3)
-    joined_blocks = torch.cat([part for _, part in probability_blocks(images, texts, 10.0)], dim=1)
+    joined_blocks = torch.cat([make() for _, make in probability_blocks(images, texts, 10.0)], dim=1)
     wanted = probabilities(cosines(images.numpy(), texts.numpy()), 10.0)
     np.testing.assert_allclose(joined_blocks, wanted, rtol=2e-5)
     torch.testing.assert_close(joined_blocks.sum(dim=1), torch.ones(20))
@@ -71,6 +74,16 @@ def test_row_sums_are_weighted_sums_of_rows(sums: object, units: int) -> None:
         torch.testing.assert_close(found[k].double(), wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("rows", "inner", "columns"), [(0, 5, 3), (1, 1, 1), (1100, 70, 33)])
+def test_the_product_is_the_matrix_product(rows: int, inner: int, columns: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    left, right = (
+        torch.randn(inner, rows, generator=generator).T,
+        torch.randn(inner, columns, generator=generator),
+    )
+    torch.testing.assert_close(product(left, right), left @ right, rtol=1e-5, atol=1e-5)
+
+
 def test_rankings_take_the_most_activating_images_and_of_equals_the_first() -> None:
     activations = torch.tensor([[0.0, 5.0, 5.0, -1.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
     assert first_of_equals(activations, 2).tolist() == [[1, 2], [4, 3]]
@@ -84,3 +97,23 @@ def test_joined_units_stand_one_part_after_the_other() -> None:
     rows, numbers = joined(parts)
     assert rows.tolist() == [[1, 1], [3, 3], [3, 3], [3, 3]]
     assert numbers.tolist() == [1, 3, 3, 3]
+
+
+def test_what_blocks_share_is_made_on_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the blocks themselves are spread over the cores, one each."""
+    images, texts = vectors(30, 40)
+    torch_cores: list[int] = []
+
+    def normalizer(*_: object) -> Tensor:
+        torch_cores.append(torch.get_num_threads())
+        return torch.zeros(30)
+
+    monkeypatch.setattr("cmon.evidence.log_normalizer", normalizer)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        function = SoftWPMI()
+        list(of_blocks(len, function.blocks(images, texts), images.device))
+    finally:
+        torch.set_num_threads(before)
+    assert torch_cores == [3]

@@ -63,7 +63,8 @@ def test_labels_are_the_best_of_all_scores(function: Similarity, prior: str) -> 
     assert found.null_best.shape == (300,)
     assert (found.scores.diff(dim=1) <= 0).all()
     assert (found.concepts.sort(dim=1).values == torch.arange(30)).all()
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     evidence = function.evidence(block, layer(function, images, activations).units)
     if prior == "layer":
         scores = evidence - function.layer_prior(evidence)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmon"
 MODULES = {path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
 
-SCORING = {"similarity", "evidence", "wpmi", "reorder", "cosine", "priors", "labelling"}
+SCORING = {"similarity", "evidence", "wpmi", "reorder", "cosine", "priors", "labelling", "parallel"}
 LEVELS = {
     0: {"errors", "schemas"},
     1: {"topk", "statistics", "layout", *SCORING},

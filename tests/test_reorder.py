@@ -15,8 +15,8 @@ from cmon.reorder import RankReorder
 
 
 def block_of(cosines: torch.Tensor) -> Block:
-    """(N,C') cosines as `evidence` takes them; what chance gives is not needed."""
-    return (cosines.T.contiguous(), torch.empty(0), torch.empty(0))
+    """Cosines as `evidence` takes them; what chance gives is not needed."""
+    return (cosines, torch.empty(0), torch.empty(0))
 
 
 @given(
@@ -59,6 +59,7 @@ def test_units_in_many_parts_score_as_each_alone(monkeypatch: pytest.MonkeyPatch
     units = function.units(images, activations)
     found = function.evidence(block_of(cosines), units)
     monkeypatch.setattr(reorder, "_CHUNK", 500)
+    monkeypatch.setattr(reorder, "_TOGETHER", 500)
     for whole, part in zip(units, function.units(images, activations), strict=True):
         torch.testing.assert_close(part, whole)
     torch.testing.assert_close(function.evidence(block_of(cosines), units), found)
@@ -74,7 +75,8 @@ def test_chance_is_the_mean_and_deviation_over_all_orders(fraction: float) -> No
     )
     texts = torch.nn.functional.normalize(torch.from_numpy(random.uniform(0.2, 1, (4, 3)).astype(np.float32)))
     function = RankReorder(top_fraction=fraction)
-    ((_, block),) = function.blocks(images, texts)
+    ((_, make),) = function.blocks(images, texts)
+    block = make()
     orders = np.stack([activations[list(order)] for order in permutations(range(6))], axis=1)
     every = function.evidence(block, function.units(images, torch.from_numpy(orders))).double()
     units = function.units(images, torch.from_numpy(activations[:, None]))
@@ -91,7 +93,8 @@ def test_chance_is_the_mean_and_deviation_over_all_orders(fraction: float) -> No
 def test_a_unit_of_equal_activations_tells_nothing() -> None:
     images = torch.nn.functional.normalize(torch.rand(40, 5, generator=torch.Generator().manual_seed(0)))
     function = RankReorder(top_fraction=0.5)
-    ((_, block),) = function.blocks(images, images[:3])
+    ((_, make),) = function.blocks(images, images[:3])
+    block = make()
     units = function.units(images, torch.full((40, 2), 3.0))
     assert (function.evidence(block, units) == 0).all()
     for kind in ("null", "standardized"):

@@ -91,7 +91,7 @@ def test_a_few_ranks_functions_make_up_all_others(odds: np.ndarray, largest: flo
     assert weights.shape == (len(odds), len(nodes))
     grid = np.concatenate([[0], np.geomspace(largest * 1e-12, largest, 1777)])
     error = weights @ np.log1p(np.outer(nodes, grid)) - np.log1p(np.outer(odds, grid))
-    assert np.abs(error).max(axis=1).sum() < 3e-5
+    assert np.abs(error).max(axis=1).sum() < 1.2e-4
     # Weights of both signs and any size would lose in float32 what they gain here.
     sizes = np.abs(weights) @ np.log1p(nodes * largest)
     assert sizes.sum() <= 4.01 * np.log1p(odds * largest).sum()
