@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cmon.evidence import BLOCK, Block, Ranking, Similarity, Units, cosine_blocks, product, wide
+from cmon.evidence import Block, Ranking, Similarity, Units, concept_slices, cosine_blocks, product, wide
 from cmon.priors import Chance
 
 _CHUNK = 2**22
@@ -82,8 +82,7 @@ class CosSimilarity(_InnerProduct):
             vectors, mean, deviation = _normalized(text, len(images), text @ total, length)
             return vectors, count, mean, deviation
 
-        starts = range(0, len(texts), BLOCK)
-        slices = [slice(start, min(start + BLOCK, len(texts))) for start in starts]
+        slices = concept_slices(len(images), len(texts))
         return iter([(concepts, partial(block, texts[concepts])) for concepts in slices])
 
     def evidence(self, block: Block, units: Units) -> Tensor:

@@ -22,8 +22,11 @@ from cmon.priors import Chance
 from cmon.topk import top_k
 
 BLOCK = 640
-"""Concepts at a time: N x BLOCK numbers are what a pass holds, beside what it keeps of the units. (Of rows of more
-than 64 k numbers, and ten concepts are kept, torch's topk takes the k largest twice as fast.)"""
+"""Concepts at a time, at most. (Of rows of more than 64 k numbers, and ten concepts are kept, torch's topk takes
+the k largest twice as fast.)"""
+_NUMBERS = 2**24
+"""Cosines in one block, if that leaves it 64 concepts: beside what is kept of the units, a pass holds one block more
+than there are cores."""
 
 Units = tuple[Tensor, ...]
 """What a function keeps of units: tensors with a row per unit, so that they can be joined and cut."""
@@ -97,6 +100,12 @@ def first_of_equals(activations: Tensor, k: int) -> Tensor:
 def any_of_equals(activations: Tensor, k: int) -> Tensor:
     """The k most activating images, of equal ones whichever torch takes: CLIP-Dissect's. A `Ranking`."""
     return activations.topk(min(k, activations.shape[1]), dim=1).indices
+
+
+def concept_slices(images: int, concepts: int) -> list[slice]:
+    """The blocks of concepts, in order."""
+    width = min(BLOCK, max(64, _NUMBERS // max(1, images)))
+    return [slice(start, min(start + width, concepts)) for start in range(0, concepts, width)]
 
 
 def of_blocks(
@@ -196,13 +205,13 @@ class _Product:
 
     def __init__(self, images: Tensor) -> None:
         self.tile = 2048 if images.device.type == "cpu" else max(1, len(images))
+        self.count = len(images)
         self.packed = _packs(images.device)
         self.tiles = [self._pack(some) for some in images.split(self.tile)]
 
     def blocks(self, texts: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """(the concepts' slice, their texts as a call takes them)."""
-        for start in range(0, len(texts), BLOCK):
-            concepts = slice(start, min(start + BLOCK, len(texts)))
+        for concepts in concept_slices(self.count, len(texts)):
             yield concepts, self._pack(texts[concepts])
 
     def __call__(self, tile: Tensor, some: Tensor) -> Tensor:

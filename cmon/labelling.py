@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cmon.evidence import BLOCK, Block, Similarity, Units, joined, of_blocks
+from cmon.evidence import Block, Similarity, Units, concept_slices, joined, of_blocks
 from cmon.priors import Chance, random_orders, shuffled
 from cmon.topk import TopK
 
@@ -97,8 +97,9 @@ def label(
         )
         return torch.cat(scores), nulls
 
+    total = len(concept_slices(len(images), len(texts)))
     blocks = of_blocks(work, function.blocks(images, texts), images.device)
-    for concepts, (scores, nulls) in progress(blocks, "scoring concepts", -(-len(texts) // BLOCK)):
+    for concepts, (scores, nulls) in progress(blocks, "scoring concepts", total):
         best = best.update(scores, concepts.start)
         pairs = zip(null_best or nulls, nulls, strict=True)
         null_best = [old.maximum(new) for old, new in pairs]

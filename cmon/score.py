@@ -177,9 +177,13 @@ def _population(
     table = read_table(path)
     image_ids = table["image_id"].to_numpy()[order.numpy()]
     activations = schemas.matrix(table["activations"])[order.numpy()]
+    del table  # one copy of the activations at a time
     function = settings.similarity
     deciding = function.top_images(len(images))
-    top = top_k(torch.from_numpy(activations).nan_to_num(0.0).T, max(deciding or 0, SHOWN_IMAGES))
+    finite = torch.from_numpy(activations)
+    if not np.isfinite(activations).all():
+        finite = finite.nan_to_num(0.0)
+    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES))
     statuses = unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
     scored = None
@@ -187,7 +191,7 @@ def _population(
         scored = labelling.layer_of(
             function,
             images,
-            torch.from_numpy(activations[:, live]).to(images.device),
+            (finite if len(live) == len(statuses) else finite[:, live]).to(images.device),
             top.indices[live].to(images.device),
             settings.pseudo_units,
             settings.seed,

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from cmon.evidence import (
     BLOCK,
     any_of_equals,
+    concept_slices,
     cosine_blocks,
     first_of_equals,
     gathered_row_sums,
@@ -31,8 +32,12 @@ def vectors(images: int, concepts: int, width: int = 12) -> tuple[Tensor, Tensor
     )
 
 
-def slices(concepts: int) -> list[tuple[int, int]]:
-    return [(start, min(start + BLOCK, concepts)) for start in range(0, concepts, BLOCK)]
+@pytest.mark.parametrize("images", [1, 10_000, 60_000, 10**7])
+@pytest.mark.parametrize("concepts", [0, 1, 64, BLOCK, 2 * BLOCK + 3])
+def test_blocks_hold_every_concept_once_and_not_too_much(images: int, concepts: int) -> None:
+    slices = concept_slices(images, concepts)
+    assert [c for one in slices for c in range(one.start, one.stop)] == list(range(concepts))
+    assert all(one.stop - one.start == 64 or (one.stop - one.start) * images <= 2**24 for one in slices[:-1])
 
 
 @pytest.mark.parametrize("images", [1, 20, 2048, 2049, 4500])
@@ -40,7 +45,9 @@ def slices(concepts: int) -> list[tuple[int, int]]:
 def test_blocks_and_tiles_join_to_all_cosines(images: int, concepts: int) -> None:
     some, texts = vectors(images, concepts)
     blocks = list(cosine_blocks(some, texts))
-    assert [(block.start, block.stop) for block, _ in blocks] == slices(concepts)
+    assert [(block.start, block.stop) for block, _ in blocks] == [
+        (one.start, one.stop) for one in concept_slices(images, concepts)
+    ]
     torch.testing.assert_close(torch.cat([make() for _, make in blocks], dim=1), some @ texts.T)
 
 
