@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format clean
 .DELETE_ON_ERROR:
 
 help: ## this list

@@ -146,7 +146,7 @@ def expansion(
     """A few odds y_j and weights with log(1 + x_r P) = sum over j of weights[r,j] log(1 + y_j P) for all ranks r.
 
     odds: x_r >= 0, (R,). Holds for 0 <= P <= largest, with an error that, summed over all ranks at whatever P is
-    the worst for each, is at most _TOLERANCE. Returns (J,) and (R,J) float64; J is 3 to 8 for CLIP-Dissect's
+    the worst for each, is at most _TOLERANCE. Returns (J,) and (R,J) float64; J is 2 to 8 for CLIP-Dissect's
     parameters, the fewer the smaller P is.
 
     As a function of log x, log(1 + x P) is analytic in a strip of half-width pi, whatever P: so a polynomial

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from cmon import score
+from cmon import schemas, score
 from cmon.cli import main
 from cmon.priors import PRIORS
 from cmon.similarity import FUNCTIONS
-from cmon.store import Workspace
+from cmon.store import Workspace, read_table
 
 MODEL = ["--model", "python:tiny_models:network"]
 
@@ -85,6 +86,28 @@ def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
     result = run("score", workspace, *options)
     assert result.exit_code == 2
     assert "cos_similarity has no fixed number of top images" in result.stderr
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_a_unit_that_dies_changes_no_other_units_score(
+    workspace: Path, concepts_file: Path, name: str
+) -> None:
+    place = Workspace(workspace)
+    whole = scored(workspace, concepts_file, "--similarity", name)
+    (shard, *_) = place.read("shards").to_pylist()
+    path = place.activations(shard["run"], shard["layer"], shard["epoch"])
+    table = read_table(path)
+    activations = schemas.matrix(table["activations"])
+    activations[:, 0], activations[5, 2] = 1.5, np.nan
+    column = pa.FixedSizeListArray.from_arrays(pa.array(activations.ravel()), activations.shape[1])
+    columns = [table["image_id"], column]
+    place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["key"])
+    place.table("units").unlink()
+    parts = scored(workspace, concepts_file, "--similarity", name)
+    assert parts["status"][:3].tolist() == ["dead", "ok", "non-finite"]
+    same = ~parts.index.isin([0, 2])
+    assert parts.loc[same, "label"].equals(whole.loc[same, "label"])
+    np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
