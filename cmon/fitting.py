@@ -111,7 +111,7 @@ def _fit(
     )
     check(match, preprocess, settings)
     example = preprocess.batch(preprocess.pixels(images.blank())[None])
-    outputs = hooks.trace(network, hooks.named(network, settings.layers), example)
+    outputs = hooks.trace(network, settings.layers, example)
     hooks.check_pooling(outputs, settings.pooling)
     return Fit(network, outputs, match.prefix, match.wanted, sorted(match.beside)), preprocess
 

@@ -76,24 +76,17 @@ def named(network: nn.Module, patterns: Sequence[str]) -> list[str]:
 def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[LayerOutput]:
     """Run one image through the network and see what each layer gives, in order of execution.
 
-    example: (1, 3, H, W), on the network's device and of its dtype.
+    layers: names or globs, see `named`. example: (1, 3, H, W), on the network's device and of its dtype.
     Raises CmonError for a layer that does not exist, never runs, or whose output has no clear unit axis.
     """
+    layers = named(network, layers)
     modules = dict(network.named_modules())
-    for layer in layers:
-        if layer not in modules or not layer:
-            raise CmonError(
-                f"--layer {layer}: the network has no such layer",
-                hint=nearest_names(layer, filter(None, modules)),
-            )
     seen: dict[str, list[Any]] = {}
 
     def note(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            seen[name] = [
-                *seen.pop(name, []),
-                output,
-            ]  # popped first, so that the order is that of last calls
+            # Popped first, so that the order of `seen` is that of the last calls.
+            seen[name] = [*seen.pop(name, []), output]
 
         return hook
 

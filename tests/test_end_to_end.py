@@ -44,6 +44,15 @@ def extracting(world: Path, workspace: Path) -> list[object]:
     ]
 
 
+def four_commands(world: Path, workspace: Path) -> list[list[object]]:
+    return [
+        extracting(world, workspace),
+        ["score", workspace, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
+        ["embed", workspace],
+        ["report", workspace],
+    ]
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """400 pictures; a run that comes to the planted detectors, saved in three ways, and one that never does."""
@@ -70,12 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(world: Path) -> Path:
     """After the four commands."""
     folder = world / "workspace"
-    for arguments in (
-        extracting(world, folder),
-        ["score", folder, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
-        ["embed", folder],
-        ["report", folder],
-    ):
+    for arguments in four_commands(world, folder):
         result = cmon(*arguments)
         assert result.exit_code == 0, result.stderr
     return folder
@@ -175,12 +179,7 @@ def test_a_stuck_unit_stands_still_in_the_plane(workspace: Path, world: Path) ->
 
 def test_a_second_round_makes_nothing(world: Path, workspace: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file()}
-    for arguments in (
-        extracting(world, workspace),
-        ["score", workspace, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
-        ["embed", workspace],
-        ["report", workspace],
-    ):
+    for arguments in four_commands(world, workspace):
         result = cmon(*arguments)
         assert result.exit_code == 0, result.stderr
         assert "nothing to do" in result.stderr
