@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon import costs, layout, schemas, statistics
-from cmon.concepts import Concept
+from cmon.concepts import Concept, with_category
 from cmon.errors import CmonError
 from cmon.store import Workspace, digest, is_fresh, read_table
 
@@ -60,8 +60,8 @@ def embed(
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
     if anchors is None:
-        listed = vocabulary[vocabulary["category"].notna()]
-        anchors = [Concept(*row) for row in listed[["concept", "category"]].itertuples(index=False)]
+        scored = workspace.read("vocabulary").select(["concept", "category"]).to_pylist()
+        anchors = with_category([Concept(row["concept"], row["category"]) for row in scored])
     if not anchors:
         raise CmonError(
             "there is no anchor",

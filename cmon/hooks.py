@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from cmon.errors import CmonError, nearest_names
 
-POOLINGS = ("avg", "max", "cls")
-
 _CHANNELS_FIRST = (
     nn.Conv2d,
     nn.ConvTranspose2d,
