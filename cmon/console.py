@@ -120,6 +120,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def made(anything: bool) -> str:
+    """How a stage's summary begins."""
+    return "done" if anything else "nothing to do, all is fresh"
+
+
 def _plain(value: Any) -> Any:
     """For programs: no number is null, as JSON has no NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -46,7 +46,7 @@ class Settings:
     device: str = "cpu"
     precision: str = "fp32"
     batch_size: int = 8
-    """Images at a time; see the command line's `_batch_size`."""
+    """Images at a time; see `devices.batch_size`."""
     workers: int = 2
 
 

@@ -11,6 +11,8 @@ import click
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
+STRICT_EXIT = 3
+"""Done, but some inputs were skipped under `--strict`."""
 
 
 class RunFolder(click.ParamType):

@@ -1,0 +1,110 @@
+"""`cmon score`: its options, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cmon import devices, options
+
+
+@click.command()
+@options.workspace
+@options.clip
+@click.option(
+    "--concepts",
+    type=options.FILE,
+    required=True,
+    help="Concepts: a text file, one a line, or CSV with the columns concept,category.",
+)
+@click.option(
+    "--similarity",
+    type=click.Choice(["soft_wpmi", "wpmi", "rank_reorder", "cos_similarity", "cos_similarity_cubed"]),
+    default="soft_wpmi",
+    show_default=True,
+    help="How evidence of a concept is measured: CLIP-Dissect's five functions with its parameters.",
+)
+@click.option(
+    "--prior",
+    type=click.Choice(["null", "standardized", "layer"]),
+    default="null",
+    show_default=True,
+    help="What is taken from a concept's evidence: what it gets from random image orders (null; standardized "
+    "divides by its spread too), or as in CLIP-Dissect what the layer's own units give it, for soft_wpmi and "
+    "wpmi, and else nothing (layer; scores of two epochs cannot be compared).",
+)
+@click.option(
+    "--fdr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share of false ones among the units called interpretable.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="100 for soft_wpmi, 28 for wpmi",
+    help="Images that speak for a unit; only soft_wpmi and wpmi have a fixed number.",
+)
+@click.option(
+    "--pseudo-units",
+    type=click.IntRange(min=19),
+    default=4096,
+    show_default=True,
+    help="Random image orders that the null is made of.",
+)
+@options.device
+@options.precision
+@options.batch_size
+@options.workers
+@options.seed
+@options.quiet
+def score(
+    workspace: Path,
+    clip_spec: str,
+    concepts: Path,
+    similarity: str,
+    top_k: int | None,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    workers: int,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """The concept that each unit detects at each epoch.
+
+    \b
+    Example:
+      cmon score demo --clip ViT-B-16:openai --concepts data/concepts/world.csv
+    """
+    from cmon import concepts as concept_lists
+    from cmon import console
+    from cmon import score as stage
+    from cmon.features import Features
+    from cmon.similarity import FUNCTIONS
+    from cmon.store import Workspace
+
+    if top_k and similarity not in ("soft_wpmi", "wpmi"):
+        raise click.BadParameter(f"{similarity} has no fixed number of top images", param_hint="--top-k")
+    function = FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {}))
+    with console.terminal(quiet) as terminal, terminal.progress() as progress:
+        listed = concept_lists.read(concepts)
+        place = Workspace(workspace)
+        place.read("shards")  # before a large CLIP is loaded for nothing
+        where = devices.chosen(device)
+        features = Features(
+            place, clip_spec, where, precision, devices.batch_size(batch_size, where), workers
+        )
+        wanted = stage.Settings(similarity=function, device=where, **settings)
+        summary = stage.score(place, listed, features, wanted, progress)
+    statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items())
+    terminal.say(
+        f"{console.made(summary.made)}: {summary.units:,} units ({statuses}), {summary.concepts:,} concepts"
+    )
+    terminal.say(
+        f"{summary.interpretable:,} units are interpretable at a false discovery rate of {settings['fdr']:g}"
+    )

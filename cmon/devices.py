@@ -1,0 +1,26 @@
+"""Where networks run: a `--device` to a device that is there."""
+
+from __future__ import annotations
+
+from cmon.errors import CmonError
+
+
+def chosen(name: str) -> str:
+    """'cpu', 'cuda' or 'mps'; 'auto' takes a GPU if there is one. Raises CmonError for one that is not there."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        raise CmonError(
+            f"--device {name}: there is none on this machine",
+            found="devices: " + ", ".join(device for device, here in there.items() if here),
+            hint="use --device auto",
+        )
+    return name
+
+
+def batch_size(given: int | None, device: str) -> int:
+    """A few images at a time keep a network's maps in a processor's cache; a GPU wants many at once."""
+    return given or (8 if device == "cpu" else 64)
