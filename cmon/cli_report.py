@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -18,28 +19,57 @@ from cmon import options
     show_default="three units, chosen and said why",
     help="A unit to follow through the epochs; can be given more than once.",
 )
+@click.option(
+    "--metrics",
+    type=options.RunFile(),
+    multiple=True,
+    help="What a run's training logged: CSV with a column epoch and one for each metric, drawn above d_anchor. "
+    "Can be given once for each run.",
+)
 @options.seed
-@options.table_format
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="What is written on standard output: the d_anchor table, for people or as CSV, or as JSON the headline "
+    "numbers of every run and layer.",
+)
 @options.quiet
 def report(
-    workspace: Path, track: tuple[tuple[str, int], ...], seed: int, table_format: str, quiet: bool
+    workspace: Path,
+    track: tuple[tuple[str, int], ...],
+    metrics: tuple[tuple[str, Path], ...],
+    seed: int,
+    table_format: str,
+    quiet: bool,
 ) -> None:
     """Tables, figures and a page of what the neurons learned.
 
     \b
-    Example:
+    Examples:
       cmon report demo --track layer4:114 --track layer4:168
+      cmon report demo --metrics standard=runs/standard/training.csv
+      cmon report demo --format json | jq -e 'all(.layers[]; .d_anchor.trend != "rises")'
     """
+    runs = [run for run, _ in metrics]
+    if len(set(runs)) < len(runs):
+        raise click.UsageError("--metrics: a run has more than one file")
+
     from cmon import console
     from cmon import report as stage
     from cmon.store import Workspace
 
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        summary = stage.report(Workspace(workspace), stage.Settings(track, seed), progress)
-    rows = summary.d_anchor.to_pylist()
-    for row in rows:
-        row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
-    console.print_table(rows, table_format, "d_anchor")
+        summary = stage.report(Workspace(workspace), stage.Settings(track, seed, metrics=metrics), progress)
+    if table_format == "json":
+        print(json.dumps(summary.headlines, indent=1))
+    else:
+        rows = summary.d_anchor.to_pylist()
+        for row in rows:
+            row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
+        console.print_table(rows, table_format, "d_anchor")
     for subject, finding in summary.findings:
         terminal.say(f"{subject}: {finding}")
     terminal.say(f"{console.made(summary.made)}: {summary.page}")

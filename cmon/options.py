@@ -33,6 +33,24 @@ class RunFolder(click.ParamType):
         return name, Path(folder).expanduser()
 
 
+class RunFile(click.ParamType):
+    """`RUN=FILE`: a file that belongs to a run."""
+
+    name = "RUN=FILE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        run, equals, file = value.partition("=")
+        if not (run and equals and file):
+            self.fail(
+                f"{value!r} is not RUN=FILE, for example standard=runs/standard/training.csv", param, ctx
+            )
+        return run, Path(file).expanduser()
+
+
 class KeyValue(click.ParamType):
     """`key=value`; numbers, true, false and none are read as such."""
 

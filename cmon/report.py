@@ -1,52 +1,51 @@
 """Stage 4: from the tables to what a person reads.
 
-units, layout --bootstrap--> report/d_anchor, report/movement (.csv, .md, .parquet)
-units, layout, probe images --matplotlib--> report/embedding, d_anchor, interpretable, tracked-RUN (.png, .svg)
+units, concepts, layout --> report_tables.TABLES (.csv, .parquet, .md, .tex)
+these tables, units, layout, probe images --matplotlib--> embedding, d_anchor, ..., tracked-RUN (.png, .svg)
 all of them --jinja2--> report/index.html, written last: when it is there, all is there
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from matplotlib.figure import Figure
 from PIL import Image
 
 import cmon
 from cmon import (
     costs,
-    figures,
+    frames,
+    headlines,
     maps,
-    measures,
     page,
     page_tables,
+    report_figures,
+    report_schemas,
+    report_tables,
     schemas,
     style,
-    text,
     thumbnails,
+    tracked_figure,
     tracking,
+    training_metrics,
     views,
 )
-from cmon.errors import CmonError
+from cmon.errors import CmonError, nearest_names
+from cmon.frames import Frames
 from cmon.page import FigureView, Page, TrackedView, UnitRow
-from cmon.store import Workspace, digest, read_table, written_whole
+from cmon.store import Workspace, digest, file_digest, read_table
 from cmon.style import Theme
 from cmon.tracking import Tracked
 
 Progress = Callable[..., Iterable[Any]]
-_TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
-_ON_PAGE = ("embedding", "d_anchor", "interpretable")
-"""Figures that the page shows as they are; tracked units' images stand there one by one."""
 _PICTURE_SIZE = 160
-"""Pixels of a top image in the figures: 0.55 inches at 300 dpi."""
+"""Pixels of a top image in the figures: 0.53 inches at 300 dpi."""
 _THUMBNAIL_SIZE = 96
 """Pixels on the page."""
 
@@ -60,6 +59,8 @@ class Settings:
     seed: int = 0
     """Of the bootstrap."""
     confidence: float = 0.95
+    metrics: tuple[tuple[str, Path], ...] = ()
+    """(run, CSV file of what its training logged)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Summary:
     page: Path
     figures: tuple[Path, ...]
     d_anchor: pa.Table
-    """schemas.D_ANCHOR."""
+    """report_schemas.D_ANCHOR."""
+    headlines: dict[str, Any]
+    """What `headlines.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
     """(run or other subject, what is said of it)."""
     missing_images: int
@@ -79,31 +82,12 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The workspace's tables as DataFrames in the order of `measures.in_order`."""
-
-    images: pd.DataFrame
-    checkpoints: pd.DataFrame
-    units: pd.DataFrame
-    concepts: pd.DataFrame
-    layout: pd.DataFrame
-    """Anchors first."""
-    costs: list[dict[str, Any]]
-    """Of the other stages."""
-
-    @property
-    def places(self) -> pd.DataFrame:
-        """The units of `layout`."""
-        return self.layout[self.layout["kind"] == "unit"]
-
-
-@dataclass(frozen=True)
 class Content:
     """What the report says, before it is drawn and written."""
 
     tracked: list[Tracked]
-    d_anchor: pd.DataFrame
-    movement: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    """By name: report_tables.TABLES."""
     findings: tuple[tuple[str, str], ...]
     moments: list[TrackedView]
     unit_rows: list[UnitRow]
@@ -116,93 +100,85 @@ class Content:
 def report(workspace: Workspace, settings: Settings, progress: Progress = lambda items, *_: items) -> Summary:
     """Write the report's tables, figures and page, unless they are there and fresh.
 
-    Raises CmonError when an earlier stage has not run, the layout is not of these units, or there is no such
-    unit to track.
+    Raises CmonError when an earlier stage has not run, the layout is not of these units, there is no such unit
+    to track, or no such run or nothing to read in the metrics.
     """
-    earlier_costs = _costs(workspace)
     key = digest(
-        [workspace.key(name) for name in _TABLES],
-        earlier_costs,
+        [workspace.key(name) for name in frames.TABLES],
+        frames.costs(workspace).to_dict("records"),
+        [_metrics_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,
         schemas.VERSION,
     )
     runs = workspace.read("units")["run"].unique().to_pylist()
-    target, drawings, written = _outputs(workspace, runs)
+    target = workspace.report / "index.html"
+    drawings = report_figures.paths(workspace.report, runs)
+    written = report_tables.paths(workspace.report)
     if page.key_of(target) == key and all(path.is_file() for path in (*drawings, *written)):
-        d_anchor = read_table(workspace.report / "d_anchor.parquet")
-        findings = tuple(views.findings(d_anchor.to_pandas()))
-        return Summary(target, drawings, d_anchor, findings, 0, made=False)
+        return _summary(workspace, target, drawings, missing=0, made=False)
 
     with costs.measured(workspace, "report", "figures") as work:
-        tables = _tables(workspace, earlier_costs)
+        tables = frames.read(workspace)
         content = _content(tables, settings, progress)
-        svgs = _write_figures(workspace, tables, content, progress)
-        for old in workspace.report.glob("tracked-*.*"):
-            if old not in drawings:  # of a run that is gone
-                old.unlink()
-        d_anchor = _write_table(workspace, "d_anchor", content.d_anchor, schemas.D_ANCHOR, key)
-        _write_table(workspace, "movement", content.movement, schemas.MOVEMENT, key)
+        pictures = {image: np.asarray(one) for image, one in content.pictures.items()}
+        sources = report_figures.Sources(tables, content.tables, content.tracked, pictures)
+        svgs = report_figures.write(workspace, sources, progress)
+        report_tables.write(workspace, content.tables, key)
         html = page.render(_page(workspace, key, tables, content, settings, svgs))
-        _write_bytes(workspace, target.name, html.encode())
+        report_tables.write_bytes(workspace, target.name, html.encode())
         work.items = len(drawings)
-    return Summary(target, drawings, d_anchor, content.findings, len(content.missing), made=True)
+    return _summary(workspace, target, drawings, missing=len(content.missing), made=True)
 
 
-def _outputs(workspace: Workspace, runs: Sequence[str]) -> tuple[Path, tuple[Path, ...], tuple[Path, ...]]:
-    """All files of a report: the page, the figures, the tables."""
-    drawn = [*_ON_PAGE, *[_tracked_name(run) for run in runs]]
-    drawings = tuple(workspace.report / f"{name}.{form}" for name in drawn for form in ("png", "svg"))
-    written = tuple(
-        workspace.report / f"{name}.{form}"
-        for name in ("d_anchor", "movement")
-        for form in ("csv", "md", "parquet")
-    )
-    return workspace.report / "index.html", drawings, written
+def _summary(
+    workspace: Workspace, target: Path, drawings: Sequence[Path], *, missing: int, made: bool
+) -> Summary:
+    table = read_table(workspace.report / "d_anchor.parquet")
+    d_anchor = table.to_pandas()
+    findings = tuple(views.findings(d_anchor))
+    numbers = headlines.headlines(d_anchor)
+    return Summary(target, tuple(drawings), table, numbers, findings, missing, made)
 
 
-def _tables(workspace: Workspace, earlier_costs: list[dict[str, Any]]) -> Tables:
-    """Read all tables; the units of `layout` must be those of `units`."""
-    frames = {name: workspace.read(name).to_pandas() for name in _TABLES}
-    units = measures.in_order(frames["units"])
-    anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
-    places = measures.in_order(frames["layout"][frames["layout"]["kind"] == "unit"])
-    live, placed = (
-        set(frame.loc[frame["status"] == "ok", [*measures.GROUP, "unit"]].itertuples(index=False, name=None))
-        for frame in (units, places)
-    )
-    if live != placed:
+def _metrics_digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
         raise CmonError(
-            f"{workspace.table('layout')}: was not made from these units",
-            expected=f"the {len(live)} live units of the table 'units'",
-            found=f"{len(placed)} placed units, {len(live & placed)} of them the same",
-            hint=f"run `cmon embed {workspace.root}` again",
-        )
-    return Tables(
-        frames["images"],
-        frames["checkpoints"],
-        units,
-        frames["concepts"],
-        pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
-        earlier_costs,
+            f"--metrics {path}: cannot be read",
+            expected="a CSV file with the column epoch and one column for each metric",
+            found=error.strerror or str(error),
+        ) from error
+
+
+def _training(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.DataFrame:
+    """report_schemas.TRAINING; a run that is not in the workspace is an error."""
+    for run, path in metrics:
+        if run not in runs:
+            raise CmonError(
+                f"--metrics {run}={path}: the workspace has no run {run!r}",
+                expected="one of " + ", ".join(runs),
+                found=run,
+                hint=nearest_names(run, runs),
+            )
+    empty = pd.DataFrame(columns=report_schemas.TRAINING.names)
+    found = [training_metrics.read(path, run) for run, path in metrics]
+    return pd.concat(found, ignore_index=True) if found else empty
+
+
+def _content(tables: Frames, settings: Settings, progress: Progress) -> Content:
+    units = tables.units
+    training = _training(settings.metrics, tables.runs)
+    tracked = (
+        tracking.named(units, settings.track) if settings.track else tracking.chosen(units, tables.places)
     )
-
-
-def _costs(workspace: Workspace) -> list[dict[str, Any]]:
-    """What the other stages cost; nothing if they were not measured."""
-    path = workspace.table("costs")
-    rows = read_table(path).to_pylist() if path.is_file() else []
-    return [row for row in rows if row["stage"] != "report"]
-
-
-def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
-    units, places = tables.units, tables.places
-    tracked = tracking.named(units, settings.track) if settings.track else tracking.chosen(units, places)
-    d_anchor = measures.d_anchor(units, places, settings.seed, settings.confidence)
+    made = report_tables.make(report_tables.Sources(tables, settings.seed, settings.confidence, training))
     moments = views.tracked_moments(tracked, units, tables.concepts)
     unit_rows = views.unit_rows(units)
     shown = {image for row in unit_rows for image in row.images}
     shown |= {image for view in moments for run in view.runs.values() for one in run for image in one.images}
+    shown |= tracked_figure.image_ids(units, tables.runs, tracked)
     files = tables.images.set_index("image_id")
     pictures, missing = thumbnails.load(
         {image: (Path(files.at[image, "path"]), files.at[image, "sha256"]) for image in sorted(shown)},
@@ -211,9 +187,8 @@ def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
     )
     return Content(
         tracked=tracked,
-        d_anchor=d_anchor,
-        movement=measures.movement(units, places),
-        findings=tuple(views.findings(d_anchor)),
+        tables=made,
+        findings=tuple(views.findings(made["d_anchor"])),
         moments=moments,
         unit_rows=unit_rows,
         pictures=pictures,
@@ -221,49 +196,16 @@ def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
     )
 
 
-def _write_figures(
-    workspace: Workspace, tables: Tables, content: Content, progress: Progress
-) -> dict[str, dict[Theme, bytes]]:
-    """Write every figure; give the SVGs of those that the page shows, by name and ground."""
-    drawn = _figures(tables, content)
-    svgs: dict[str, dict[Theme, bytes]] = {}
-    for name, draw in progress(drawn.items(), "drawing figures", len(drawn)):
-        figure = draw(style.LIGHT)
-        files = {form: _drawn(figure, form, style.LIGHT) for form in ("png", "svg")}
-        for form, data in files.items():
-            _write_bytes(workspace, f"{name}.{form}", data)
-        if name in _ON_PAGE:
-            dark = _drawn(draw(style.DARK), "svg", style.DARK)
-            svgs[name] = {style.LIGHT: files["svg"], style.DARK: dark}
-    return svgs
-
-
-def _figures(tables: Tables, content: Content) -> dict[str, Callable[[Theme], Figure]]:
-    """Each figure by name, to be drawn on a ground."""
-    pictures = {image: np.asarray(one) for image, one in content.pictures.items()}
-
-    def top_images(run: str) -> Callable[[Theme], Figure]:
-        cells = views.tracked_cells(content.moments, run)
-        title = f"What activates the tracked neurons most, in {run}"
-        return lambda theme: figures.tracked_images(cells, pictures, title, theme)
-
-    return {
-        "embedding": lambda theme: maps.embedding(tables.layout, content.d_anchor, content.tracked, theme),
-        "d_anchor": lambda theme: figures.d_anchor_curves(content.d_anchor, theme),
-        "interpretable": lambda theme: figures.interpretable_shares(tables.units, theme),
-        **{_tracked_name(run): top_images(run) for run in tables.units["run"].unique()},
-    }
-
-
 def _page(
     workspace: Workspace,
     key: str,
-    tables: Tables,
+    tables: Frames,
     content: Content,
     settings: Settings,
     svgs: Mapping[str, Mapping[Theme, bytes]],
 ) -> Page:
     said = " ".join(f"{subject}: {words}" for subject, words in content.findings)
+    d_anchor = content.tables["d_anchor"]
 
     anchors = int((tables.layout["kind"] == "anchor").sum())
     labels = (
@@ -280,19 +222,19 @@ def _page(
     return Page(
         key=key,
         version=cmon.__version__,
-        title="What the neurons learn",
+        title="What the neurons learned",
         facts=views.facts(tables.units, tables.images, tables.layout, tables.concepts),
         findings=content.findings,
-        embedding=figure("embedding", "The embedding", views.embedding_alt(tables.layout, content.d_anchor)),
+        embedding=figure("embedding", "The embedding", views.embedding_alt(tables.layout, d_anchor)),
         d_anchor=figure("d_anchor", "d_anchor over training", f"Line charts by epoch. {said}"),
         shares=figure("interpretable", "Interpretable units by category", f"Stacked bars by epoch. {said}"),
         tracked=content.moments,
-        d_anchor_table=page_tables.d_anchor_table(content.d_anchor),
+        d_anchor_table=page_tables.d_anchor_table(d_anchor),
         frequent=page_tables.frequent_tables(tables.units),
-        movement=page_tables.movement_table(content.movement),
+        movement=page_tables.movement_table(content.tables["movement"]),
         units=content.unit_rows,
         statuses=page_tables.status_table(tables.units),
-        costs=page_tables.cost_table(tables.costs),
+        costs=page_tables.cost_table([dict(row) for _, row in tables.costs.iterrows()]),
         skipped=views.skipped(tables.checkpoints, tables.images, content.missing),
         parameters=[
             *[(stage, views.parameter_list(workspace.parameters(name))) for stage, name in stages.items()],
@@ -302,30 +244,3 @@ def _page(
             image: thumbnails.data_uri(one, _THUMBNAIL_SIZE) for image, one in content.pictures.items()
         },
     )
-
-
-def _tracked_name(run: str) -> str:
-    return "tracked-" + quote(run, safe=" ._-")
-
-
-def _drawn(figure: Figure, form: str, theme: Theme) -> bytes:
-    buffer = io.BytesIO()
-    style.save(figure, buffer, form, theme)
-    return buffer.getvalue()
-
-
-def _write_bytes(workspace: Workspace, name: str, content: bytes) -> None:
-    with written_whole(workspace.report / name) as aside:
-        aside.write_bytes(content)
-    workspace.written_bytes += len(content)
-
-
-def _write_table(
-    workspace: Workspace, name: str, frame: pd.DataFrame, schema: pa.Schema, key: str
-) -> pa.Table:
-    """Write one table as Parquet, CSV and Markdown."""
-    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    workspace.write(workspace.report / f"{name}.parquet", table, key)
-    _write_bytes(workspace, f"{name}.csv", text.csv(table).encode())
-    _write_bytes(workspace, f"{name}.md", text.markdown(table).encode())
-    return table

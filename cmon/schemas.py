@@ -1,7 +1,10 @@
-"""One explicit Parquet schema per table of a workspace.
+"""One explicit Parquet schema per table of a workspace; each column says what it holds.
 
 `run, layer, epoch, unit` are the keys everywhere. `epoch` is a float because some programs save in the
 middle of an epoch (Hugging Face's Trainer saves by steps); it is whole in nearly every folder.
+
+What a column holds, with its unit and range, is metadata of its field: so it goes into every Parquet file, and
+the README's description of the tables is made from it. The tables of the report: report_schemas.
 """
 
 from __future__ import annotations
@@ -12,137 +15,154 @@ import pyarrow as pa
 VERSION = 1
 """Raised when a table changes so that an older cmon could misread it; part of every freshness key."""
 
-_UNIT_KEYS = [
-    pa.field("run", pa.string(), nullable=False),
-    pa.field("layer", pa.string(), nullable=False),
-    pa.field("epoch", pa.float64(), nullable=False),
-    pa.field("unit", pa.int32(), nullable=False),
-]
+_MEANING = b"description"
+
+
+def column(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
+    """A column and what it holds; `null` says that it can be empty."""
+    return pa.field(name, kind, nullable=null, metadata={_MEANING: meaning.encode()})
+
+
+def meaning(field: pa.Field) -> str:
+    """What `column` was told that the column holds."""
+    return (field.metadata or {}).get(_MEANING, b"").decode()
+
+
+RUN = column("run", pa.string(), "training run, as `--run` named it")
+LAYER = column("layer", pa.string(), "layer, by its name in the network")
+EPOCH = column(
+    "epoch", pa.float64(), "epoch of the checkpoint; 0 is the untrained network where it was saved"
+)
+UNIT = column("unit", pa.int32(), "number of the unit in its layer, from 0")
+GROUP_KEYS = [RUN, LAYER, EPOCH]
+UNIT_KEYS = [*GROUP_KEYS, UNIT]
 
 CHECKPOINTS = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),
-        pa.field("checkpoint", pa.string(), nullable=False),  # path relative to the run's folder
-        pa.field("epoch", pa.float64()),
-        pa.field("step", pa.int64()),
-        pa.field("sha256", pa.string()),
-        pa.field("kind", pa.string()),  # 'torch', 'safetensors', 'hugging face' or 'distributed'
-        pa.field("wrapper", pa.string()),  # under which key the weights lay: 'plain', 'state_dict', ...
-        pa.field("weights", pa.string()),  # 'raw' or 'ema', as asked for
-        pa.field("epoch_from", pa.string()),  # 'stored', 'name', or 'step' where the step counts as epoch
-        pa.field("prefix", pa.string()),  # in front of the network's keys: '', 'module.', 'model.', ...
-        pa.field("keys", pa.int32()),  # of the network
-        pa.field("keys_matched", pa.int32()),
-        pa.field("signature", pa.string()),  # hash of the tensors' names and shapes
-        pa.field("status", pa.string(), nullable=False),  # 'ok' or 'skipped'
-        pa.field("error", pa.string()),  # why it was skipped
+        RUN,
+        column("checkpoint", pa.string(), "path relative to the run's folder"),
+        column("epoch", pa.float64(), "as stored inside, or else as the name says", null=True),
+        column("step", pa.int64(), "optimizer steps, if stored", null=True),
+        column("sha256", pa.string(), "of the file, or of the files of a folder", null=True),
+        column("kind", pa.string(), "`torch`, `safetensors`, `hugging face` or `distributed`", null=True),
+        column(
+            "wrapper", pa.string(), "under which key the weights lay: `plain`, `state_dict`, ...", null=True
+        ),
+        column("weights", pa.string(), "`raw` or `ema`, as asked for", null=True),
+        column(
+            "epoch_from", pa.string(), "`stored`, `name`, or `step` where the step counts as epoch", null=True
+        ),
+        column(
+            "prefix", pa.string(), "in front of the network's keys: none, `module.`, `model.`, ...", null=True
+        ),
+        column("keys", pa.int32(), "number of the network's keys", null=True),
+        column("keys_matched", pa.int32(), "how many of them the checkpoint has", null=True),
+        column("signature", pa.string(), "hash of the tensors' names and shapes", null=True),
+        column("status", pa.string(), "`ok` or `skipped`"),
+        column("error", pa.string(), "why it was skipped", null=True),
     ]
 )
 
 IMAGES = pa.schema(
     [
-        pa.field("image_id", pa.int32(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),  # relative to the probe folder
-        pa.field("sha256", pa.string()),
-        pa.field("status", pa.string(), nullable=False),  # 'ok' or 'skipped'
-        pa.field("error", pa.string()),
+        column("image_id", pa.int32(), "number of the probe image, from 0"),
+        column("path", pa.string(), "of the file, absolute"),
+        column("sha256", pa.string(), "of the file's bytes", null=True),
+        column("status", pa.string(), "`ok` or `skipped`"),
+        column("error", pa.string(), "why it was skipped", null=True),
     ]
 )
 
-SHARDS = pa.schema(  # which activation files belong to the workspace as it is now
+SHARDS = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),
-        pa.field("layer", pa.string(), nullable=False),
-        pa.field("epoch", pa.float64(), nullable=False),
-        pa.field("units", pa.int32(), nullable=False),
-        pa.field(
-            "layout", pa.string(), nullable=False
-        ),  # how the layer's output was read, see hooks.LayerOutput
-        pa.field("pooling", pa.string(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),  # the activation file's key
+        *GROUP_KEYS,
+        column("units", pa.int32(), "number of the layer's units"),
+        column(
+            "layout",
+            pa.string(),
+            "how the layer's output was read: `flat`, `channels first`, `channels last` or `tokens`",
+        ),
+        column("pooling", pa.string(), "how a unit's map became one activation: `avg`, `max` or `cls`"),
+        column("key", pa.string(), "hash of all that the activations depend on"),
     ]
 )
 
 UNITS = pa.schema(
     [
-        *_UNIT_KEYS,
-        pa.field("status", pa.string(), nullable=False),  # 'ok', 'dead', 'tied' or 'non-finite'
-        pa.field("label", pa.string()),  # null unless status is 'ok'
-        pa.field("category", pa.string()),
-        pa.field("score", pa.float32()),
-        pa.field("margin", pa.float32()),  # score minus the second concept's score
-        pa.field("p_value", pa.float64()),
-        pa.field("interpretable", pa.bool_(), nullable=False),
-        pa.field("top_images", pa.list_(pa.int32()), nullable=False),  # image_id, most activating first
-        pa.field("top_activations", pa.list_(pa.float32()), nullable=False),
+        *UNIT_KEYS,
+        column(
+            "status",
+            pa.string(),
+            "`ok`; `dead` (the same activation for every image); `tied` (which images are its top ones is "
+            "arbitrary); or `non-finite`",
+        ),
+        column("label", pa.string(), "concept with the best score; empty unless status is `ok`", null=True),
+        column("category", pa.string(), "of the label; empty where the concept list gives none", null=True),
+        column("score", pa.float32(), "of the label, in the similarity function's own unit", null=True),
+        column("margin", pa.float32(), "score minus the second concept's score", null=True),
+        column(
+            "p_value",
+            pa.float64(),
+            "share of pseudo-units (random image orders) whose best score is as good, 0 to 1",
+            null=True,
+        ),
+        column(
+            "interpretable",
+            pa.bool_(),
+            "whether the score beats chance at the false discovery rate of `--fdr`, per run, layer and epoch",
+        ),
+        column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first"),
+        column("top_activations", pa.list_(pa.float32()), "the unit's activations on them"),
     ]
 )
 
 CONCEPTS = pa.schema(
     [
-        *_UNIT_KEYS,
-        pa.field("rank", pa.int32(), nullable=False),  # 0 is the label
-        pa.field("concept", pa.string(), nullable=False),
-        pa.field("category", pa.string()),
-        pa.field("score", pa.float32(), nullable=False),
+        *UNIT_KEYS,
+        column("rank", pa.int32(), "0 for the label, 1 for the second concept, ..."),
+        column("concept", pa.string(), "as the concept list spells it"),
+        column("category", pa.string(), "of the concept", null=True),
+        column("score", pa.float32(), "of the concept, in the similarity function's own unit"),
     ]
 )
 
 LAYOUT = pa.schema(
     [
-        pa.field("kind", pa.string(), nullable=False),  # 'unit' or 'anchor'
-        pa.field("run", pa.string()),  # run, layer, epoch and unit are null for anchors
-        pa.field("layer", pa.string()),
-        pa.field("epoch", pa.float64()),
-        pa.field("unit", pa.int32()),
-        pa.field("concept", pa.string()),  # the anchor's word; null for units
-        pa.field("category", pa.string()),
-        pa.field("status", pa.string(), nullable=False),  # the unit's status; units not 'ok' have no place
-        pa.field("x", pa.float64()),  # anchors' RMS distance from their centroid is 1
-        pa.field("y", pa.float64()),
-        pa.field("nearest_anchor", pa.string()),
-        pa.field("distance", pa.float64()),  # to nearest_anchor, in the plane
-        pa.field("nearest_anchor_clip", pa.string()),
-        pa.field("distance_clip", pa.float64()),  # to nearest_anchor_clip, between unit vectors: 0 to 2
+        column("kind", pa.string(), "`unit` or `anchor`"),
+        *[column(key.name, key.type, f"{meaning(key)}; empty for anchors", null=True) for key in UNIT_KEYS],
+        column("concept", pa.string(), "the anchor's word; empty for units", null=True),
+        column("category", pa.string(), "of the anchor; empty for units", null=True),
+        column("status", pa.string(), "the unit's status; units that are not `ok` have no place"),
+        column(
+            "x",
+            pa.float64(),
+            "place in the plane; 1 is the anchors' RMS distance from their centroid",
+            null=True,
+        ),
+        column("y", pa.float64(), "the same, upwards", null=True),
+        column("nearest_anchor", pa.string(), "in the plane", null=True),
+        column("distance", pa.float64(), "to `nearest_anchor`, in the plane, in lengths of `x`", null=True),
+        column("nearest_anchor_clip", pa.string(), "in CLIP's text space", null=True),
+        column(
+            "distance_clip",
+            pa.float64(),
+            "to `nearest_anchor_clip`, Euclidean between unit vectors: 0 to 2",
+            null=True,
+        ),
     ]
 )
 
 COSTS = pa.schema(
     [
-        pa.field("stage", pa.string(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),
-        pa.field("items", pa.int64(), nullable=False),
-        pa.field("item", pa.string(), nullable=False),  # what was counted: 'images x checkpoints', 'units'
-        pa.field("items_per_second", pa.float64(), nullable=False),
-        pa.field("peak_memory_mb", pa.float64(), nullable=False),  # resident, of the whole process
-        pa.field("written_mb", pa.float64(), nullable=False),
-    ]
-)
-
-_GROUP_KEYS = _UNIT_KEYS[:3]
-
-D_ANCHOR = pa.schema(  # of the report; what each column means: measures.d_anchor
-    [
-        *_GROUP_KEYS,
-        *[
-            pa.field(f"{kind}{bound}", pa.float64())  # null where no unit is live
-            for kind in ("d_anchor", "d_anchor_clip")
-            for bound in ("", "_low", "_high")
-        ],
-        *[
-            pa.field(name, pa.int32(), nullable=False)
-            for name in ("n_units", "n_live", "n_dead", "n_interpretable")
-        ],
-    ]
-)
-
-MOVEMENT = pa.schema(  # of the report; what each column means: measures.movement
-    [
-        *_GROUP_KEYS,
-        *[pa.field(name, pa.float64()) for name in ("step", "from_first", "spread")],
-        pa.field("labels", pa.int32(), nullable=False),
-        pa.field("entropy", pa.float64(), nullable=False),
-        *[pa.field(name, pa.int32()) for name in ("born", "lost", "relabelled", "settled")],
+        column(
+            "stage", pa.string(), "`extract`, `score`, `embed` or `report`, at its last run that did anything"
+        ),
+        column("seconds", pa.float64(), "wall time"),
+        column("items", pa.int64(), "how many were worked on"),
+        column("item", pa.string(), "what was counted: `images x checkpoints`, `units`, ..."),
+        column("items_per_second", pa.float64(), "throughput"),
+        column("peak_memory_mb", pa.float64(), "largest resident size of the process, in 10^6 bytes"),
+        column("written_mb", pa.float64(), "written to disk, in 10^6 bytes"),
     ]
 )
 
@@ -156,39 +176,41 @@ def activations(units: int) -> pa.Schema:
     """Rows are probe images; `activations` is the row of all units' pooled activations, (units,) float32."""
     return pa.schema(
         [
-            pa.field("image_id", pa.int32(), nullable=False),
-            pa.field("activations", pa.list_(pa.float32(), units), nullable=False),
+            column("image_id", pa.int32(), "of the table `images`"),
+            column(
+                "activations", pa.list_(pa.float32(), units), "pooled activation of each of the layer's units"
+            ),
         ]
     )
 
 
 def image_features(width: int) -> pa.Schema:
     """CLIP's vector of each probe image, (width,) float32, L2-normalised."""
-    return pa.schema([pa.field("image_id", pa.int32(), nullable=False), _vector(width)])
+    return pa.schema([column("image_id", pa.int32(), "of the table `images`"), _vector(width, "image")])
 
 
 def text_features(width: int) -> pa.Schema:
     """CLIP's vector of each text, (width,) float32, L2-normalised."""
-    return pa.schema([pa.field("text", pa.string(), nullable=False), _vector(width)])
+    return pa.schema([column("text", pa.string(), "as CLIP was given it"), _vector(width, "text")])
 
 
 def vocabulary(width: int) -> pa.Schema:
     """The concepts in the order they were given, with CLIP's text vector, (width,) float32, L2-normalised."""
     return pa.schema(
         [
-            pa.field("concept", pa.string(), nullable=False),
-            pa.field("category", pa.string()),
-            _vector(width),
+            column("concept", pa.string(), "as the concept list spells it"),
+            column("category", pa.string(), "as the concept list gives it", null=True),
+            _vector(width, "concept"),
         ]
     )
 
 
 def vectors(matrix: np.ndarray) -> pa.FixedSizeListArray:
     """(rows, width) float32 as a column of vectors."""
-    column = pa.FixedSizeListArray.from_arrays(
+    stacked = pa.FixedSizeListArray.from_arrays(
         pa.array(np.ascontiguousarray(matrix).ravel()), matrix.shape[1]
     )
-    return column.cast(_vector(matrix.shape[1]).type)
+    return stacked.cast(_vector(matrix.shape[1]).type)
 
 
 def matrix(column: pa.ChunkedArray) -> np.ndarray:
@@ -197,5 +219,5 @@ def matrix(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().flatten().to_numpy().reshape(-1, width).copy()
 
 
-def _vector(width: int) -> pa.Field:
-    return pa.field("vector", pa.list_(pa.float32(), width), nullable=False)
+def _vector(width: int, of: str = "row") -> pa.Field:
+    return column("vector", pa.list_(pa.float32(), width), f"CLIP's vector of the {of}, of length 1")

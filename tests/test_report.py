@@ -1,15 +1,21 @@
 import csv
 import html
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from synthetic_tables import World, rows, write
 
-from cmon import page
+from cmon import page, report_tables, text
 from cmon.errors import CmonError
+from cmon.headlines import headlines
 from cmon.report import Settings, report
+from cmon.schemas import meaning
 from cmon.store import Workspace
 
 WORLD = World(units=24, images=40, epochs=(0.0, 0.5, 1.0))
@@ -66,17 +72,88 @@ def test_d_anchor_is_the_mean_distance_of_live_units(made):
         assert int(row["n_interpretable"]) == sum(one["interpretable"] for one in mine)
 
 
-def test_the_same_table_in_three_formats(made):
+def test_the_same_rows_in_all_forms(made):
     parquet = pq.read_table(made.report / "d_anchor.parquet").to_pylist()
-    markdown = (made.report / "d_anchor.md").read_text().splitlines()
-    assert len(parquet) == len(table_of(made, "d_anchor")) == len(markdown) - 2
+    markdown = (made.report / "d_anchor.md").read_text().partition("\n\n")[2].splitlines()
+    tex = (made.report / "d_anchor.tex").read_text()
+    rows = tex.partition("\\midrule")[2].partition("\\bottomrule")[0].split("\\\\\n")[:-1]
+    assert len(parquet) == len(table_of(made, "d_anchor")) == len(markdown) - 2 == len(rows) == 12
     assert markdown[2].startswith(f"| standard | layer3 | 0 | {parquet[0]['d_anchor']:.3f} |")
+    low, high = parquet[0]["d_anchor_low"], parquet[0]["d_anchor_high"]
+    interval = f"{parquet[0]['d_anchor']:.3f} {{[}}{low:.3f}, {high:.3f}]"
+    assert rows[0].strip().startswith(f"standard & layer3 & 0 & {interval} &")
+
+
+def test_every_table_is_written_whole_and_says_what_it_holds(made):
+    for table in report_tables.TABLES:
+        schema = pq.read_schema(made.report / f"{table.name}.parquet")
+        assert schema.equals(table.schema)
+        assert all(meaning(field) for field in schema)
+        assert (made.report / f"{table.name}.md").read_text().startswith(text.markdown_text(table.caption))
+        assert (
+            f"\\label{{tab:{table.name.replace('_', '-')}}}"
+            in (made.report / f"{table.name}.tex").read_text()
+        )
+        head = (made.report / f"{table.name}.csv").read_text().partition("\n")[0]
+        assert head == ",".join(table.schema.names)
+
+
+def test_all_tables_compile(made, tmp_path):
+    if not shutil.which("pdflatex"):
+        pytest.skip("pdflatex is not installed")
+    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in report_tables.TABLES)
+    (tmp_path / "paper.tex").write_text(
+        f"\\documentclass{{article}}\\usepackage{{booktabs,longtable}}\\begin{{document}}\n{inputs}\\end{{document}}"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_figures_are_there_in_both_formats(made):
-    for name in ("embedding", "d_anchor", "interpretable", "tracked-standard", "tracked-poor"):
-        assert (made.report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    names = [
+        "embedding",
+        "d_anchor",
+        "interpretable",
+        "side-by-side",
+        "movement",
+        "tracked-standard",
+        "tracked-poor",
+    ]
+    for name in names:
+        with Image.open(made.report / f"{name}.png") as image:
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=1)
         assert "</text>" in (made.report / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def test_headlines_are_those_of_the_table(made):
+    summary = report(Workspace(made.root), Settings())
+    assert not summary.made
+    assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
+    json.dumps(summary.headlines, allow_nan=False)
+
+
+def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
+    world = World(runs=("a", "b"), layers=("l",), epochs=(0.0, 1.0), units=6, images=12)
+    workspace = write(tmp_path, world)
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,loss\n0,2.5\n1,1.5\n")
+    settings = Settings(metrics=(("b", log),))
+    assert report(workspace, settings).made
+    assert table_of(workspace, "training") == [
+        {"run": "b", "epoch": epoch, "metric": "loss", "value": value}
+        for epoch, value in (("0", "2.5"), ("1", "1.5"))
+    ]
+    assert ">loss</text>" in (workspace.report / "d_anchor.svg").read_text(encoding="utf-8")
+    assert not report(workspace, settings).made
+    log.write_text("epoch,loss\n0,2.5\n1,1.0\n")
+    assert report(workspace, settings).made
+    with pytest.raises(CmonError, match="has no run 'bb'"):
+        report(workspace, Settings(metrics=(("bb", log),)))
+    with pytest.raises(CmonError, match="cannot be read"):
+        report(workspace, Settings(metrics=(("b", tmp_path / "none.csv"),)))
 
 
 def test_the_page_needs_nothing_else(made):

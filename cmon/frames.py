@@ -1,0 +1,73 @@
+"""A workspace's tables as DataFrames, checked to belong together: what a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cmon import measures
+from cmon.errors import CmonError
+from cmon.store import Workspace, read_table
+
+TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables in the order of `measures.in_order`."""
+
+    images: pd.DataFrame
+    checkpoints: pd.DataFrame
+    units: pd.DataFrame
+    concepts: pd.DataFrame
+    layout: pd.DataFrame
+    """Anchors first."""
+    costs: pd.DataFrame
+    """Of the other stages; no rows if they were not measured."""
+
+    @property
+    def places(self) -> pd.DataFrame:
+        """The units of `layout`."""
+        return self.layout[self.layout["kind"] == "unit"]
+
+    @property
+    def runs(self) -> list[str]:
+        """In the order in which they were given."""
+        return [str(run) for run in self.units["run"].unique()]
+
+
+def read(workspace: Workspace) -> Frames:
+    """Read all tables. Raises CmonError if the units of `layout` are not those of `units`."""
+    frames = {name: workspace.read(name).to_pandas() for name in TABLES}
+    units = measures.in_order(frames["units"])
+    anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
+    places = measures.in_order(frames["layout"][frames["layout"]["kind"] == "unit"])
+    live, placed = (
+        set(frame.loc[frame["status"] == "ok", [*measures.GROUP, "unit"]].itertuples(index=False, name=None))
+        for frame in (units, places)
+    )
+    if live != placed:
+        raise CmonError(
+            f"{workspace.table('layout')}: was not made from these units",
+            expected=f"the {len(live)} live units of the table 'units'",
+            found=f"{len(placed)} placed units, {len(live & placed)} of them the same",
+            hint=f"run `cmon embed {workspace.root}` again",
+        )
+    return Frames(
+        frames["images"],
+        frames["checkpoints"],
+        units,
+        frames["concepts"],
+        pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
+        costs(workspace),
+    )
+
+
+def costs(workspace: Workspace) -> pd.DataFrame:
+    """What the other stages cost: a report that held its own cost would never be fresh."""
+    path = workspace.table("costs")
+    if not path.is_file():
+        return pd.DataFrame()
+    found = read_table(path).to_pandas()
+    return found[found["stage"] != "report"].reset_index(drop=True)

@@ -1,0 +1,119 @@
+"""One explicit schema per table of the report; each column says what it holds, see `schemas.column`."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from cmon.schemas import COSTS as COSTS  # the report shows the workspace's own table
+from cmon.schemas import GROUP_KEYS, LAYER, RUN, column
+
+
+def _bounds(name: str, meaning: str) -> list[pa.Field]:
+    return [
+        column(name, pa.float64(), f"{meaning}; empty where no unit is live", null=True),
+        column(f"{name}_low", pa.float64(), f"lower end of the bootstrap interval of `{name}`", null=True),
+        column(f"{name}_high", pa.float64(), f"upper end of the bootstrap interval of `{name}`", null=True),
+    ]
+
+
+_N_UNITS = column("n_units", pa.int32(), "all units of the layer, dead ones included")
+
+D_ANCHOR = pa.schema(
+    [
+        *GROUP_KEYS,
+        *_bounds(
+            "d_anchor",
+            "mean distance from the live units to their nearest anchor, in the plane, where 1 is the anchors' "
+            "RMS distance from their centroid",
+        ),
+        *_bounds("d_anchor_clip", "the same between unit vectors of CLIP's text space, 0 to 2"),
+        _N_UNITS,
+        column("n_live", pa.int32(), "units with status `ok`"),
+        column("n_dead", pa.int32(), "units with status `dead`; tied and non-finite ones are the rest"),
+        column("n_interpretable", pa.int32(), "units whose label beats chance"),
+    ]
+)
+
+INTERPRETABLE = pa.schema(
+    [
+        *GROUP_KEYS,
+        column("category", pa.string(), "of the label; `no category` where the concept list gives none"),
+        column("units", pa.int32(), "interpretable units whose label is of this category"),
+        _N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+CONCEPT_COUNTS = pa.schema(
+    [
+        *GROUP_KEYS,
+        column("concept", pa.string(), "a label of interpretable units"),
+        column("category", pa.string(), "of the concept", null=True),
+        column("units", pa.int32(), "interpretable units with this label"),
+        _N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+CONCEPT_DIFFERENCES = pa.schema(
+    [
+        LAYER,
+        column("kind", pa.string(), "`concept`, `category`, or `all`: interpretable units under any label"),
+        column("name", pa.string(), "the concept or the category"),
+        column("run", pa.string(), "the one side: a run"),
+        column("epoch", pa.float64(), "and its epoch: the last that all runs have, or else its own last"),
+        column("other_run", pa.string(), "the other side: the first run, or with a single run itself"),
+        column("other_epoch", pa.float64(), "and its epoch; with a single run its first"),
+        column("units", pa.int32(), "interpretable units of `run` under this concept or category"),
+        column("n_units", pa.int32(), "all units of the layer in `run`"),
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+        column("other_units", pa.int32(), "`units` on the other side"),
+        column("other_n_units", pa.int32(), "`n_units` on the other side"),
+        column("other_share", pa.float64(), "`share` on the other side, 0 to 1"),
+        column("p_value", pa.float64(), "of Fisher's exact test, two-sided, that the two shares are equal"),
+        column("q_value", pa.float64(), "smallest false discovery rate, over all rows, at which it differs"),
+        column("differs", pa.bool_(), "whether `q_value` is at most 0.05"),
+    ]
+)
+
+MOVEMENT = pa.schema(
+    [
+        *GROUP_KEYS,
+        column(
+            "step",
+            pa.float64(),
+            "mean displacement in the plane since the previous epoch, in lengths of `x`",
+            null=True,
+        ),
+        column("from_first", pa.float64(), "the same since the first epoch", null=True),
+        column("spread", pa.float64(), "mean distance between two live units, in lengths of `x`", null=True),
+        column("labels", pa.int32(), "distinct labels of interpretable units"),
+        column("entropy", pa.float64(), "of those labels, in bits"),
+        column("born", pa.int32(), "units that became interpretable since the previous epoch", null=True),
+        column("lost", pa.int32(), "units that ceased to be", null=True),
+        column(
+            "relabelled", pa.int32(), "units interpretable at both epochs, under another label", null=True
+        ),
+        column("settled", pa.int32(), "units that keep their final label from this epoch on", null=True),
+    ]
+)
+
+STATUS = pa.schema(
+    [
+        *GROUP_KEYS,
+        _N_UNITS,
+        column("n_ok", pa.int32(), "units that are scored"),
+        column("n_dead", pa.int32(), "units with the same activation for every image"),
+        column("n_tied", pa.int32(), "units of which it is arbitrary which images are their top ones"),
+        column("n_non_finite", pa.int32(), "units with activations that are NaN or infinite"),
+    ]
+)
+
+TRAINING = pa.schema(
+    [
+        RUN,
+        column("epoch", pa.float64(), "as the file given by `--metrics` has it"),
+        column("metric", pa.string(), "a numeric column of that file"),
+        column("value", pa.float64(), "the last one that the file has for the epoch"),
+    ]
+)

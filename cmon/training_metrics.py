@@ -1,0 +1,57 @@
+"""What a training program logged beside its checkpoints: loss, accuracy and the like per epoch, from a CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cmon.errors import CmonError
+
+COLUMNS = ["run", "epoch", "metric", "value"]
+"""report_schemas.TRAINING."""
+
+
+def read(path: Path, run: str) -> pd.DataFrame:
+    """The numeric columns of a CSV file with a column `epoch`, as rows of `run, epoch, metric, value`.
+
+    Several rows of an epoch (Lightning logs training and validation apart, or by steps) count as one: the last
+    value of each column. Cells that are empty give no row, columns that are not numeric are left out. Names of
+    columns are told without regard to case and to spaces around them.
+
+    Raises CmonError if the file cannot be read, or has no epochs or no numbers.
+    """
+    try:
+        table = pd.read_csv(path, skipinitialspace=True)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise CmonError(
+            f"{path}: cannot be read",
+            expected="a CSV file with the column epoch and one column for each metric",
+            found=str(error).splitlines()[0],
+            hint="give the file that your training program logs to: --metrics RUN=FILE",
+        ) from error
+    table.columns = [str(name).strip() for name in table.columns]
+    epochs = [name for name in table.columns if name.casefold() == "epoch"]
+    if not epochs:
+        raise CmonError(
+            f"{path}: has no column epoch",
+            expected="the columns epoch and one for each metric, such as loss and accuracy",
+            found=", ".join(table.columns) or "no columns",
+        )
+    table = table.rename(columns={epochs[0]: "epoch"})
+    table["epoch"] = pd.to_numeric(table["epoch"], errors="coerce").astype(float)
+    metrics = [name for name in table.columns if name != "epoch" and _is_numeric(table[name])]
+    if table["epoch"].isna().all() or not metrics:
+        raise CmonError(
+            f"{path}: nothing to draw",
+            expected="numbers in the column epoch and in at least one other",
+            found=f"{len(table)} rows with the columns {', '.join(table.columns)}",
+        )
+    last = table.dropna(subset=["epoch"]).groupby("epoch")[metrics].last()
+    rows = last.reset_index().melt("epoch", var_name="metric", value_name="value").dropna()
+    return rows.assign(run=run)[COLUMNS].reset_index(drop=True)
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    kind = pd.api.types
+    return bool(kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column) and column.notna().any())
