@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from cmon import checkpoints, costs, hooks, images, models, probing, schemas
+from cmon import checkpoints, costs, hooks, images, models, preprocessing, probing, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
 from cmon.fitting import Fit, Progress, Settings, check, fitted
@@ -166,7 +166,7 @@ def _run(
     job: Job,
     fit: Fit,
     probe: Probe,
-    preprocess: images.Preprocess,
+    preprocess: preprocessing.Preprocess,
     settings: Settings,
 ) -> Iterator[int]:
     """Run one checkpoint over all probe images and write its activation files; gives the images per batch."""
@@ -182,7 +182,7 @@ def _run(
     outputs = [output for output in fit.outputs if output.name in wanted]
     kept = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
     with hooks.recording(network, outputs, settings.pooling) as activations:
-        for rows in images.batches(len(probe.image_ids), settings.batch_size):
+        for rows in preprocessing.batches(len(probe.image_ids), settings.batch_size):
             batch = preprocess.batch(probe.pixels[rows]).to(settings.device, dtype)
             for layer, pooled in activations(batch).items():
                 kept[layer][rows] = pooled.cpu().numpy()

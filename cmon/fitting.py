@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmon import checkpoints, hooks, images, models, runs, schemas
+from cmon import checkpoints, hooks, images, models, preprocessing, runs, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
 from cmon.hooks import LayerOutput
@@ -69,7 +69,7 @@ def fitted(
     settings: Settings,
     known: Iterable[Mapping[str, Any]],
     progress: Progress,
-) -> tuple[runs.Found, dict[str | None, Fit], images.Preprocess]:
+) -> tuple[runs.Found, dict[str | None, Fit], preprocessing.Preprocess]:
     """Find the checkpoints, build one network per signature, see what its layers give; skip what fits none.
 
     known: rows of an earlier table `checkpoints`.
@@ -77,7 +77,7 @@ def fitted(
     found = runs.survey(folders, settings.weights, settings.trust_pickle, known, progress)
     fits: dict[str | None, Fit] = {}
     failures: dict[str | None, CmonError] = {}
-    preprocess: images.Preprocess | None = None
+    preprocess: preprocessing.Preprocess | None = None
     for position, (run, one) in enumerate(found):
         if one.error is None and one.signature not in fits and one.signature not in failures:
             try:
@@ -101,8 +101,8 @@ def fitted(
 
 
 def _fit(
-    tensors: Mapping[str, torch.Tensor], settings: Settings, preprocess: images.Preprocess | None
-) -> tuple[Fit, images.Preprocess]:
+    tensors: Mapping[str, torch.Tensor], settings: Settings, preprocess: preprocessing.Preprocess | None
+) -> tuple[Fit, preprocessing.Preprocess]:
     """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own."""
     network = models.build(settings.model, settings.model_arguments, tensors)
     match = models.load(network, tensors, settings.model)
@@ -116,7 +116,7 @@ def _fit(
     return Fit(network, outputs, match.prefix, match.wanted, sorted(match.beside)), preprocess
 
 
-def check(match: models.Match, preprocess: images.Preprocess, settings: Settings) -> None:
+def check(match: models.Match, preprocess: preprocessing.Preprocess, settings: Settings) -> None:
     """Raise WeightsMismatch where weights of the right names and shapes would still give wrong activations."""
     if match.averaged and settings.weights == "raw":
         raise models.WeightsMismatch(
@@ -124,7 +124,7 @@ def check(match: models.Match, preprocess: images.Preprocess, settings: Settings
             expected="raw weights, as --weights says",
             hint="use --weights ema",
         )
-    if match.normaliser and isinstance(preprocess, images.ResizeCrop):
+    if match.normaliser and isinstance(preprocess, preprocessing.ResizeCrop):
         inside = match.normaliser
         outside = preprocess.mean, preprocess.std
         if not np.allclose(inside, outside, atol=1e-3):
