@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +17,12 @@ import torch
 from cmon import checkpoints, hooks, images, models, preprocessing, runs, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
+from cmon.extraction import Settings
 from cmon.hooks import LayerOutput
 
 logger = logging.getLogger(__name__)
 Progress = Callable[..., Iterable[Any]]
 """`progress(iterable, description, total)` gives the iterable's items and may show how far it is."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `cmon extract` was asked for, but where."""
-
-    model: str
-    """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
-    layers: tuple[str, ...]
-    """Names as in `network.named_modules()`, or globs of them; see `hooks.named`."""
-    model_arguments: Mapping[str, Any] = field(default_factory=dict)
-    weights: str = "raw"
-    """'raw', or 'ema' for the averaged weights that the training program keeps beside them."""
-    trust_pickle: bool = False
-    """Whether code in checkpoints may run."""
-    pooling: str = "avg"
-    image_size: int | None = None
-    """Side of the network's square input in pixels; None takes the model's own preprocessing."""
-    mean: tuple[float, ...] | None = None
-    """Of the three channels, of values from 0 to 1; None takes the model's own."""
-    std: tuple[float, ...] | None = None
-    device: str = "cpu"
-    precision: str = "fp32"
-    batch_size: int = 8
-    """Images at a time; see `devices.batch_size`."""
-    workers: int = 2
 
 
 @dataclass(frozen=True)

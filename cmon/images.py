@@ -29,27 +29,31 @@ class ImageFile:
 
 
 def find(source: Path) -> list[ImageFile]:
-    """The probe images of a folder or of a list, with the hash of each file's bytes.
+    """The files of a probing set with the hash of each one's bytes, in the order of `paths`."""
+    root = source if source.is_dir() else source.parent
+    return [_hashed(path, Path(os.path.relpath(path, root)).as_posix()) for path in paths(source)]
+
+
+def paths(source: Path) -> list[Path]:
+    """The files of a probing set, given as a folder or as a list.
 
     A folder: every file below it but hidden ones, in natural order. A file: a list of paths, one a line, or CSV
     with the column `path`, relative to the list's own folder; in the list's order, each once.
     Raises CmonError when there is nothing.
     """
     if source.is_dir():
-        paths = _below(source)
-        root = source
+        found = _below(source)
     elif source.is_file():
-        paths = _listed(source)
-        root = source.parent
+        found = _listed(source)
     else:
         raise CmonError(
             f"{source}: no such folder",
             expected="a folder of probe images, or a list of their paths",
             hint="give it as --probe FOLDER or --probe LIST",
         )
-    if not paths:
+    if not found:
         raise CmonError(f"{source}: holds no image", expected="image files (PNG, JPEG, ...)", found="no file")
-    return [_hashed(path, Path(os.path.relpath(path, root)).as_posix()) for path in paths]
+    return found
 
 
 def _below(folder: Path) -> list[Path]:
