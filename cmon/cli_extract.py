@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     "layers",
     metavar="NAME",
     multiple=True,
-    required=True,
-    help="A layer, or a glob of layers: * stops at a dot, ** does not. Can be given more than once.",
+    help="A layer, or a glob of layers: * stops at a dot, ** does not. Can be given more than once. A dry run "
+    "without it shows all.",
 )
 @click.option(
     "--weights",
@@ -132,6 +132,8 @@ def extract(
 
     if len(dict(runs)) < len(runs):
         raise click.BadParameter("each run needs a name of its own", param_hint="--run")
+    if not (settings["layers"] or dry_run):
+        raise click.UsageError("Missing option '--layer'. --dry-run shows the network's layers.")
     settings["layers"] = tuple(dict.fromkeys(settings["layers"]))
     wanted = Settings(**settings, model_arguments=dict(model_arguments))
     place = Workspace(workspace)
@@ -150,8 +152,8 @@ def extract(
     if isinstance(found, Summary):
         _say_extracted(terminal, found)
     else:
-        console.print_table(_checkpoint_rows(found), table_format, "Checkpoints")
-        console.print_table(_layer_rows(found), table_format, "Layers")
+        tables = {"checkpoints": _checkpoint_rows(found), "layers": _layer_rows(found)}
+        console.print_tables(tables, table_format)
         terminal.say(f"{console.count(found.files, 'file')} in the probing set")
     if strict and found.skipped:
         ctx.exit(options.STRICT_EXIT)

@@ -18,7 +18,7 @@ class Settings:
     model: str
     """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
     layers: tuple[str, ...]
-    """Names as in `network.named_modules()`, or globs of them; see `hooks.named`."""
+    """Names as in `network.named_modules()`, or globs of them; see `hooks.named`. Empty only to plan: then all."""
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "raw"
     """'raw', or 'ema' for the averaged weights that the training program keeps beside them."""

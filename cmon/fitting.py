@@ -86,7 +86,11 @@ def _fit(
     )
     check(match, preprocess, settings)
     example = preprocess.batch(preprocess.pixels(images.blank())[None])
-    outputs = hooks.trace(network, settings.layers, example)
+    outputs = (
+        hooks.trace(network, settings.layers, example)
+        if settings.layers
+        else hooks.trace_all(network, example)
+    )
     hooks.check_pooling(outputs, settings.pooling)
     return Fit(network, outputs, match.prefix, match.wanted, sorted(match.beside)), preprocess
 
