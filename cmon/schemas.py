@@ -146,6 +146,17 @@ MOVEMENT = pa.schema(  # of the report; what each column means: measures.movemen
     ]
 )
 
+FIDELITY = (
+    pa.schema(  # how far a layout keeps what CLIP's space says; what each measure means: fidelity.Fidelity
+        [
+            pa.field("seed", pa.int64(), nullable=False),  # of the layout
+            pa.field("epoch", pa.float64()),  # null for a measure over all epochs
+            pa.field("measure", pa.string(), nullable=False),
+            pa.field("value", pa.float64()),  # null where there is nothing to compare
+        ]
+    )
+)
+
 
 def epoch_text(epoch: float) -> str:
     """'10' for 10.0 and '0.5' for 0.5: how an epoch is named in paths, tables and figures."""

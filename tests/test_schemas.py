@@ -6,7 +6,7 @@ import pytest
 
 from cmon import schemas
 
-TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS"]
+TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS", "FIDELITY"]
 PROMISED = {  # design: a program that reads the tables without cmon counts on these
     "CHECKPOINTS": ["run", "checkpoint", "epoch", "step", "sha256", "wrapper", "status", "error"],
     "IMAGES": ["image_id", "path", "sha256", "status", "error"],
