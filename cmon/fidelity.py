@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cmon import measures, ranks, statistics
+from cmon import measures, paths, ranks, statistics
 
 Floats = npt.NDArray[np.floating]
 MOST_ASKED = 2_048
@@ -60,8 +60,8 @@ class Fidelity:
     first percentile of all steps) over the median step in the plane of all others. 1: movement is invented; above
     1, or NaN if most of the others do not move in the plane. NaN without steps, or if all are equally long."""
     displacement: float
-    """-1 to 1: Spearman's correlation of step lengths. A step goes from one epoch of a run to its next one, for
-    units that have a vector at both. NaN with one epoch."""
+    """-1 to 1: Spearman's correlation of step lengths. A step goes from one epoch of a run and layer to the next one
+    at which any of its units has a vector, for units that have one at both. NaN with one epoch."""
     nearest_distance: float
     """-1 to 1: Spearman's correlation of the units' distances to their nearest anchor, which is the nearest one of
     each space, as in d_anchor. NaN if these are all the same."""
@@ -223,27 +223,9 @@ def _movement_verdict(found: Fidelity) -> str:
 
 def _steps(keys: pd.DataFrame, vectors: Floats, places: Floats) -> pd.DataFrame:
     """One row per step: epoch (it leads to), clip and plane (its lengths)."""
-    number = keys.groupby("run")["epoch"].rank(method="dense").to_numpy(dtype=np.int64)
-    unit = keys.groupby(["run", "layer", "unit"]).ngroup().to_numpy()
-    order = np.lexsort((number, unit))
-    before, after = order[:-1], order[1:]
-    joined = (unit[before] == unit[after]) & (number[before] + 1 == number[after])
-    before, after = before[joined], after[joined]
-    return pd.DataFrame(
-        {
-            "epoch": keys["epoch"].to_numpy(dtype=np.float64)[after],
-            "clip": _lengths(vectors, before, after),
-            "plane": _lengths(places, before, after),
-        }
-    )
-
-
-def _lengths(points: Floats, before: npt.NDArray[np.integer], after: npt.NDArray[np.integer]) -> Floats:
-    found = np.empty(len(before))
-    for start in range(0, len(before), 4096):
-        block = slice(start, start + 4096)
-        found[block] = np.linalg.norm(points[after[block]] - points[before[block]], axis=1)
-    return found
+    before = paths.links(keys).adjacent
+    lengths = {"clip": paths.lengths(vectors, before), "plane": paths.lengths(places, before)}
+    return keys[["epoch"]].astype(np.float64).assign(**lengths)[before >= 0]
 
 
 def _nearest(vectors: Floats, places: Floats, anchors: Floats, anchor_places: Floats) -> pd.DataFrame:
