@@ -7,7 +7,7 @@ over units.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import TypeAlias
 
 import numpy as np
@@ -94,35 +94,24 @@ def comparison(
     step = max(1, _AT_ONCE // len(runs)) if runs else 1
     for start in range(0, len(cells), step):
         some = cells.iloc[start : start + step]
-        values = {
-            (run, *cell): own.get((run, *cell), _NOBODY) for cell, present in some.items() for run in present
-        }
+        keys = [(run, *cell) for cell, present in some.items() for run in runs if run in present]
+        values = {key: own.get(key, _NOBODY) for key in keys}
         means: dict[bool, dict[_Cell, Floats]] = {}
         if False in alike.values():
             means[False] = _independent(values, seed, resamples)
         if True in alike.values():
             means[True] = _paired(values, members, seed, resamples)
-        for (layer, epoch), present in some.items():
-            for number, pair in enumerate(pairs):
-                if present.issuperset(pair):
-                    one, other = ((run, layer, epoch) for run in pair)
-                    theirs = means[alike[pair]][other]
-                    # Layers with as many live units share their draws: unless these are to pair the units, resample
-                    # b of one run is set against b + 1 of the other.
-                    differences = (theirs if alike[pair] else np.roll(theirs, -1, axis=0)) - means[
-                        alike[pair]
-                    ][one]
-                    row = {
-                        "number": number,
-                        "reference": pair[0],
-                        "run": pair[1],
-                        "layer": layer,
-                        "epoch": epoch,
-                    }
-                    row |= _compared(
-                        values[one].to_numpy(), values[other].to_numpy(), differences, confidence
-                    )
-                    rows.append({**row, "paired": alike[pair]})
+        for ((layer, epoch), present), (number, pair) in product(some.items(), enumerate(pairs)):
+            if not present.issuperset(pair):
+                continue
+            one, other = ((run, layer, epoch) for run in pair)
+            drawn = means[alike[pair]]
+            # Layers with as many live units share their draws: unless these are to pair the units, resample b of
+            # one run is set against b + 1 of the other.
+            theirs = drawn[other] if alike[pair] else np.roll(drawn[other], -1, axis=0)
+            row = {"number": number, "reference": pair[0], "run": pair[1], "layer": layer, "epoch": epoch}
+            row |= _compared(values[one], values[other], theirs - drawn[one], confidence)
+            rows.append({**row, "paired": alike[pair]})
     table = pd.DataFrame(rows, columns=["number", *schemas.COMPARISON.names])
     layers = {layer: at for at, layer in enumerate(units["layer"].unique())}
     table = table.assign(at=table["layer"].map(layers)).sort_values(["number", "at", "epoch"])
@@ -148,12 +137,14 @@ def same_start(units: pd.DataFrame, reference: str, run: str) -> bool:
     return bool(len(both) and same.sum() >= SAME_START * max(len(ours), len(theirs)))
 
 
-def _compared(reference: Floats, run: Floats, differences: Floats, confidence: float) -> dict[str, float]:
-    """reference (K,2), run (L,2): distances of live units in each space. differences: (resamples, 2)."""
+def _compared(
+    reference: pd.DataFrame, run: pd.DataFrame, differences: Floats, confidence: float
+) -> dict[str, float]:
+    """A row's numbers. reference, run: distances of live units. differences: (resamples, 2) of their means."""
     row: dict[str, float] = {}
     bounds = _interval(differences, confidence)
-    for space, suffix in enumerate(_SPACES):
-        one, other = reference[:, space], run[:, space]
+    for space, (suffix, column) in enumerate(_SPACES.items()):
+        one, other = reference[column].to_numpy(), run[column].to_numpy()
         known = len(one) and len(other)
         gap = float(other.mean() - one.mean()) if known else np.nan
         row[f"difference{suffix}"] = gap

@@ -57,8 +57,9 @@ class Fidelity:
     """The same, whether neighbours in CLIP's space are neighbours in the plane."""
     still_step: float
     """0 or more: mean step in the plane of units that stand still in CLIP's space (their step there is in the
-    first percentile of all steps) over the median step in the plane of all others. 1: movement is invented; above
-    1, or NaN if most of the others do not move in the plane. NaN without steps, or if all are equally long."""
+    first percentile of all steps) over the median step in the plane of all others. From 1 on, all movement in the
+    plane may be invented. NaN without steps, if all are equally long in CLIP's space, or if half of the others do not
+    move in the plane."""
     displacement: float
     """-1 to 1: Spearman's correlation of step lengths. A step goes from one epoch of a run and layer to the next one
     at which any of its units has a vector, for units that have one at both. NaN with one epoch."""
