@@ -29,11 +29,13 @@ check: $(STAMP) ## ruff, mypy, and whether generated documents are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/command_reference.py --check README.md
+	$(BIN)/python scripts/table_reference.py --check README.md
 
-format: $(STAMP) ## format the code and write the README's command reference anew
+format: $(STAMP) ## format the code and write the README's references of commands and tables anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/command_reference.py README.md
+	$(BIN)/python scripts/table_reference.py README.md
 
 clean: ## remove the demo, caches and the virtual environment
 	rm -rf $(DEMO) $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

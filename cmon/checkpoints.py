@@ -13,12 +13,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cmon import containers, keys, naming
+from cmon import containers, folders, keys, naming
 from cmon.errors import CmonError
-from cmon.naming import natural_key
 from cmon.store import digest
-
-__all__ = ["Checkpoint", "Weights", "find", "inspect", "natural_key", "read", "unchanged"]
 
 NO_EPOCH = "no epoch: neither stored in it nor a number in its name"
 
@@ -102,32 +99,6 @@ class Weights:
     step: int | None
 
 
-def find(folder: Path) -> list[Path]:
-    """All checkpoints below a folder, files or folders, in natural order (epoch 2 before epoch 10).
-
-    Raises CmonError when the folder is missing, unreadable, or holds none.
-    """
-    if not folder.is_dir():
-        raise CmonError(
-            f"{folder}: no such folder" if not folder.exists() else f"{folder}: not a folder",
-            expected="a folder with one checkpoint per epoch",
-            hint="give the folder that the training program saves to: --run NAME=FOLDER",
-        )
-    try:
-        found = containers.find(folder)
-        others = sum(1 for _ in folder.iterdir())
-    except OSError as error:
-        raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
-    if not found:
-        raise CmonError(
-            f"{folder}: holds no checkpoint",
-            expected="files that end in " + ", ".join(naming.SUFFIXES) + ", or folders of the Hugging Face "
-            "Trainer or torch.distributed.checkpoint",
-            found=f"{others} other entries" if others else "an empty folder",
-        )
-    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-
-
 def inspect(
     path: Path,
     folder: Path,
@@ -143,7 +114,7 @@ def inspect(
     found = Checkpoint(path, name, weights=weights)
     try:
         found = replace(found, stamp=_stamp(path))
-        found = replace(found, sha256=containers.fingerprint(path), kind=containers.kind(path))
+        found = replace(found, sha256=folders.fingerprint(path), kind=folders.kind(path))
         row = (known or {}).get((name, found.sha256 or ""))
         if row and row.get("signature") and row.get("weights") == weights:
             stored = row["epoch"] if row["epoch_from"] == "stored" else None

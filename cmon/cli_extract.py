@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cmon import devices, options
+from cmon.extraction import Plan, Summary
 
 if TYPE_CHECKING:
     from cmon.console import Terminal
-    from cmon.extract import Summary
 
 
 @click.command()
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     "layers",
     metavar="NAME",
     multiple=True,
-    required=True,
-    help="A layer, or a glob of layers: * stops at a dot, ** does not. Can be given more than once.",
+    help="A layer, or a glob of layers: * stops at a dot, ** does not. Can be given more than once. A dry run "
+    "without it shows all.",
 )
 @click.option(
     "--weights",
@@ -125,43 +126,49 @@ def extract(
       cmon extract demo --run standard=runs/standard --run poor=runs/poor \\
         --model torchvision:resnet18 --layer layer3 --layer layer4 --probe images
     """
-    from cmon import console
-    from cmon import extract as stage
+    from cmon import console, receipts
+    from cmon.extraction import Settings
     from cmon.store import Workspace
 
     if len(dict(runs)) < len(runs):
         raise click.BadParameter("each run needs a name of its own", param_hint="--run")
-    where = devices.chosen(device)
-    wanted = stage.Settings(
-        **{**settings, "layers": tuple(dict.fromkeys(settings["layers"]))},
-        model_arguments=dict(model_arguments),
-        device=where,
-        batch_size=devices.batch_size(batch_size, where),
-    )
+    if not (settings["layers"] or dry_run):
+        raise click.UsageError("Missing option '--layer'. --dry-run shows the network's layers.")
+    settings["layers"] = tuple(dict.fromkeys(settings["layers"]))
+    wanted = Settings(**settings, model_arguments=dict(model_arguments))
+    place = Workspace(workspace)
+    found: Plan | Summary | None
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        if dry_run:
-            summary = stage.plan(dict(runs), wanted, progress)
-        else:
-            summary = stage.extract(Workspace(workspace), dict(runs), probe, wanted, progress)
-    if dry_run:
-        console.print_table(_checkpoint_rows(summary), table_format, "Checkpoints")
-        console.print_table(_layer_rows(summary), table_format, "Layers")
+        found = None if dry_run else receipts.unchanged(place, dict(runs), probe, wanted)
+        if found is None:
+            from cmon import extract as stage  # and with it torch: two seconds
+
+            where = devices.chosen(device)
+            wanted = replace(wanted, device=where, batch_size=devices.batch_size(batch_size, where))
+            if dry_run:
+                found = stage.plan(dict(runs), probe, wanted, progress)
+            else:
+                found = stage.extract(place, dict(runs), probe, wanted, progress)
+    if isinstance(found, Summary):
+        _say_extracted(terminal, found)
     else:
-        _say_extracted(terminal, summary)
-    if strict and summary.skipped:
+        tables = {"checkpoints": _checkpoint_rows(found), "layers": _layer_rows(found)}
+        console.print_tables(tables, table_format)
+        terminal.say(f"{console.count(found.files, 'file')} in the probing set")
+    if strict and found.skipped:
         ctx.exit(options.STRICT_EXIT)
 
 
 def _say_extracted(terminal: Terminal, summary: Summary) -> None:
     from cmon import console
 
-    read = sum(checkpoint.error is None for _, checkpoint in summary.checkpoints)
     done = f"{console.count(summary.made, 'activation file')} made, {summary.reused} fresh"
     terminal.say(f"{console.made(summary.made > 0)}: {done}")
-    terminal.say(f"{console.count(read, 'checkpoint')} and {console.count(summary.images, 'image')} read")
-    for run, checkpoint in summary.checkpoints:
-        if checkpoint.error:
-            terminal.warn(f"skipped {run}/{checkpoint.name}: {checkpoint.error}")
+    terminal.say(
+        f"{console.count(summary.checkpoints, 'checkpoint')} and {console.count(summary.images, 'image')} read"
+    )
+    for name, reason in summary.skipped_checkpoints:
+        terminal.warn(f"skipped {name}: {reason}")
     for path, reason in summary.skipped_images[:10]:
         terminal.warn(f"skipped {path}: {reason}")
     if len(summary.skipped_images) > 10:
@@ -169,7 +176,7 @@ def _say_extracted(terminal: Terminal, summary: Summary) -> None:
         terminal.warn(f"skipped {rest} more images; the table 'images' has every reason")
 
 
-def _checkpoint_rows(summary: Summary) -> list[dict[str, Any]]:
+def _checkpoint_rows(plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "run": run,
@@ -184,11 +191,11 @@ def _checkpoint_rows(summary: Summary) -> list[dict[str, Any]]:
             "status": checkpoint.status,
             "error": checkpoint.error,
         }
-        for run, checkpoint in summary.checkpoints
+        for run, checkpoint in plan.checkpoints
     ]
 
 
-def _layer_rows(summary: Summary) -> list[dict[str, Any]]:
+def _layer_rows(plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "layer": output.name,
@@ -196,5 +203,5 @@ def _layer_rows(summary: Summary) -> list[dict[str, Any]]:
             "read as": output.layout,
             "units": output.units,
         }
-        for output in summary.outputs
+        for output in plan.outputs
     ]

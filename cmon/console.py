@@ -97,14 +97,25 @@ def terminal(quiet: bool) -> Iterator[Terminal]:
         logger.removeHandler(handler)
 
 
+def print_tables(tables: Mapping[str, Sequence[Row]], form: str) -> None:
+    """Tables by name to stdout: as JSON one object, as CSV one after the other with an empty line between."""
+    if form == "json":
+        print(json.dumps({name: _records(rows) for name, rows in tables.items()}, indent=1))
+        return
+    for position, (name, rows) in enumerate(tables.items()):
+        if position and form == "csv":
+            print()
+        print_table(rows, form, name.capitalize())
+
+
 def print_table(rows: Sequence[Row], form: str, title: str = "") -> None:
     """Rows with the same keys to stdout: 'table' for people, 'json' and 'csv' for programs."""
     if form == "json":
-        print(json.dumps([{name: _plain(value) for name, value in row.items()} for row in rows], indent=1))
+        print(json.dumps(_records(rows), indent=1))
     elif form == "csv":
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+        writer.writerows(_records(rows))
     else:
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for name, value in rows[0].items() if rows else ():
@@ -123,6 +134,10 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def made(anything: bool) -> str:
     """How a stage's summary begins."""
     return "done" if anything else "nothing to do, all is fresh"
+
+
+def _records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:

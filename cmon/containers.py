@@ -23,17 +23,7 @@ import torch
 
 from cmon import distributed
 from cmon.errors import CmonError
-from cmon.naming import SUFFIXES
-from cmon.store import digest, file_digest
-
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_HUGGING_FACE = ("model.safetensors.index.json", "model.safetensors", _INDEXES[1], "pytorch_model.bin")
-"""Weights in a Hugging Face folder, the preferred first."""
-_STATE = "trainer_state.json"
-_MARKS = (_STATE, "training_args.bin", "config.json", *_INDEXES, "pytorch_model.bin")
-"""What makes `model.safetensors` one of a Hugging Face folder."""
-_BESIDE = re.compile(r"(optimizer|scheduler|rng_state|scaler|training_args|random_states|model-\d{5}-of-)")
-"""Beginnings of the names of the other files of such a folder."""
+from cmon.folders import METADATA, damaged, hugging_face_files, kind, state_file
 
 
 @dataclass(frozen=True)
@@ -44,48 +34,6 @@ class Opened:
     """'torch', 'safetensors', 'hugging face' or 'distributed'."""
     content: dict[str, Any]
     """As it was stored: a state dict, or a dict that holds one, with the epoch and others beside it."""
-
-
-def find(folder: Path) -> list[Path]:
-    """Files and folders that are one checkpoint each, below a folder, in no particular order."""
-    found: list[Path] = []
-    places = [folder]
-    while places:
-        place = places.pop()
-        # A link to a file counts as the file; a link to a folder may lead round in circles.
-        entries = sorted(place.iterdir())
-        places += [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-        names = {entry.name for entry in entries}
-        if distributed.METADATA in names:
-            found.append(place)
-            continue
-        own: tuple[str, ...] = ()
-        if names & set(_HUGGING_FACE) and names & set(_MARKS):
-            found.append(place)
-            own = (*_HUGGING_FACE, *(entry.name for entry in entries if _BESIDE.match(entry.name)))
-        found += [
-            entry
-            for entry in entries
-            if entry.name.endswith(SUFFIXES) and entry.name not in own and entry.is_file()
-        ]
-    return found
-
-
-def kind(path: Path) -> str:
-    """What `opened` will take a path for."""
-    if path.is_dir():
-        return "distributed" if (path / distributed.METADATA).exists() else "hugging face"
-    return "safetensors" if path.suffix == ".safetensors" else "torch"
-
-
-def fingerprint(path: Path) -> str:
-    """Hex SHA-256 of a checkpoint's bytes: of the file, or of all files of the folder that are read."""
-    if not path.is_dir():
-        return file_digest(path)
-    files = distributed.shard_files(path) if kind(path) == "distributed" else _hugging_face_files(path)
-    if (state := _state_file(path)) is not None:
-        files = [*files, state]
-    return digest([(file.name, file_digest(file)) for file in files])
 
 
 def opened(path: Path, values: bool = True, trust_pickle: bool = False) -> Opened:
@@ -121,7 +69,7 @@ def _torch_file(path: Path, values: bool, trust_pickle: bool) -> Any:
     except pickle.UnpicklingError as error:
         wanted = _code_wanted(path, str(error))
         if trust_pickle or not wanted:
-            raise _damaged(path, "a file that torch.save wrote", error) from error
+            raise damaged(path, "a file that torch.save wrote", error) from error
         raise refused(
             path, wanted, "save the state dict instead: torch.save(model.state_dict(), path)"
         ) from error
@@ -134,7 +82,7 @@ def _torch_file(path: Path, values: bool, trust_pickle: bool) -> Any:
                 found=f"{type(error).__name__}: {error}",
                 hint="install or put on PYTHONPATH what the training program imported",
             ) from error
-        raise _damaged(path, "a file that torch.save wrote", error) from error
+        raise damaged(path, "a file that torch.save wrote", error) from error
 
 
 def refused(path: Path, wanted: list[str], otherwise: str) -> CmonError:
@@ -204,32 +152,9 @@ def _safetensors(path: Path, values: bool) -> dict[str, Any]:
         raise CmonError(f"{path}: damaged", expected="a safetensors file", found=str(error)) from error
 
 
-def _hugging_face_files(folder: Path) -> list[Path]:
-    """The files that hold a Hugging Face folder's weights, an index of shards first."""
-    entry = next((folder / name for name in _HUGGING_FACE if (folder / name).is_file()), None)
-    if entry is None:
-        raise FileNotFoundError(2, "No such file or directory", str(folder / _HUGGING_FACE[1]))
-    if entry.name not in _INDEXES:
-        return [entry]
-    try:
-        shards = sorted(
-            {Path(str(name)).name for name in json.loads(entry.read_bytes())["weight_map"].values()}
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(entry, "an index of shards: {'weight_map': {name: file}}", error) from error
-    missing = [name for name in shards if not (folder / name).is_file()]
-    if missing:
-        raise CmonError(
-            f"{folder}: {len(missing)} of its {len(shards)} shards are missing",
-            expected=", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""),
-            hint="copy the whole folder",
-        )
-    return [entry, *(folder / name for name in shards)]
-
-
 def _hugging_face(folder: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    for file in _hugging_face_files(folder):
+    for file in hugging_face_files(folder):
         if file.suffix == ".safetensors":
             content |= _safetensors(file, values)
         elif file.suffix == ".bin":
@@ -242,7 +167,7 @@ def _distributed(folder: Path, values: bool) -> dict[str, Any]:
         with _quiet():
             content = distributed.contents(folder, values)
     except distributed.PickledCode as error:
-        path = folder / distributed.METADATA
+        path = folder / METADATA
         raise CmonError(
             f"{path}: refused, since reading it would run code",
             expected="the metadata that torch.distributed.checkpoint writes",
@@ -252,7 +177,7 @@ def _distributed(folder: Path, values: bool) -> dict[str, Any]:
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # unpickling and planning fail on broken files in any way
-        raise _damaged(folder, "a checkpoint that torch.distributed.checkpoint wrote", error) from error
+        raise damaged(folder, "a checkpoint that torch.distributed.checkpoint wrote", error) from error
     beside = folder / "meta.pt"  # where Lightning puts the epoch
     if beside.is_file():
         facts = _dict(beside, _torch_file(beside, True, False))
@@ -262,7 +187,7 @@ def _distributed(folder: Path, values: bool) -> dict[str, Any]:
 
 def _trainer_state(folder: Path) -> dict[str, Any]:
     """The epoch and step that the Hugging Face Trainer wrote beside the weights, or in the folder above."""
-    file = _state_file(folder)
+    file = state_file(folder)
     if file is None:
         return {}
     try:
@@ -270,20 +195,8 @@ def _trainer_state(folder: Path) -> dict[str, Any]:
         if not isinstance(state, dict):
             raise ValueError(f"a {type(state).__name__}")
     except ValueError as error:
-        raise _damaged(file, "a JSON object that the Trainer wrote", error) from error
+        raise damaged(file, "a JSON object that the Trainer wrote", error) from error
     return {name: state[name] for name in ("epoch", "global_step") if name in state}
-
-
-def _state_file(folder: Path) -> Path | None:
-    # Above: accelerate puts a distributed checkpoint into a folder of its own, pytorch_model_fsdp_0.
-    places = (folder, folder.parent) if kind(folder) == "distributed" else (folder,)
-    return next((place / _STATE for place in places if (place / _STATE).is_file()), None)
-
-
-def _damaged(path: Path, expected: str, error: Exception) -> CmonError:
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
-    size = f"{path.stat().st_size} bytes; " if path.is_file() else ""
-    return CmonError(f"{path}: damaged", expected=expected, found=size + said)
 
 
 @contextmanager

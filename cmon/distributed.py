@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-METADATA = ".metadata"
+from cmon.folders import METADATA
+
 _CLASSES = {
     "torch.distributed.checkpoint.metadata": (
         "BytesStorageMetadata",
@@ -67,11 +68,6 @@ def contents(folder: Path, values: bool) -> dict[str, Any]:
         flat |= counters
     flat |= _plain_values(folder, metadata, set(paths) - set(sizes))
     return _nested((paths[name], value) for name, value in flat.items())
-
-
-def shard_files(folder: Path) -> list[Path]:
-    """All files of one checkpoint."""
-    return [folder / METADATA, *sorted(folder.glob("*.distcp")), *sorted(folder.glob("meta.pt"))]
 
 
 class _DataOnly(pickle.Unpickler):

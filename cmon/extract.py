@@ -17,34 +17,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from cmon import checkpoints, costs, hooks, images, models, probing, schemas
+from cmon import checkpoints, costs, hooks, images, models, preprocessing, probing, receipts, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
-from cmon.fitting import Fit, Progress, Settings, check, fitted
+from cmon.extraction import Plan, Settings, Summary
+from cmon.fitting import Fit, Progress, check, fitted
 from cmon.hooks import LayerOutput
 from cmon.probing import Probe
 from cmon.store import Workspace, digest, is_fresh, read_table, stamp
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the stage found and did."""
-
-    checkpoints: list[tuple[str, Checkpoint]]
-    """(run, checkpoint), skipped ones included."""
-    outputs: list[LayerOutput]
-    images: int
-    skipped_images: list[tuple[str, str]]
-    """(path, reason)."""
-    made: int
-    """Activation files made now; the others were fresh."""
-    reused: int
-
-    @property
-    def skipped(self) -> int:
-        return len(self.skipped_images) + sum(found.error is not None for _, found in self.checkpoints)
 
 
 class Unreadable(CmonError):
@@ -107,16 +89,29 @@ def extract(
         if not shards:
             raise next(iter(failed.values()))
         _write_tables(workspace, found, shards, probe, settings)
-    outputs = next(iter(fits.values())).outputs
-    return Summary(found, outputs, len(probe.image_ids), probe.skipped, len(stale), len(shards) - len(stale))
+    if not failed:  # else what failed for now would count as seen
+        hashes = [(file.name, file.sha256) for file in files]
+        receipts.write(workspace, [(run, one.name, one.sha256) for run, one in found], hashes, settings)
+    return Summary(
+        sum(one.error is None for _, one in found),
+        [(f"{run}/{one.name}", one.error) for run, one in found if one.error is not None],
+        len(probe.image_ids),
+        probe.skipped,
+        len(stale),
+        len(shards) - len(stale),
+    )
 
 
 def plan(
-    folders: Mapping[str, Path], settings: Settings, progress: Progress = lambda items, *_: items
-) -> Summary:
+    folders: Mapping[str, Path],
+    probe_folder: Path,
+    settings: Settings,
+    progress: Progress = lambda items, *_: items,
+) -> Plan:
     """What `extract` would read, and what the layers give; looks at every checkpoint, writes nothing."""
+    files = images.paths(probe_folder)
     found, fits, _ = fitted(folders, settings, (), progress)
-    return Summary(found, next(iter(fits.values())).outputs, 0, [], 0, 0)
+    return Plan(found, next(iter(fits.values())).outputs, len(files))
 
 
 def _rows_before(workspace: Workspace) -> list[dict[str, Any]]:
@@ -166,7 +161,7 @@ def _run(
     job: Job,
     fit: Fit,
     probe: Probe,
-    preprocess: images.Preprocess,
+    preprocess: preprocessing.Preprocess,
     settings: Settings,
 ) -> Iterator[int]:
     """Run one checkpoint over all probe images and write its activation files; gives the images per batch."""
@@ -182,7 +177,7 @@ def _run(
     outputs = [output for output in fit.outputs if output.name in wanted]
     kept = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
     with hooks.recording(network, outputs, settings.pooling) as activations:
-        for rows in images.batches(len(probe.image_ids), settings.batch_size):
+        for rows in preprocessing.batches(len(probe.image_ids), settings.batch_size):
             batch = preprocess.batch(probe.pixels[rows]).to(settings.device, dtype)
             for layer, pooled in activations(batch).items():
                 kept[layer][rows] = pooled.cpu().numpy()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from cmon import clip, images, schemas
+from cmon import clip, images, preprocessing, schemas
 from cmon.errors import CmonError
 from cmon.store import Workspace, digest, file_digest, is_fresh, read_table
 
@@ -43,8 +43,8 @@ class Features:
             parts: list[Tensor] = []
             batch: list[Tensor] = []
             files = [images.ImageFile(Path(row["path"]), row["path"], row["sha256"], None) for row in rows]
-            preprocess = images.CustomPreprocess(self.embedder.preprocess)
-            decoded = images.decode_all(files, preprocess, self.workers)
+            preprocess = preprocessing.CustomPreprocess(self.embedder.preprocess)
+            decoded = preprocessing.decode_all(files, preprocess, self.workers)
             for position, array, error in progress(decoded, "embedding probe images with CLIP", len(files)):
                 if array is not None and file_digest(files[position].path) != files[position].sha256:
                     array, error = None, "other content than then"

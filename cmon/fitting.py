@@ -7,47 +7,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from cmon import checkpoints, hooks, images, models, runs, schemas
+from cmon import checkpoints, hooks, images, models, preprocessing, runs, schemas
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
+from cmon.extraction import Settings
 from cmon.hooks import LayerOutput
 
 logger = logging.getLogger(__name__)
 Progress = Callable[..., Iterable[Any]]
 """`progress(iterable, description, total)` gives the iterable's items and may show how far it is."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `cmon extract` was asked for, but where."""
-
-    model: str
-    """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
-    layers: tuple[str, ...]
-    """Names as in `network.named_modules()`, or globs of them; see `hooks.named`."""
-    model_arguments: Mapping[str, Any] = field(default_factory=dict)
-    weights: str = "raw"
-    """'raw', or 'ema' for the averaged weights that the training program keeps beside them."""
-    trust_pickle: bool = False
-    """Whether code in checkpoints may run."""
-    pooling: str = "avg"
-    image_size: int | None = None
-    """Side of the network's square input in pixels; None takes the model's own preprocessing."""
-    mean: tuple[float, ...] | None = None
-    """Of the three channels, of values from 0 to 1; None takes the model's own."""
-    std: tuple[float, ...] | None = None
-    device: str = "cpu"
-    precision: str = "fp32"
-    batch_size: int = 8
-    """Images at a time; see `devices.batch_size`."""
-    workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +44,7 @@ def fitted(
     settings: Settings,
     known: Iterable[Mapping[str, Any]],
     progress: Progress,
-) -> tuple[runs.Found, dict[str | None, Fit], images.Preprocess]:
+) -> tuple[runs.Found, dict[str | None, Fit], preprocessing.Preprocess]:
     """Find the checkpoints, build one network per signature, see what its layers give; skip what fits none.
 
     known: rows of an earlier table `checkpoints`.
@@ -77,7 +52,7 @@ def fitted(
     found = runs.survey(folders, settings.weights, settings.trust_pickle, known, progress)
     fits: dict[str | None, Fit] = {}
     failures: dict[str | None, CmonError] = {}
-    preprocess: images.Preprocess | None = None
+    preprocess: preprocessing.Preprocess | None = None
     for position, (run, one) in enumerate(found):
         if one.error is None and one.signature not in fits and one.signature not in failures:
             try:
@@ -101,8 +76,8 @@ def fitted(
 
 
 def _fit(
-    tensors: Mapping[str, torch.Tensor], settings: Settings, preprocess: images.Preprocess | None
-) -> tuple[Fit, images.Preprocess]:
+    tensors: Mapping[str, torch.Tensor], settings: Settings, preprocess: preprocessing.Preprocess | None
+) -> tuple[Fit, preprocessing.Preprocess]:
     """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own."""
     network = models.build(settings.model, settings.model_arguments, tensors)
     match = models.load(network, tensors, settings.model)
@@ -111,12 +86,16 @@ def _fit(
     )
     check(match, preprocess, settings)
     example = preprocess.batch(preprocess.pixels(images.blank())[None])
-    outputs = hooks.trace(network, settings.layers, example)
+    outputs = (
+        hooks.trace(network, settings.layers, example)
+        if settings.layers
+        else hooks.trace_all(network, example)
+    )
     hooks.check_pooling(outputs, settings.pooling)
     return Fit(network, outputs, match.prefix, match.wanted, sorted(match.beside)), preprocess
 
 
-def check(match: models.Match, preprocess: images.Preprocess, settings: Settings) -> None:
+def check(match: models.Match, preprocess: preprocessing.Preprocess, settings: Settings) -> None:
     """Raise WeightsMismatch where weights of the right names and shapes would still give wrong activations."""
     if match.averaged and settings.weights == "raw":
         raise models.WeightsMismatch(
@@ -124,7 +103,7 @@ def check(match: models.Match, preprocess: images.Preprocess, settings: Settings
             expected="raw weights, as --weights says",
             hint="use --weights ema",
         )
-    if match.normaliser and isinstance(preprocess, images.ResizeCrop):
+    if match.normaliser and isinstance(preprocess, preprocessing.ResizeCrop):
         inside = match.normaliser
         outside = preprocess.mean, preprocess.std
         if not np.allclose(inside, outside, atol=1e-3):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow as pa
 
-from cmon import measures
+from cmon import measures, schemas
 from cmon.errors import CmonError
-from cmon.store import Workspace, read_table
+from cmon.store import Workspace, read_table, stamp
 
 TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
 
@@ -25,6 +26,8 @@ class Frames:
     """Anchors first."""
     costs: pd.DataFrame
     """Of the other stages; no rows if they were not measured."""
+    fidelity: pd.DataFrame
+    """Of the layout; no rows if it was not measured."""
 
     @property
     def places(self) -> pd.DataFrame:
@@ -61,13 +64,21 @@ def read(workspace: Workspace) -> Frames:
         frames["concepts"],
         pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
         costs(workspace),
+        _optional(workspace, "fidelity", schemas.FIDELITY),
     )
 
 
 def costs(workspace: Workspace) -> pd.DataFrame:
     """What the other stages cost: a report that held its own cost would never be fresh."""
-    path = workspace.table("costs")
-    if not path.is_file():
-        return pd.DataFrame()
-    found = read_table(path).to_pandas()
+    found = _optional(workspace, "costs", schemas.COSTS)
     return found[found["stage"] != "report"].reset_index(drop=True)
+
+
+def _optional(workspace: Workspace, name: str, schema: pa.Schema) -> pd.DataFrame:
+    path = workspace.table(name)
+    return (read_table(path) if path.is_file() else schema.empty_table()).to_pandas()
+
+
+def fidelity_key(workspace: Workspace) -> str | None:
+    """What the layout's measures were made from; None if it was not measured."""
+    return stamp(workspace.table("fidelity")).get("key")

@@ -15,7 +15,7 @@ _KINDS = ("d_anchor", "d_anchor_clip")
 def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
     """The headline numbers, as JSON holds them; what is unknown is None.
 
-    d_anchor: what `measures.d_anchor` gives. Returns
+    d_anchor: what `distances.d_anchor` gives. Returns
 
     `agreement_tau`: Kendall's tau of d_anchor and d_anchor_clip over runs, layers and epochs, -1 to 1;
     `layers`: for each run and layer, in their order, `run`, `layer`, `first_epoch`, `last_epoch`; at the last

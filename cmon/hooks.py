@@ -78,6 +78,24 @@ def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[La
     Raises CmonError for a layer that does not exist, never runs, or whose output has no clear unit axis.
     """
     layers = named(network, layers)
+    seen = _seen(network, layers, example)
+    for layer in layers:
+        if layer not in seen:
+            raise CmonError(f"--layer {layer}: exists, but does not run in a forward pass")
+    return [_describe(name, network, outputs, example) for name, outputs in seen.items()]
+
+
+def trace_all(network: nn.Module, example: Tensor) -> list[LayerOutput]:
+    """As `trace`, for every module whose output can be read; the others are left out."""
+    found = []
+    for name, outputs in _seen(network, named(network, ["**"]), example).items():
+        with suppress(CmonError):
+            found.append(_describe(name, network, outputs, example))
+    return found
+
+
+def _seen(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[str, list[Any]]:
+    """What each of the layers gave, every time that it ran, in the order of the last times."""
     modules = dict(network.named_modules())
     seen: dict[str, list[Any]] = {}
 
@@ -97,14 +115,7 @@ def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[La
                 found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
                 hint="check --image-size",
             ) from error
-    for layer in layers:
-        if layer not in seen:
-            raise CmonError(f"--layer {layer}: exists, but does not run in a forward pass")
-    square = example.shape[-1] == example.shape[-2]
-    return [
-        _describe(name, modules[name], network, outputs[-1], len(outputs), square)
-        for name, outputs in seen.items()
-    ]
+    return seen
 
 
 def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
@@ -204,17 +215,17 @@ def _tensor(name: str, output: Any) -> Tensor:
     )
 
 
-def _describe(
-    name: str, module: nn.Module, network: nn.Module, output: Any, calls: int, square: bool
-) -> LayerOutput:
-    output = _tensor(name, output)
+def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Tensor) -> LayerOutput:
+    """outputs: of the layer on the example, one for each time that it ran."""
+    output, calls = _tensor(name, outputs[-1]), len(outputs)
     shape = tuple(output.shape[1:])
+    square = example.shape[-1] == example.shape[-2]
     if output.ndim == 2:
         return LayerOutput(name, shape, "flat", False, calls)
     if output.ndim == 3:
         return LayerOutput(name, shape, "tokens", _has_class_token(network, shape[0], square), calls)
     if output.ndim == 4:
-        return LayerOutput(name, shape, _map_layout(name, module, network, shape, square), False, calls)
+        return LayerOutput(name, shape, _map_layout(name, network, shape, square), False, calls)
     raise CmonError(
         f"--layer {name}: its output has no clear unit axis",
         expected="(units), (tokens, units), (units, height, width) or (height, width, units) per image",
@@ -222,9 +233,7 @@ def _describe(
     )
 
 
-def _map_layout(
-    name: str, module: nn.Module, network: nn.Module, shape: tuple[int, ...], square: bool
-) -> str:
+def _map_layout(name: str, network: nn.Module, shape: tuple[int, ...], square: bool) -> str:
     """A square image makes square maps, so two equal sides tell the third; else the modules must.
 
     Then the last submodule whose type fixes the axis decides; modules that keep any axis (ReLU) ask the
@@ -234,6 +243,7 @@ def _map_layout(
     first, last = shape[1] == shape[2], shape[0] == shape[1]
     if square and first != last:
         return "channels first" if first else "channels last"
+    module = network.get_submodule(name)
     for root in (module, network):
         for inner in reversed(list(root.modules())):
             if isinstance(inner, _CHANNELS_FIRST):

@@ -16,8 +16,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from cmon.errors import CmonError, nearest_names
-from cmon.images import CustomPreprocess, Preprocess, ResizeCrop
 from cmon.keys import Match, WeightsMismatch, checked, match
+from cmon.preprocessing import CustomPreprocess, Preprocess, ResizeCrop
 
 __all__ = ["Match", "WeightsMismatch", "build", "load", "preprocess", "python_object", "resolve"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmon import images, schemas
+from cmon import images, preprocessing, schemas
 from cmon.errors import CmonError
 from cmon.store import Workspace, digest, is_fresh, read_table, written_whole
 
@@ -53,7 +53,7 @@ class Probe:
 def decoded(
     workspace: Workspace,
     files: list[images.ImageFile],
-    preprocess: images.Preprocess,
+    preprocess: preprocessing.Preprocess,
     workers: int,
     progress: Callable[..., Iterable[Any]],
 ) -> Probe:
@@ -68,7 +68,7 @@ def decoded(
     if not (cached.is_file() and is_fresh(table, key)):
         errors: list[str | None] = []
         with written_whole(cached) as aside:
-            decoded = images.decode_all(files, preprocess, workers)
+            decoded = preprocessing.decode_all(files, preprocess, workers)
             with aside.open("wb") as file:
                 for _, array, error in progress(decoded, "decoding probe images", len(files)):
                     if array is not None and array.shape != blank.shape:

@@ -106,6 +106,7 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
     key = digest(
         [workspace.key(name) for name in frames.TABLES],
         frames.costs(workspace).to_dict("records"),
+        frames.fidelity_key(workspace),
         [_metrics_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from cmon.schemas import COSTS as COSTS  # the report shows the workspace's own table
-from cmon.schemas import GROUP_KEYS, LAYER, RUN, column
+from cmon.schemas import COSTS as COSTS  # these two are the workspace's own tables, shown in the report too
+from cmon.schemas import FIDELITY as FIDELITY
+from cmon.schemas import GROUP_KEYS, LAYER, RUN, UNIT, column
 
 
 def _bounds(name: str, meaning: str) -> list[pa.Field]:
@@ -76,17 +77,55 @@ CONCEPT_DIFFERENCES = pa.schema(
     ]
 )
 
+_LENGTH = "where 1 is the anchors' RMS distance from their centroid"
+
+COMPARISON = pa.schema(
+    [
+        column("reference", pa.string(), "the run that was given first"),
+        column("run", pa.string(), "the other run"),
+        *GROUP_KEYS[1:],
+        column(
+            "difference",
+            pa.float64(),
+            "d_anchor of `run` minus d_anchor of `reference`; empty where a run has no live unit",
+            null=True,
+        ),
+        column("difference_low", pa.float64(), "lower end of its bootstrap interval", null=True),
+        column("difference_high", pa.float64(), "upper end of its bootstrap interval", null=True),
+        column(
+            "d_prime", pa.float64(), "the difference over the standard deviation between units", null=True
+        ),
+        column("difference_clip", pa.float64(), "the same difference of d_anchor_clip", null=True),
+        column("difference_clip_low", pa.float64(), "lower end of its bootstrap interval", null=True),
+        column("difference_clip_high", pa.float64(), "upper end of its bootstrap interval", null=True),
+        column(
+            "d_prime_clip",
+            pa.float64(),
+            "the difference over the standard deviation between units",
+            null=True,
+        ),
+        column("n_reference", pa.int32(), "live units of `reference`"),
+        column("n_run", pa.int32(), "live units of `run`"),
+        column(
+            "paired",
+            pa.bool_(),
+            "whether both runs started from the same weights, and so are compared unit by unit",
+        ),
+    ]
+)
+
 MOVEMENT = pa.schema(
     [
         *GROUP_KEYS,
         column(
             "step",
             pa.float64(),
-            "mean displacement in the plane since the previous epoch, in lengths of `x`",
+            f"mean displacement in the plane since the previous epoch, {_LENGTH}",
             null=True,
         ),
-        column("from_first", pa.float64(), "the same since the first epoch", null=True),
-        column("spread", pa.float64(), "mean distance between two live units, in lengths of `x`", null=True),
+        column("from_first", pa.float64(), "mean displacement since the first epoch", null=True),
+        column("path_length", pa.float64(), "mean length of the units' ways so far", null=True),
+        column("spread", pa.float64(), "mean distance between two live units", null=True),
         column("labels", pa.int32(), "distinct labels of interpretable units"),
         column("entropy", pa.float64(), "of those labels, in bits"),
         column("born", pa.int32(), "units that became interpretable since the previous epoch", null=True),
@@ -94,7 +133,60 @@ MOVEMENT = pa.schema(
         column(
             "relabelled", pa.int32(), "units interpretable at both epochs, under another label", null=True
         ),
-        column("settled", pa.int32(), "units that keep their final label from this epoch on", null=True),
+        column("settled", pa.int32(), "units for which this is the first epoch from which their label stays"),
+    ]
+)
+
+UNIT_MOVEMENT = pa.schema(
+    [
+        RUN,
+        LAYER,
+        UNIT,
+        column("epochs", pa.int32(), "at how many epochs it has a place"),
+        column(
+            "displacement",
+            pa.float64(),
+            f"distance in the plane from its first to its last place, {_LENGTH}; empty with fewer than two places",
+            null=True,
+        ),
+        column("path_length", pa.float64(), "length of its way through all its places", null=True),
+        column(
+            "straightness",
+            pa.float64(),
+            "`displacement` / `path_length`, 0 to 1; empty if it has not moved",
+            null=True,
+        ),
+        column("named", pa.int32(), "at how many epochs it is interpretable"),
+        column("relabelled", pa.int32(), "how often, among these, its label changed"),
+        column(
+            "settled",
+            pa.float64(),
+            "first epoch from which its label stays; empty if it ends without",
+            null=True,
+        ),
+        column("label", pa.string(), "that label", null=True),
+        column("category", pa.string(), "of that label", null=True),
+    ]
+)
+
+DIVERSITY = pa.schema(
+    [
+        *GROUP_KEYS,
+        column("n_interpretable", pa.int32(), "units whose label beats chance"),
+        column("labels", pa.int32(), "how many distinct labels they have"),
+        column("entropy", pa.float64(), "of their labels, in bits"),
+        column(
+            "effective_labels", pa.float64(), "2 to the power of `entropy`: as many equally frequent labels"
+        ),
+        column("n_anchors", pa.int32(), "how many anchors there are"),
+        column("labelled_anchors", pa.float64(), "share of the anchors that are a label, 0 to 1", null=True),
+        column(
+            "covered",
+            pa.float64(),
+            "share of the anchors that are a unit's nearest in the plane, 0 to 1",
+            null=True,
+        ),
+        column("covered_clip", pa.float64(), "the same in CLIP's text space", null=True),
     ]
 )
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from cmon import counts, differences, latex, measures, report_schemas, text
+from cmon import counts, differences, distances, diversity, latex, measures, movement, report_schemas, text
 from cmon.frames import Frames
-from cmon.schemas import meaning
 from cmon.store import Workspace, written_whole
 
 FORMS = ("csv", "parquet", "md", "tex")
 _MOST_CONCEPTS = 12
 """Of a run and layer in a table to be printed; CSV and Parquet hold all."""
+_MOST_UNITS = 20
+"""The same, of all runs and layers."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,41 @@ def _differing(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["differs"], columns].sort_values("q_value", kind="stable")
 
 
+def _latest(table: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch of each pair of runs."""
+    return (
+        table.groupby(["reference", "run", "layer"], sort=False)
+        .tail(1)
+        .drop(columns=["n_reference", "n_run"])
+    )
+
+
+def _longest(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values("path_length", ascending=False, kind="stable").head(_MOST_UNITS)
+
+
+def _over_all(table: pd.DataFrame) -> pd.DataFrame:
+    return table.loc[table["epoch"].isna(), ["measure", "value"]]
+
+
+_IN_THE_PLANE = "in the plane (1 is the anchors' RMS distance from their centroid)"
 TABLES = (
     ReportTable(
         "d_anchor",
         report_schemas.D_ANCHOR,
         "run, layer, epoch",
-        "Mean distance from the live units to their nearest anchor, in the plane (d_anchor; 1 is the anchors' RMS "
-        "distance from their centroid) and in CLIP's text space (d_anchor_clip; 0 to 2), with bootstrap intervals.",
-        lambda it: measures.d_anchor(it.frames.units, it.frames.places, it.seed, it.confidence),
+        f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
+        "2), with bootstrap intervals over units.",
+        lambda it: distances.d_anchor(it.frames.units, it.frames.places, it.seed, it.confidence),
+    ),
+    ReportTable(
+        "comparison",
+        report_schemas.COMPARISON,
+        "two runs, layer, epoch",
+        f"Difference in d_anchor between two runs, {_IN_THE_PLANE} and in CLIP's text space, with bootstrap intervals "
+        "over units, at the last epoch of both; d_prime is in standard deviations between units.",
+        lambda it: distances.comparison(it.frames.units, it.frames.places, it.seed, it.confidence),
+        _latest,
     ),
     ReportTable(
         "interpretable",
@@ -93,8 +121,8 @@ TABLES = (
         "concept_counts",
         report_schemas.CONCEPT_COUNTS,
         "run, layer, epoch, concept",
-        f"How many interpretable units carry each label, the {_MOST_CONCEPTS} most frequent of each run and layer at "
-        "the last epoch; shares are of all units of the layer (0 to 1).",
+        f"How many interpretable units carry each label: the {_MOST_CONCEPTS} most frequent of each layer at each "
+        "run's last epoch; shares are of all units of the layer (0 to 1).",
         lambda it: counts.concept_counts(it.frames.units),
         _frequent,
     ),
@@ -103,7 +131,7 @@ TABLES = (
         report_schemas.CONCEPT_DIFFERENCES,
         "layer, concept or category, run",
         "Concepts and categories that a run and another (or a run and its first epoch) carry to different shares of "
-        "units beyond chance: Fisher's exact test, false discovery rate 5 % over all of them.",
+        "units (0 to 1) beyond chance: Fisher's exact test, false discovery rate 5 % over all of them.",
         lambda it: differences.concept_differences(it.frames.units),
         _differing,
     ),
@@ -111,9 +139,25 @@ TABLES = (
         "movement",
         report_schemas.MOVEMENT,
         "run, layer, epoch",
-        "How far units move in the plane (1 is the anchors' RMS distance from their centroid), and how many become, "
-        "cease to be or change what they are called.",
-        lambda it: measures.movement(it.frames.units, it.frames.places),
+        f"How far units move {_IN_THE_PLANE}, and how many of them become, cease to be or change what they are called.",
+        lambda it: movement.of_layers(it.frames.units, it.frames.places),
+        lambda table: table.drop(columns=["labels", "entropy"]),
+    ),
+    ReportTable(
+        "unit_movement",
+        report_schemas.UNIT_MOVEMENT,
+        "run, layer, unit",
+        f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest ways.",
+        lambda it: movement.of_units(it.frames.units, it.frames.places),
+        _longest,
+    ),
+    ReportTable(
+        "diversity",
+        report_schemas.DIVERSITY,
+        "run, layer, epoch",
+        "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
+        "from 0 to 1.",
+        lambda it: diversity.of_layers(it.frames.units, it.frames.layout),
     ),
     ReportTable(
         "status",
@@ -121,6 +165,14 @@ TABLES = (
         "run, layer, epoch",
         "Units by status.",
         lambda it: counts.status_counts(it.frames.units),
+    ),
+    ReportTable(
+        "fidelity",
+        report_schemas.FIDELITY,
+        "layout seed, measure, epoch",
+        "How far the plane keeps what CLIP's space says, over all epochs; none of the measures has a unit.",
+        lambda it: it.frames.fidelity,
+        _over_all,
     ),
     ReportTable(
         "training",
@@ -133,8 +185,8 @@ TABLES = (
         "costs",
         report_schemas.COSTS,
         "stage",
-        "What each stage cost when it last did anything.",
-        lambda it: it.frames.costs.reindex(columns=report_schemas.COSTS.names),
+        "What each stage cost when it last did anything (MB: 10^6 bytes).",
+        lambda it: it.frames.costs,
     ),
 )
 
@@ -173,20 +225,3 @@ def write_bytes(workspace: Workspace, name: str, content: bytes) -> None:
 def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     kept = pa.schema([field for field in schema if field.name in frame.columns])
     return pa.Table.from_pandas(frame, schema=kept, preserve_index=False)
-
-
-def described(schema: pa.Schema) -> str:
-    """A Markdown table of a schema's columns: name, type and what it holds."""
-    lines = ["| column | type | what it holds |", "|---|---|---|"]
-    for field in schema:
-        words = meaning(field) + (
-            " *(can be empty)*" if field.nullable and "empty" not in meaning(field) else ""
-        )
-        lines.append(f"| `{field.name}` | {_type_name(field.type)} | {words} |")
-    return "\n".join(lines) + "\n"
-
-
-def _type_name(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-        return f"list of {kind.value_type}"
-    return str(kind)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmon import checkpoints, naming
+from cmon import checkpoints, folders, naming
 from cmon.checkpoints import NO_EPOCH, Checkpoint
 from cmon.errors import CmonError
 from cmon.schemas import epoch_text
@@ -30,7 +30,7 @@ def survey(
     before: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {run: {} for run in runs}
     for row in known:
         before.setdefault(row["run"], {})[row["checkpoint"], row["sha256"]] = row
-    files = [(run, folder, path) for run, folder in runs.items() for path in checkpoints.find(folder)]
+    files = [(run, folder, path) for run, folder in runs.items() for path in folders.find(folder)]
     found: Found = []
     for run, folder, path in progress(files, "reading checkpoints", len(files)):
         found.append((run, checkpoints.inspect(path, folder, weights, trust_pickle, before[run])))

@@ -166,6 +166,24 @@ COSTS = pa.schema(
     ]
 )
 
+FIDELITY = pa.schema(
+    [
+        column("seed", pa.int64(), "of the layout"),
+        column("epoch", pa.float64(), "empty for a measure over all epochs", null=True),
+        column(
+            "measure",
+            pa.string(),
+            "`trustworthiness`, `continuity`, ...: see the README's section on layouts",
+        ),
+        column(
+            "value",
+            pa.float64(),
+            "of the measure, without unit; empty where there is nothing to compare",
+            null=True,
+        ),
+    ]
+)
+
 
 def epoch_text(epoch: float) -> str:
     """'10' for 10.0 and '0.5' for 0.5: how an epoch is named in paths, tables and figures."""

@@ -133,22 +133,6 @@ def tracked_moments(
     return views
 
 
-def tracked_cells(views: Sequence[TrackedView], run: str) -> list[list[dict[str, Any]]]:
-    """The tracked units of one run as `style.tracked_images` wants them; [] for a unit the run lacks."""
-    return [
-        [
-            {
-                "heading": f"{view.name} · epoch {moment.epoch}",
-                "note": _note(moment),
-                "images": moment.images,
-                "significant": moment.significant,
-            }
-            for moment in view.runs.get(run, [])
-        ]
-        for view in views
-    ]
-
-
 def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
     """All units at their run's last epoch, the most significant of each run first; see PICTURED_UNITS."""
     last = measures.last_epochs(units)
@@ -209,12 +193,6 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
-
-
-def _note(moment: Moment) -> str:
-    if moment.score is None:
-        return moment.label
-    return f"{moment.label}  {moment.score:.2f}" + ("" if moment.significant else ", not significant")
 
 
 def _sentence(phrase: str) -> str:

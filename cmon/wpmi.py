@@ -1,10 +1,9 @@
 """soft_wpmi and wpmi: the probability of a concept given a unit's most activating images.
 
-Both sum, over the ranks r = 0.. of the unit's top images i_0, i_1, ..., a function of P[i_r,c], the softmax over
-concepts. That is a sum of rows of a table, which `row_sums` reads without gathering them:
-
-- wpmi's function is the same for every rank: one table, log(P + 1e-7).
-- soft_wpmi's depends on the rank, but so smoothly that a few ranks' functions make up all others: see `expansion`.
+Both sum log(1 + odds_r P[i_r,c]) over the ranks r = 0.. of the unit's top images i_0, i_1, ..., where P[i,c] is
+the softmax over concepts. That is the logarithm of a product of rows, which `compiled` multiplies; or, on any
+device, a sum of rows of a few tables: the odds change so smoothly with the rank that a few ranks' logarithms make
+up all others, see `expansion`.
 """
 
 from __future__ import annotations
@@ -21,11 +20,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cmon import compiled
 from cmon.evidence import Block, Ranking, Similarity, Units, first_of_equals, probability_blocks, row_sums
 from cmon.priors import Chance, log_mean_exp
 
 _TABLE = 2**20
 """Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
+_LARGEST_LOG = 85.0
+"""Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
 """Largest error of a sum over all ranks that `expansion` may make. The plain loop in float32 makes one of 4e-4."""
 
@@ -58,23 +60,16 @@ class _TopImagesFunction(Similarity):
     def evidence(self, block: Block, units: Units) -> Tensor:
         """L of a block of concepts, (K,C') float32, each at most 0."""
         (probabilities,), (top,) = block, units
-        constant, terms = self.terms(top.shape[1], float(probabilities.max()))
-        weights = [weight.to(top.device).expand_as(top).contiguous() for _, weight in terms]
-        parts = []
-        for part in probabilities.split(max(16, _TABLE // len(probabilities)), dim=1):
-            total = torch.zeros(len(top), part.shape[1], device=part.device)
-            for (odds, _), weight in zip(terms, weights, strict=True):
-                total += row_sums(self.table(part, odds), top, weight)
-            parts.append(total)
-        return torch.cat(parts, dim=1).add_(constant)
+        constant, odds = self.factors(top.shape[1])
+        largest = float(probabilities.max())
+        many = top.numel() * probabilities.shape[1] >= compiled.WORTH
+        if many and probabilities.device.type == "cpu" and compiled.available():
+            return _from_products(probabilities, top, odds, largest).add_(constant)
+        return _from_tables(probabilities, top, odds, largest).add_(constant)
 
     @abstractmethod
-    def terms(self, ranks: int, largest: float) -> tuple[float, list[tuple[float, Tensor]]]:
-        """A constant, and the tables' parameters with the ranks' weights (ranks,); no P is above `largest`."""
-
-    @abstractmethod
-    def table(self, probabilities: Tensor, odds: float) -> Tensor:
-        """The table of a parameter: (N,C') to (N,C'), contiguous."""
+    def factors(self, ranks: int) -> tuple[float, npt.NDArray[np.float64]]:
+        """A constant and odds, (ranks,): L is the constant plus the sum over ranks of log(1 + odds_r P[i_r,c])."""
 
     def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
         if pseudo is None:
@@ -102,24 +97,14 @@ class SoftWPMI(_TopImagesFunction):
         """p_r for r = 0.., (min(top_k, N),). The slope is top_k's, also where N is smaller."""
         return self.p_start - np.arange(self.top_images(images)) / self.top_k * (self.p_start - self.p_end)
 
-    def terms(self, ranks: int, largest: float) -> tuple[float, list[tuple[float, Tensor]]]:
+    def factors(self, ranks: int) -> tuple[float, npt.NDArray[np.float64]]:
         """With rest_r = 1 - p_r + epsilon, 1 + p_r (P - 1) + epsilon = rest_r (1 + p_r / rest_r P).
 
-        So L is the constant sum of log rest_r, and a sum over ranks of log(1 + odds_r P): small numbers, free
-        of the cancellation in 1 + p (P - 1).
+        What is added to 1 is small, and free of the cancellation in 1 + p (P - 1).
         """
         belongs = self.ranks(ranks)
         rest = 1 - belongs + self.epsilon
-        # Rounded up to a power of 2, so that a few expansions serve all blocks.
-        bound = 2.0 ** math.ceil(math.log2(min(max(largest, 1e-30), 1.0)))
-        nodes, weights = expansion(tuple(belongs / rest), bound)
-        return float(np.log(rest).sum()), [
-            (float(node), torch.from_numpy(weight).float())
-            for node, weight in zip(nodes, weights.T, strict=True)
-        ]
-
-    def table(self, probabilities: Tensor, odds: float) -> Tensor:
-        return (probabilities * odds).log1p_()
+        return float(np.log(rest).sum()), belongs / rest
 
 
 @dataclass(frozen=True)
@@ -132,11 +117,42 @@ class WPMI(_TopImagesFunction):
     lam: float = 0.6
     epsilon: float = 1e-7
 
-    def terms(self, ranks: int, largest: float) -> tuple[float, list[tuple[float, Tensor]]]:
-        return 0.0, [(1.0, torch.ones(ranks))]
+    def factors(self, ranks: int) -> tuple[float, npt.NDArray[np.float64]]:
+        """P + epsilon = epsilon (1 + P / epsilon)."""
+        return ranks * math.log(self.epsilon), np.full(ranks, 1 / self.epsilon)
 
-    def table(self, probabilities: Tensor, odds: float) -> Tensor:
-        return (probabilities + self.epsilon).log_()
+
+def _from_products(
+    probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
+) -> Tensor:
+    """Sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
+
+    The logarithm of a product of as many factors as float32 holds, and so on.
+    """
+    at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
+    total = torch.zeros(len(top), probabilities.shape[1])
+    for start in range(0, len(odds), at_once):
+        ranks = slice(start, start + at_once)
+        some = torch.from_numpy(odds[ranks]).float()
+        total += compiled.row_products(probabilities, top[:, ranks], some).log_()
+    return total
+
+
+def _from_tables(probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float) -> Tensor:
+    """The same, from sums of rows of a few tables: on any device."""
+    # Rounded up to a power of 2, so that a few expansions serve all blocks.
+    bound = 2.0 ** math.ceil(math.log2(min(max(largest, 1e-30), 1.0)))
+    nodes, by_rank = expansion(tuple(odds), bound)
+    weights = [
+        torch.from_numpy(weight).float().to(top.device).expand_as(top).contiguous() for weight in by_rank.T
+    ]
+    parts = []
+    for part in probabilities.split(max(16, _TABLE // len(probabilities)), dim=1):
+        total = torch.zeros(len(top), part.shape[1], device=part.device)
+        for node, weight in zip(nodes, weights, strict=True):
+            total += row_sums((part * float(node)).log1p_(), top, weight)
+        parts.append(total)
+    return torch.cat(parts, dim=1)
 
 
 @cache

@@ -51,7 +51,7 @@ def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -
     from PIL import Image
     from torchvision.models import ResNet18_Weights, resnet18
 
-    from cmon.checkpoints import natural_key
+    from cmon.naming import natural_key
 
     transform = ResNet18_Weights.DEFAULT.transforms()
     paths = sorted(photos.iterdir(), key=lambda path: natural_key(path.name))  # cmon's order, to compare rows

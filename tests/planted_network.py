@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmon.images import ResizeCrop
+from cmon.preprocessing import ResizeCrop
 
 DETECTORS = {
     # (weights of red, green and blue, threshold): answers to pixels above it

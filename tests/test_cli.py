@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -90,6 +91,23 @@ def test_a_dry_run_prints_the_plan_as_data_and_writes_nothing(place: Place) -> N
     assert result.exit_code == 0, result.output
     assert "standard,epoch_1.pt,torch,state_dict,1.0,,raw,,6 of 6,ok" in result.stdout
     assert not place.workspace.exists()
+
+
+def test_a_dry_run_without_layers_shows_all_that_can_be_read(place: Place) -> None:
+    command = ("extract", place.workspace, "--run", f"standard={place.runs}", "--probe", place.probe, *MODEL)
+    result = run(*command, "--dry-run", "--format", "json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [(row["layer"], row["output"], row["units"]) for row in told["layers"]] == [
+        ("conv1", "6x7x7", 6),
+        ("conv2", "8x5x5", 8),
+        ("fc", "5", 5),
+    ]  # but not `unused`, which never runs
+    assert [row["epoch"] for row in told["checkpoints"]] == [0, 1]
+    assert "40 files in the probing set" in result.stderr
+    result = run(*command)
+    assert result.exit_code == 2
+    assert "Missing option '--layer'. --dry-run shows the network's layers." in result.stderr
 
 
 # -- folders and files that are not what they should be ------------------------------------------------

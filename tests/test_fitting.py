@@ -109,7 +109,7 @@ def test_a_pooling_that_a_layer_cannot_have_is_told_before_images_are_decoded(
     with pytest.raises(CmonError, match="--pooling cls: layer conv2 has no class token"):
         extract.extract(Workspace(tmp_path / "work"), {"a": checkpoints_folder}, probe_folder, settings)
     with pytest.raises(CmonError, match="--pooling cls"):
-        extract.plan({"a": checkpoints_folder}, settings)
+        extract.plan({"a": checkpoints_folder}, probe_folder, settings)
     assert not (tmp_path / "work").exists()
 
 
@@ -117,19 +117,19 @@ def test_a_pooling_that_a_layer_cannot_have_is_told_before_images_are_decoded(
     "failure", ["1 / 0", "raise RuntimeError('no weights')", "{}['x']", "import nothing"]
 )
 def test_a_factory_that_fails_in_any_way_is_told(
-    tmp_path: Path, checkpoints_folder: Path, failure: str
+    tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, failure: str
 ) -> None:
     (tmp_path / "net.py").write_text(f"def make():\n    {failure}\n")
     settings = replace(SETTINGS, model=f"python:{tmp_path}/net.py:make")
     with pytest.raises(CmonError, match=r"could not be built(.|\n)*found:    \w+Error"):
-        extract.plan({"a": checkpoints_folder}, settings)
+        extract.plan({"a": checkpoints_folder}, probe_folder, settings)
 
 
 def test_a_file_that_fits_no_network_does_not_shadow_one_that_does(
-    tmp_path: Path, checkpoints_folder: Path
+    tmp_path: Path, checkpoints_folder: Path, probe_folder: Path
 ) -> None:
     torch.save({"other.weight": torch.ones(3)}, checkpoints_folder / "a_1.pt")
-    summary = extract.plan({"a": checkpoints_folder}, SETTINGS)
+    summary = extract.plan({"a": checkpoints_folder}, probe_folder, SETTINGS)
     read = {one.name: one.error for _, one in summary.checkpoints}
     assert read["epoch_1.pt"] is None
     assert "0 that match" in (read["a_1.pt"] or "")
@@ -138,14 +138,14 @@ def test_a_file_that_fits_no_network_does_not_shadow_one_that_does(
 
 
 def test_what_a_reader_would_want_to_know_is_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, probe_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for epoch in range(3):
         state = {f"net.{name}": value for name, value in tiny_models.network().state_dict().items()}
         content = {"state_dict": {**state, "loss.weight": torch.ones(2)}, "epoch": epoch + 1}
         torch.save(content, tmp_path / f"{epoch}_checkpoint.pt")
     with caplog.at_level(logging.WARNING, "cmon"):
-        extract.plan({"a": tmp_path}, SETTINGS)
+        extract.plan({"a": tmp_path}, probe_folder, SETTINGS)
     stored, beside = caplog.messages
     assert stored.startswith(
         "a: 3 of 3 checkpoints store another epoch than their name says (0_checkpoint.pt: 1"
@@ -153,9 +153,9 @@ def test_what_a_reader_would_want_to_know_is_said_once(
     assert beside == "a: 1 tensor lies beside the network in its checkpoints and is not read: loss.weight"
 
 
-def test_where_only_averaged_weights_fit_raw_ones_are_refused(tmp_path: Path) -> None:
+def test_where_only_averaged_weights_fit_raw_ones_are_refused(tmp_path: Path, probe_folder: Path) -> None:
     state = {f"ema_model.{name}": value for name, value in tiny_models.network().state_dict().items()}
     torch.save({"state_dict": {**state, "logits.bias": torch.ones(1)}}, tmp_path / "epoch_1.pt")
     with pytest.raises(CmonError, match=r"only the averaged weights under 'ema_model\.' fit"):
-        extract.plan({"a": tmp_path}, SETTINGS)
-    extract.plan({"a": tmp_path}, replace(SETTINGS, weights="ema"))
+        extract.plan({"a": tmp_path}, probe_folder, SETTINGS)
+    extract.plan({"a": tmp_path}, probe_folder, replace(SETTINGS, weights="ema"))

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from cmon import checkpoints, distributed, fitting, models, runs
+from cmon import checkpoints, fitting, folders, models, runs
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
 
@@ -459,7 +459,7 @@ def test_code_in_a_distributed_checkpoint_does_not_run(
     folder, canary = tmp_path / "epoch_1", tmp_path / "canary"
     extra = {"extra": Canary(canary)} if place == "value" else {}
     save_distributed({"model": trained(1).state_dict(), **extra}, folder)
-    note = folder / distributed.METADATA
+    note = folder / folders.METADATA
     if place != "value":
         metadata: Any = Canary(canary)
         if place == "inside":
@@ -482,7 +482,7 @@ def test_a_damaged_distributed_checkpoint_is_a_reason(
 ) -> None:
     folder = tmp_path / "epoch_1"
     save_distributed({"model": trained(1).state_dict(), "epoch": 1}, folder)
-    (shard,), note = folder.glob("*.distcp"), folder / distributed.METADATA
+    (shard,), note = folder.glob("*.distcp"), folder / folders.METADATA
     if damage == "no shard":
         shard.unlink()
     for path, broken in ((shard, damage == "half a shard"), (note, damage == "half the metadata")):

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from cmon import images
+from cmon import images, preprocessing
 from cmon.errors import CmonError
-from cmon.images import CustomPreprocess, Decoder, ImageFile, ResizeCrop
+from cmon.images import ImageFile
+from cmon.preprocessing import CustomPreprocess, Decoder, ResizeCrop
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -174,8 +175,8 @@ def test_decoding_in_other_processes_gives_the_same_in_the_same_order(tmp_path: 
         a_photo(30 + number, 40, seed=number).save(tmp_path / f"{number}.png")
     (tmp_path / "3.png").write_bytes(b"broken")
     files, preprocess = images.find(tmp_path), ResizeCrop(16, 16)
-    alone = list(images.decode_all(files, preprocess, 0))
-    together = list(images.decode_all(files, preprocess, 2))
+    alone = list(preprocessing.decode_all(files, preprocess, 0))
+    together = list(preprocessing.decode_all(files, preprocess, 2))
     assert [position for position, _, _ in together] == list(range(7))
     for (_, one, error), (_, other, other_error) in zip(alone, together, strict=True):
         assert error == other_error
@@ -292,7 +293,7 @@ def test_a_preprocessing_tells_all_that_its_result_depends_on() -> None:
 
 @pytest.mark.parametrize(("count", "size"), [(0, 4), (1, 4), (8, 4), (9, 4), (3, 1)])
 def test_batches_cover_everything_once(count: int, size: int) -> None:
-    slices = list(images.batches(count, size))
+    slices = list(preprocessing.batches(count, size))
     covered = [row for part in slices for row in range(count)[part]]
     assert covered == list(range(count))
     assert all(0 < part.stop - part.start <= size for part in slices)

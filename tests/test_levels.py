@@ -10,11 +10,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmon"
 MODULES = {path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
 
-SCORING = {"similarity", "evidence", "wpmi", "reorder", "cosine", "priors", "labelling", "parallel"}
+SCORING = {
+    "similarity",
+    "evidence",
+    "wpmi",
+    "reorder",
+    "cosine",
+    "priors",
+    "labelling",
+    "parallel",
+    "compiled",
+}
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
-    0: {"errors", "schemas"},
-    1: {"topk", "statistics", "layout", *SCORING},
+    0: {"errors", "schemas", "report_schemas"},
+    1: {"topk", "statistics", "ranks", "layout", *SCORING},
     3: {"extract", "score", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }
@@ -26,6 +36,7 @@ ONLY_IN = {  # who may import what is outside
     "rich": {"options", "console", *COMMANDS},
     "open_clip": {"clip"},
     "umap": {"layout", "embed"},
+    "numba": {"compiled"},
     "timm": {"models"},
     "safetensors": {"containers"},
 }

@@ -12,7 +12,7 @@ from torch import nn
 
 from cmon import models
 from cmon.errors import CmonError
-from cmon.images import CustomPreprocess, ResizeCrop
+from cmon.preprocessing import CustomPreprocess, ResizeCrop
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cmon import checkpoints, runs
+from cmon import checkpoints, folders, runs
 from cmon.checkpoints import Checkpoint
 from cmon.errors import CmonError
 
@@ -20,7 +20,7 @@ def saved(path: Path, seed: float = 0, **beside: Any) -> None:
 
 
 def settled(folder: Path) -> dict[str, Checkpoint]:
-    found = [checkpoints.inspect(path, folder) for path in checkpoints.find(folder)]
+    found = [checkpoints.inspect(path, folder) for path in folders.find(folder)]
     return {one.name: one for one in runs.settled(found)}
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cmon.images import ResizeCrop
+from cmon.preprocessing import ResizeCrop
 
 COLORS = {
     "red": (0.9, 0.1, 0.1),
