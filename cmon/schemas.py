@@ -66,7 +66,7 @@ SHARDS = pa.schema(  # which activation files belong to the workspace as it is n
 UNITS = pa.schema(
     [
         *_UNIT_KEYS,
-        pa.field("status", pa.string(), nullable=False),  # 'ok', 'dead', 'tied' or 'non-finite'
+        pa.field("status", pa.string(), nullable=False),  # one of statuses.STATUSES
         pa.field("label", pa.string()),  # null unless status is 'ok'
         pa.field("category", pa.string()),
         pa.field("score", pa.float32()),
@@ -222,7 +222,13 @@ def image_features(width: int) -> pa.Schema:
 
 def text_features(width: int) -> pa.Schema:
     """CLIP's vector of each text, (width,) float32, L2-normalised."""
-    return pa.schema([pa.field("text", pa.string(), nullable=False), _vector(width)])
+    return pa.schema(
+        [
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("cut_after", pa.int32()),  # tokens that the model read of it; null if all, or unknown
+            _vector(width),
+        ]
+    )
 
 
 def vocabulary(width: int) -> pa.Schema:

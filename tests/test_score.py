@@ -104,7 +104,7 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["key"])
     place.table("units").unlink()
     parts = scored(workspace, concepts_file, "--similarity", name)
-    assert parts["status"][:3].tolist() == ["dead", "ok", "non-finite"]
+    assert parts["status"][:3].tolist() == ["constant", "ok", "non-finite"]
     same = ~parts.index.isin([0, 2])
     assert parts.loc[same, "label"].equals(whole.loc[same, "label"])
     np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
@@ -122,15 +122,3 @@ def test_passes_over_the_concepts_make_no_difference(
     exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]
     pd.testing.assert_frame_equal(parts[exact], whole[exact])
     np.testing.assert_allclose(parts["score"], whole["score"], rtol=1e-4, atol=1e-4)
-
-
-def test_statuses_say_why_a_unit_has_no_label() -> None:
-    activations = np.tile(np.arange(20.0)[:, None], (1, 5))
-    activations[3, 0] = np.nan
-    activations[:, 1] = -2
-    activations[:, 2] = 0
-    activations[4, 2] = 1  # one image, and 0 for all others
-    activations[:, 3] //= 4
-    top = -np.sort(-np.nan_to_num(activations), axis=0)[:10].T
-    assert score.unit_statuses(activations, top).tolist() == ["non-finite", "dead", "tied", "ok", "ok"]
-    assert score.unit_statuses(activations, None).tolist() == ["non-finite", "dead", "ok", "ok", "ok"]
