@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import tiny_models
 from click.testing import CliRunner, Result
 
 from cmon import schemas, score
@@ -77,6 +78,27 @@ def test_another_function_or_number_of_top_images_makes_the_tables_stale(
     assert len(set(keys)) == len(keys)
     scored(workspace, concepts_file)
     assert Workspace(workspace).key("units") == keys[0]
+
+
+def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    place = Workspace(workspace)
+    scored(workspace, concepts_file)
+    plain = place.key("units")
+    scored(workspace, concepts_file, "--template", "a {} wall")
+    assert place.key("units") != plain
+    assert place.parameters("units")["templates"] == ["a {} wall"]
+    (tmp_path / "anchors.txt").write_text("red\nmauve\n")
+    result = run("embed", workspace, "--anchors", tmp_path / "anchors.txt", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    (cache,) = place.cache.glob("text-features-*")
+    texts = set(read_table(cache)["text"].to_pylist())
+    assert {"red", "a red wall", "a mauve wall"} <= texts
+    assert "mauve" not in texts
+    vocabulary = place.read("vocabulary").to_pandas().set_index("concept")["vector"]
+    direction = np.asarray(tiny_models.embedder().encode_texts(["a red wall"]))[0]
+    np.testing.assert_allclose(vocabulary["red"], direction / np.linalg.norm(direction), atol=1e-6)
 
 
 def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
