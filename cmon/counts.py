@@ -8,8 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cmon import measures
-
-STATUSES = {"ok": "n_ok", "dead": "n_dead", "tied": "n_tied", "non-finite": "n_non_finite"}
+from cmon.statuses import STATUSES
 
 
 def category_counts(units: pd.DataFrame) -> pd.DataFrame:
@@ -48,9 +47,14 @@ def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
 def status_counts(units: pd.DataFrame) -> pd.DataFrame:
     """Units by status: report_schemas.STATUS."""
     flags = {"n_units": pd.Series(True, index=units.index)}
-    flags |= {name: units["status"] == status for status, name in STATUSES.items()}
+    flags |= {column_of(status): units["status"] == status for status in STATUSES}
     keyed = pd.concat([units[measures.GROUP], pd.DataFrame(flags)], axis=1)
     return keyed.groupby(measures.GROUP, sort=False).sum().reset_index()
+
+
+def column_of(status: str) -> str:
+    """'n_non_finite' for 'non-finite'."""
+    return f"n_{status.replace('-', '_')}"
 
 
 def _with_shares(counts: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:

@@ -38,8 +38,9 @@ def d_anchor(
     units, layout: the tables of those names, layout's units only. Per run, layer, epoch: `d_anchor` in the
     plane (lengths in units of the anchors' RMS radius; 0 or more), `d_anchor_clip` between unit vectors of CLIP's
     text space (0 to 2), each with `_low` and `_high`; NaN where no unit is live, no width where one is. `n_units`
-    counts all units, `n_live` those with status 'ok', `n_dead` those with status 'dead'; tied and non-finite units
-    are the rest. An interval depends on its own units and the seed alone, not on other runs, layers and epochs.
+    counts all units, `n_live` those with status 'ok', `n_dead` those with status 'dead'; constant, tied and
+    non-finite units are the rest. An interval depends on its own units and the seed alone, not on other runs,
+    layers and epochs.
     """
     distances = _distances(layout)
     status = units["status"]

@@ -30,7 +30,9 @@ D_ANCHOR = pa.schema(
         *_bounds("d_anchor_clip", "the same between unit vectors of CLIP's text space, 0 to 2"),
         _N_UNITS,
         column("n_live", pa.int32(), "units with status `ok`"),
-        column("n_dead", pa.int32(), "units with status `dead`; tied and non-finite ones are the rest"),
+        column(
+            "n_dead", pa.int32(), "units with status `dead`; constant, tied and non-finite ones are the rest"
+        ),
         column("n_interpretable", pa.int32(), "units whose label beats chance"),
     ]
 )
@@ -195,9 +197,10 @@ STATUS = pa.schema(
         *GROUP_KEYS,
         _N_UNITS,
         column("n_ok", pa.int32(), "units that are scored"),
-        column("n_dead", pa.int32(), "units with the same activation for every image"),
+        column("n_dead", pa.int32(), "units with activation 0 for every image"),
+        column("n_constant", pa.int32(), "units with the same activation, not 0, for every image"),
         column("n_tied", pa.int32(), "units of which it is arbitrary which images are their top ones"),
-        column("n_non_finite", pa.int32(), "units with activations that are NaN or infinite"),
+        column("n_non_finite", pa.int32(), "units with a NaN or an infinity among their activations"),
     ]
 )
 

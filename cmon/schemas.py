@@ -93,8 +93,8 @@ UNITS = pa.schema(
         column(
             "status",
             pa.string(),
-            "`ok`; `dead` (the same activation for every image); `tied` (which images are its top ones is "
-            "arbitrary); or `non-finite`",
+            "`ok`; `dead` (0 for every image); `constant` (the same for every image, but not 0); `tied` (which "
+            "images are its top ones is arbitrary); or `non-finite`",
         ),
         column("label", pa.string(), "concept with the best score; empty unless status is `ok`", null=True),
         column("category", pa.string(), "of the label; empty where the concept list gives none", null=True),
@@ -209,7 +209,18 @@ def image_features(width: int) -> pa.Schema:
 
 def text_features(width: int) -> pa.Schema:
     """CLIP's vector of each text, (width,) float32, L2-normalised."""
-    return pa.schema([column("text", pa.string(), "as CLIP was given it"), _vector(width, "text")])
+    return pa.schema(
+        [
+            column("text", pa.string(), "as CLIP was given it"),
+            column(
+                "cut_after",
+                pa.int32(),
+                "tokens that the model read of it; empty if all, or unknown",
+                null=True,
+            ),
+            _vector(width, "text"),
+        ]
+    )
 
 
 def vocabulary(width: int) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,17 @@ def resampled_means(values: Floats, seed: int, resamples: int = 10_000) -> Float
             part /= rows
     low, high = np.where(known, values, np.inf).min(axis=0), np.where(known, values, -np.inf).max(axis=0)
     return np.clip(means, low, high, out=means)  # rounding in the product must not leave the values' range
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's (1927) score interval for a share; NaN without trials. It never leaves 0..1."""
+    if trials == 0:
+        return float("nan"), float("nan")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / trials
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * (share * (1 - share) / trials + z * z / (4 * trials**2)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def nearest(points: Floats, anchors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -59,12 +59,15 @@ def test_every_unit_has_one_status():
     units = UNITS.copy()
     units.loc[units["unit"] == 3, "status"] = "tied"
     units.loc[units["unit"] == 4, "status"] = "non-finite"
+    units.loc[units["unit"] == 5, "status"] = "constant"
     table = counts.status_counts(units)
     assert len(table) == len(groups())
-    assert (table[["n_ok", "n_dead", "n_tied", "n_non_finite"]].sum(axis=1) == table["n_units"]).all()
-    assert (table[["n_tied", "n_non_finite"]] == 1).all(axis=None)
+    assert (
+        table[["n_ok", "n_dead", "n_constant", "n_tied", "n_non_finite"]].sum(axis=1) == table["n_units"]
+    ).all()
+    assert (table[["n_constant", "n_tied", "n_non_finite"]] == 1).all(axis=None)
     assert table["n_dead"].tolist() == [
-        sum(unit["status"] == "dead" for unit in own if unit["unit"] not in (3, 4))
+        sum(unit["status"] == "dead" for unit in own if unit["unit"] not in (3, 4, 5))
         for own in groups().values()
     ]
 

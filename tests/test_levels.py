@@ -34,7 +34,7 @@ LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 ONLY_IN = {  # who may import what is outside
     "click": {"options", "console", *COMMANDS},
     "rich": {"options", "console", *COMMANDS},
-    "open_clip": {"clip"},
+    "open_clip": {"openclip"},
     "umap": {"layout", "embed"},
     "numba": {"compiled"},
     "timm": {"models"},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.statistics import bootstrap_mean, discoveries, nearest, p_values, resampled_means
+from cmon.statistics import bootstrap_mean, discoveries, nearest, p_values, resampled_means, wilson
 
 VALUES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=30)
 
@@ -200,3 +200,18 @@ def test_of_equally_near_anchors_the_first_is_named() -> None:
 def test_no_points_have_no_distances() -> None:
     index, distance = nearest(np.empty((0, 2)), np.zeros((1, 2)))
     assert (len(index), len(distance)) == (0, 0)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (50, 200), (1, 1)])
+def test_wilsons_bounds_are_the_shares_that_a_test_of_the_score_just_accepts(
+    successes: int, trials: int
+) -> None:
+    """The definition: the shares p at which |successes / trials - p| is 1.96 standard errors of p itself."""
+    for bound in wilson(successes, trials):
+        assert 0 <= bound <= 1
+        if 1e-12 < bound < 1 - 1e-12:
+            error = np.sqrt(bound * (1 - bound) / trials)
+            assert abs(successes / trials - bound) == pytest.approx(1.959964 * error, rel=1e-6)
+    low, high = wilson(successes, trials)
+    assert low - 1e-12 <= successes / trials <= high + 1e-12
+    assert np.isnan(wilson(0, 0)).all()
