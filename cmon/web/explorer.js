@@ -144,15 +144,19 @@ class Explorer {
     byId("told").setAttribute("aria-live", "polite");
   }
 
+  trackedAs(index, unit) {
+    const run = this.world.runs[index];
+    return this.tracked.find(one => one.layer === run.layer[unit] && one.unit === run.unit[unit]);
+  }
+
   /** Track a unit, or let it go if it is tracked. */
   follow(index, unit) {
     const run = this.world.runs[index];
-    const [layer, number] = [run.layer[unit], run.unit[unit]];
-    const known = this.tracked.find(one => one.layer === layer && one.unit === number);
+    const known = this.trackedAs(index, unit);
     if (known) return this.forget(known);
     const free = this.theme.tracked.findIndex((_, slot) => !this.tracked.some(one => one.slot === slot));
     if (free === NONE) return this.say(`${this.tracked.length} units are tracked, and there are no more colours: remove one first.`);
-    this.tracked.push({ layer, unit: number, slot: free });
+    this.tracked.push({ layer: run.layer[unit], unit: run.unit[unit], slot: free });
     this.say(`${unitName(this.world, run, unit)} is tracked.`);
     this.paint();
     this.showTracked();
@@ -186,15 +190,14 @@ class Explorer {
   /** The card of what lies under the pointer; by touch also a button to track it. */
   showHit(index, hit, event, touched) {
     const lines = "unit" in hit ? unitCard(this.world, this.world.runs[index], this.views[index].step, hit.unit) : anchorCard(this.world, hit.anchor);
+    if (hit.crowd) lines.push(made("p", "soft crowd", `${hit.crowd} more at this place: zoom in, or search`));
     if (touched && "unit" in hit) lines.push(this.trackButton(index, hit.unit));
     this.showCard(lines, index, hit.place);
     if (!touched) placeCard(byId("card"), event.clientX, event.clientY);
   }
 
   trackButton(index, unit) {
-    const run = this.world.runs[index];
-    const known = this.tracked.some(one => one.layer === run.layer[unit] && one.unit === run.unit[unit]);
-    const button = made("button", "", known ? "Stop tracking" : "Track this unit");
+    const button = made("button", "", this.trackedAs(index, unit) ? "Stop tracking" : "Track this unit");
     button.type = "button";
     button.addEventListener("click", () => {
       this.follow(index, unit);

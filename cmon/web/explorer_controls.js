@@ -8,7 +8,8 @@ function listenToPanel(explorer, index) {
   const hitAt = (event, reach) => {
     const { left, top } = panel.getBoundingClientRect();
     const pixel = [event.clientX - left, event.clientY - top];
-    return nearest(explorer.plot, explorer.world, explorer.painted[index], pixel, explorer.frame, reach);
+    const isTracked = unit => explorer.trackedAs(index, unit) !== undefined;
+    return nearest(explorer.plot, explorer.world, explorer.painted[index], isTracked, pixel, explorer.frame, reach);
   };
   panel.addEventListener("pointermove", event => {
     if (event.pointerType === "touch" || event.buttons) return;
@@ -90,6 +91,7 @@ function listenToFrame(explorer) {
 }
 
 async function explore() {
+  byId("unscripted").hidden = true;
   const world = readWorld(byId("explorer-data").textContent);
   byId("explore").hidden = false;
   const plot = await embedPanels(JSON.parse(byId("explorer-panels").textContent));
@@ -103,7 +105,13 @@ async function explore() {
   listenToControls(explorer);
   listenToFrame(explorer);
   byId("explore").dataset.ready = "yes";
-  return explorer;
 }
 
-if (byId("explore")) explore();
+/** Without panels the page is what it is without scripts. */
+function giveUp(error) {
+  byId("explore").hidden = true;
+  byId("unscripted").hidden = false;
+  throw error;
+}
+
+explore().catch(giveUp);

@@ -3,6 +3,7 @@
 
 
 const MOST_LABELS = 40;
+const MARK = 6; // pixels from the middle of a tracked unit's mark to its rim
 const LABEL_FONT = "11px system-ui, Helvetica, Arial, sans-serif";
 
 /** Draw the panels into #plot-0, #plot-1, ...; gives the means to fill and move them. */
@@ -10,9 +11,18 @@ async function embedPanels({ document: json, roots }) {
   Bokeh.set_log_level("error");
   const places = Object.fromEntries(roots.map((root, index) => [root, `plot-${index}`]));
   await Bokeh.embed.embed_items({ page: json }, [{ docid: "page", roots: places, root_ids: roots }]);
+  for (const place of Object.values(places)) leaveTabOrder(document.getElementById(place));
   const made = Bokeh.documents.at(-1);
   const model = name => made.get_model_by_name(name);
   return { model, x: model("x"), y: model("y"), home: [model("x").end, model("y").end], panels: roots.length };
+}
+
+/** Nothing inside a panel answers to keys: what it shows can be reached through the search and the lists below it. */
+function leaveTabOrder(element) {
+  for (const inner of element.querySelectorAll("*")) {
+    if (inner.tabIndex >= 0) inner.tabIndex = -1;
+    if (inner.shadowRoot) leaveTabOrder(inner.shadowRoot);
+  }
 }
 
 function fill(plot, name, index, columns) {
@@ -143,19 +153,30 @@ function toPixels(plot, [x, y], [width, height]) {
   return [(x - plot.x.start) * scale, height - (y - plot.y.start) * scale];
 }
 
-/** What is nearest to a place in pixels and not farther than `reach`: { unit } or { anchor } with its place, or null. */
-function nearest(plot, world, painted, pixel, size, reach) {
-  let best = null, distance = reach;
-  const look = (place, what) => {
-    const [x, y] = toPixels(plot, place, size);
-    const here = Math.hypot(x - pixel[0], y - pixel[1]);
-    if (here < distance) [best, distance] = [{ ...what, place }, here];
-  };
-  painted.units.forEach((unit, at) => look([painted.x[at], painted.y[at]], { unit }));
+/**
+ * What is nearest to a place in pixels and not farther than `reach`: { unit } or { anchor } with its place, or null.
+ * A tracked unit's mark lies over others. `crowd` is the number of units that cannot be told apart from it.
+ */
+function nearest(plot, world, painted, isTracked, pixel, size, reach) {
+  const distances = painted.units.map((_, at) => pixelsApart(plot, [painted.x[at], painted.y[at]], pixel, size));
+  const ahead = painted.units.map((unit, at) => (distances[at] < MARK && isTracked(unit) ? distances[at] - MARK : distances[at]));
+  const first = ahead.reduce((best, value, at) => (value < (ahead[best] ?? reach) ? at : best), NONE);
+  const stars = world.anchors.x.map((x, anchor) => pixelsApart(plot, [x, world.anchors.y[anchor]], pixel, size));
+  const star = stars.reduce((best, value, at) => (value < (stars[best] ?? reach) ? at : best), NONE);
   // A star is in the way of the units that lie on it, so it must be met better.
-  distance = best ? Math.min(distance, 3) : distance;
-  world.anchors.x.forEach((x, anchor) => look([x, world.anchors.y[anchor]], { anchor }));
-  return best;
+  if (star !== NONE && (first === NONE || stars[star] < Math.min(ahead[first], 3))) {
+    return { anchor: star, place: [world.anchors.x[star], world.anchors.y[star]] };
+  }
+  if (first === NONE) return null;
+  const place = [painted.x[first], painted.y[first]];
+  const spot = toPixels(plot, place, size);
+  const crowd = painted.units.filter((_, at) => pixelsApart(plot, [painted.x[at], painted.y[at]], spot, size) < 3).length - 1;
+  return { unit: painted.units[first], place, crowd };
+}
+
+function pixelsApart(plot, place, pixel, size) {
+  const [x, y] = toPixels(plot, place, size);
+  return Math.hypot(x - pixel[0], y - pixel[1]);
 }
 
 function zoom(plot, factor) {
