@@ -1,14 +1,18 @@
 import csv
 import html
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from synthetic_tables import World, rows, write
 
 from cmon import page
+from cmon.cli import main
 from cmon.errors import CmonError
 from cmon.report import Settings, report
 from cmon.store import Workspace
@@ -188,6 +192,16 @@ def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
     assert "not shown: changed since it was extracted" in text
     assert ".t5{" in text
     assert ".t4{" not in text
+    # Another size: made again, and said again.
+    said = CliRunner().invoke(main, ["report", str(workspace.root), "--max-html-mb", "0"]).stderr
+    assert "warning: 2 top images moved or changed since extraction" in said
+    assert f"8 thumbnails in {workspace.report / 'thumbnails'}: the page would exceed 0 MB" in said
+
+
+def test_a_report_needs_no_torch():
+    code = "import sys, cmon.report; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_skipped_inputs_are_listed(tmp_path):
