@@ -26,6 +26,13 @@ from cmon import options
     help="What a run's training logged: CSV with a column epoch and one for each metric, drawn above d_anchor. "
     "Can be given once for each run.",
 )
+@click.option(
+    "--max-html-mb",
+    type=click.FloatRange(min=0),
+    default=25,
+    show_default=True,
+    help="Size of the page up to which it holds its thumbnails; beyond, they lie in a folder beside it.",
+)
 @options.seed
 @click.option(
     "--format",
@@ -41,6 +48,7 @@ def report(
     workspace: Path,
     track: tuple[tuple[str, int], ...],
     metrics: tuple[tuple[str, Path], ...],
+    max_html_mb: float,
     seed: int,
     table_format: str,
     quiet: bool,
@@ -62,7 +70,8 @@ def report(
     from cmon.store import Workspace
 
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        summary = stage.report(Workspace(workspace), stage.Settings(track, seed, metrics=metrics), progress)
+        settings = stage.Settings(track, seed, metrics=metrics, max_html_mb=max_html_mb)
+        summary = stage.report(Workspace(workspace), settings, progress)
     if table_format == "json":
         print(json.dumps(summary.headlines, indent=1))
     else:
@@ -72,4 +81,12 @@ def report(
         console.print_table(rows, table_format, "d_anchor")
     for subject, finding in summary.findings:
         terminal.say(f"{subject}: {finding}")
+    if summary.missing_images:
+        images = console.count(summary.missing_images, "top image")
+        terminal.warn(f"{images} moved or changed since extraction, not shown; the page lists them")
+    if summary.images_beside:
+        images = console.count(summary.images_beside, "thumbnail")
+        terminal.say(
+            f"{images} in {summary.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB"
+        )
     terminal.say(f"{console.made(summary.made)}: {summary.page}")

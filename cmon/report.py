@@ -7,47 +7,33 @@ all of them --jinja2--> report/index.html, written last: when it is there, all i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image
 
 import cmon
 from cmon import (
     costs,
     frames,
     headlines,
-    maps,
-    page,
-    page_tables,
+    page_files,
     report_figures,
+    report_page,
     report_schemas,
     report_tables,
     schemas,
-    style,
-    thumbnails,
-    tracked_figure,
     tracking,
     training_metrics,
     views,
 )
 from cmon.errors import CmonError, nearest_names
-from cmon.frames import Frames
-from cmon.page import FigureView, Page, TrackedView, UnitRow
 from cmon.store import Workspace, digest, file_digest, read_table
-from cmon.style import Theme
-from cmon.tracking import Tracked
 
 Progress = Callable[..., Iterable[Any]]
-_PICTURE_SIZE = 160
-"""Pixels of a top image in the figures: 0.53 inches at 300 dpi."""
-_THUMBNAIL_SIZE = 96
-"""Pixels on the page."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +47,8 @@ class Settings:
     confidence: float = 0.95
     metrics: tuple[tuple[str, Path], ...] = ()
     """(run, CSV file of what its training logged)."""
+    max_html_mb: float = 25.0
+    """Megabytes up to which the page holds its thumbnails; beyond, they lie in a folder beside it."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +65,10 @@ class Summary:
     """(run or other subject, what is said of it)."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
+    images_beside: int
+    """Thumbnails that lie beside the page, which has no room for them."""
     made: bool
     """False if everything was fresh."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What the report says, before it is drawn and written."""
-
-    tracked: list[Tracked]
-    tables: dict[str, pd.DataFrame]
-    """By name: report_tables.TABLES."""
-    findings: tuple[tuple[str, str], ...]
-    moments: list[TrackedView]
-    unit_rows: list[UnitRow]
-    pictures: dict[int, Image.Image]
-    """By image_id."""
-    missing: dict[int, str]
-    """image_id to the reason why there is no picture."""
 
 
 def report(workspace: Workspace, settings: Settings, progress: Progress = lambda items, *_: items) -> Summary:
@@ -113,33 +87,39 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
         schemas.VERSION,
     )
     runs = workspace.read("units")["run"].unique().to_pylist()
-    target = workspace.report / "index.html"
     drawings = report_figures.paths(workspace.report, runs)
     written = report_tables.paths(workspace.report)
-    if page.key_of(target) == key and all(path.is_file() for path in (*drawings, *written)):
-        return _summary(workspace, target, drawings, missing=0, made=False)
+    if page_files.is_fresh(workspace, key) and all(path.is_file() for path in (*drawings, *written)):
+        return _summary(workspace, drawings, missing=0, made=False)
 
     with costs.measured(workspace, "report", "figures") as work:
         tables = frames.read(workspace)
-        content = _content(tables, settings, progress)
-        pictures = {image: np.asarray(one) for image, one in content.pictures.items()}
-        sources = report_figures.Sources(tables, content.tables, content.tracked, pictures)
+        training = _training(settings.metrics, tables.runs)
+        tracked = (
+            tracking.named(tables.units, settings.track)
+            if settings.track
+            else tracking.chosen(tables.units, tables.places)
+        )
+        made = report_tables.make(report_tables.Sources(tables, settings.seed, settings.confidence, training))
+        pictures = report_page.pictures(tables, tracked, progress)
+        sources = report_figures.Sources(tables, made, tracked, pictures.large)
         svgs = report_figures.write(workspace, sources, progress)
-        report_tables.write(workspace, content.tables, key)
-        html = page.render(_page(workspace, key, tables, content, settings, svgs))
-        report_tables.write_bytes(workspace, target.name, html.encode())
+        report_tables.write(workspace, made, key)
+        page = report_page.page(
+            workspace, key, sources, pictures, svgs, asdict(settings), page_files.links((*drawings, *written))
+        )
+        page_files.write(workspace, page, pictures.small, settings.max_html_mb)
         work.items = len(drawings)
-    return _summary(workspace, target, drawings, missing=len(content.missing), made=True)
+    return _summary(workspace, drawings, missing=len(pictures.missing), made=True)
 
 
-def _summary(
-    workspace: Workspace, target: Path, drawings: Sequence[Path], *, missing: int, made: bool
-) -> Summary:
+def _summary(workspace: Workspace, drawings: Sequence[Path], *, missing: int, made: bool) -> Summary:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
     findings = tuple(views.findings(d_anchor))
     numbers = headlines.headlines(d_anchor)
-    return Summary(target, tuple(drawings), table, numbers, findings, missing, made)
+    target, beside = page_files.path(workspace), page_files.images_beside(workspace)
+    return Summary(target, tuple(drawings), table, numbers, findings, missing, beside, made)
 
 
 def _metrics_digest(path: Path) -> str:
@@ -166,82 +146,3 @@ def _training(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.Da
     empty = pd.DataFrame(columns=report_schemas.TRAINING.names)
     found = [training_metrics.read(path, run) for run, path in metrics]
     return pd.concat(found, ignore_index=True) if found else empty
-
-
-def _content(tables: Frames, settings: Settings, progress: Progress) -> Content:
-    units = tables.units
-    training = _training(settings.metrics, tables.runs)
-    tracked = (
-        tracking.named(units, settings.track) if settings.track else tracking.chosen(units, tables.places)
-    )
-    made = report_tables.make(report_tables.Sources(tables, settings.seed, settings.confidence, training))
-    moments = views.tracked_moments(tracked, units, tables.concepts)
-    unit_rows = views.unit_rows(units)
-    shown = {image for row in unit_rows for image in row.images}
-    shown |= {image for view in moments for run in view.runs.values() for one in run for image in one.images}
-    shown |= tracked_figure.image_ids(units, tables.runs, tracked)
-    files = tables.images.set_index("image_id")
-    pictures, missing = thumbnails.load(
-        {image: (Path(files.at[image, "path"]), files.at[image, "sha256"]) for image in sorted(shown)},
-        _PICTURE_SIZE,
-        progress,
-    )
-    return Content(
-        tracked=tracked,
-        tables=made,
-        findings=tuple(views.findings(made["d_anchor"])),
-        moments=moments,
-        unit_rows=unit_rows,
-        pictures=pictures,
-        missing=missing,
-    )
-
-
-def _page(
-    workspace: Workspace,
-    key: str,
-    tables: Frames,
-    content: Content,
-    settings: Settings,
-    svgs: Mapping[str, Mapping[Theme, bytes]],
-) -> Page:
-    said = " ".join(f"{subject}: {words}" for subject, words in content.findings)
-    d_anchor = content.tables["d_anchor"]
-
-    anchors = int((tables.layout["kind"] == "anchor").sum())
-    labels = (
-        f" Of {anchors} anchors, those nearest to most neurons are labelled."
-        if anchors > maps.MOST_LABELS
-        else ""
-    )
-
-    def figure(name: str, title: str, alt: str) -> FigureView:
-        caption = views.CAPTIONS[name].format(confidence=settings.confidence, labels=labels)
-        return FigureView(name, title, caption, alt, svgs[name][style.LIGHT], svgs[name][style.DARK])
-
-    stages = {"extract": "shards", "probe images": "images", "score": "units", "embed": "layout"}
-    return Page(
-        key=key,
-        version=cmon.__version__,
-        title="What the neurons learned",
-        facts=views.facts(tables.units, tables.images, tables.layout, tables.concepts),
-        findings=content.findings,
-        embedding=figure("embedding", "The embedding", views.embedding_alt(tables.layout, d_anchor)),
-        d_anchor=figure("d_anchor", "d_anchor over training", f"Line charts by epoch. {said}"),
-        shares=figure("interpretable", "Interpretable units by category", f"Stacked bars by epoch. {said}"),
-        tracked=content.moments,
-        d_anchor_table=page_tables.d_anchor_table(d_anchor),
-        frequent=page_tables.frequent_tables(tables.units),
-        movement=page_tables.movement_table(content.tables["movement"]),
-        units=content.unit_rows,
-        statuses=page_tables.status_table(tables.units),
-        costs=page_tables.cost_table([dict(row) for _, row in tables.costs.iterrows()]),
-        skipped=views.skipped(tables.checkpoints, tables.images, content.missing),
-        parameters=[
-            *[(stage, views.parameter_list(workspace.parameters(name))) for stage, name in stages.items()],
-            ("report", views.parameter_list(asdict(settings))),
-        ],
-        thumbnails={
-            image: thumbnails.data_uri(one, _THUMBNAIL_SIZE) for image, one in content.pictures.items()
-        },
-    )

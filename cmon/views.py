@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmon import maps, measures, style
+from cmon import explorer, maps, measures, style
 from cmon.page import Moment, TrackedView, UnitRow
 from cmon.schemas import epoch_text
 from cmon.tracking import Tracked
 
 PICTURED_UNITS = 100
 """Units per run whose top images the page's table shows."""
-PICTURED_IMAGES = 5
+PICTURED_IMAGES = explorer.IMAGES
+MOST_ROWS = 1000
+"""Units per run in that table: browsers stumble over tables of tens of thousands of rows."""
 TRACKED_IMAGES = 8
 
 CAPTIONS = {
@@ -37,6 +39,19 @@ CAPTIONS = {
         "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
         "layer. Dead units, which give every image the same activation, hang from the top; what is left between is "
         "live units without a concept that could be told from chance."
+    ),
+    "side-by-side": (
+        "The labels that most interpretable units of the last layer carry, with how many do, and the categories of all "
+        "of them as shares of the layer's units; all runs at the last epoch that they have in common, or a single run "
+        "at its first and last. Bold with an asterisk: the shares differ beyond chance (Fisher's exact test; false "
+        "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
+        "that two other trainings would."
+    ),
+    "movement": (
+        "step: how far a unit moves in the plane from one epoch to the next, on average, where 1 is the anchors' RMS "
+        "distance from their centroid; spread: the mean distance between two units; labels: how many different labels "
+        "the interpretable units carry; born, lost, relabelled: units that became interpretable, ceased to be, or "
+        "changed their label since the epoch before."
     ),
 }
 
@@ -134,13 +149,13 @@ def tracked_moments(
 
 
 def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
-    """All units at their run's last epoch, the most significant of each run first; see PICTURED_UNITS."""
+    """The units at their run's last epoch, the most significant of each run first; see MOST_ROWS, PICTURED_UNITS."""
     last = measures.last_epochs(units)
     colors = style.category_colors(measures.categories(units))
     found = []
     for _, own in last.groupby("run", sort=False):
         own = own.sort_values(["p_value", "score"], ascending=[True, False], kind="stable")
-        for place, row in enumerate(own.to_dict("records")):
+        for place, row in enumerate(own[:MOST_ROWS].to_dict("records")):
             pictured = place < PICTURED_UNITS and row["status"] == "ok"
             category = _text(row["category"])
             found.append(
