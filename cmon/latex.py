@@ -15,6 +15,8 @@ from cmon.text import rows_of, short_number
 
 LONGEST_FLOAT = 40
 """Rows that fit on a page; a longer table breaks over pages."""
+_LONGEST_LINE = 10
+"""Characters in a line of a column's heading."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -65,13 +67,16 @@ def latex(table: pa.Table, name: str, caption: str) -> str:
     shown = [column for column in table.column_names if column not in ends]
     right = [column for column in shown if column == "epoch" or _is_number(table.schema.field(column).type)]
     columns = "".join("r" if column in right else "l" for column in shown)
+    headings = [_heading_lines(column, column in intervals) for column in shown]
     head = [
-        f"{escape(column)} {{[}}low, high]" if column in intervals else escape(column) for column in shown
+        _stacked(lines, "r" if column in right else "l")
+        for column, lines in zip(shown, headings, strict=True)
     ]
     body = [[_cell(row, column, column in intervals) for column in shown] for row in rows_of(table)]
     label = f"\\caption{{{escape(caption)}}}\\label{{tab:{name.replace('_', '-')}}}"
+    size = _size(headings, body)
     long = len(body) > LONGEST_FLOAT
-    lines = _longtable(columns, head, body, label) if long else _float(columns, head, body, label)
+    lines = _longtable(columns, head, body, label, size) if long else _float(columns, head, body, label, size)
     packages = r"\usepackage{booktabs}" + (r" and \usepackage{longtable}" if long else "")
     text = "\n".join(lines)
     needed = _ANY_CHARACTER if r"\cmonchar" in text else ""
@@ -88,10 +93,12 @@ def _escaped(character: str) -> str:
     return f"\\cmonchar{{{ord(character):04X}}}{{{character}}}" if character.isprintable() else "?"
 
 
-def _float(columns: str, head: Sequence[str], body: Sequence[Sequence[str]], label: str) -> list[str]:
+def _float(
+    columns: str, head: Sequence[str], body: Sequence[Sequence[str]], label: str, size: str
+) -> list[str]:
     return [
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\centering{size}",
         label,
         f"\\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -104,10 +111,12 @@ def _float(columns: str, head: Sequence[str], body: Sequence[Sequence[str]], lab
     ]
 
 
-def _longtable(columns: str, head: Sequence[str], body: Sequence[Sequence[str]], label: str) -> list[str]:
+def _longtable(
+    columns: str, head: Sequence[str], body: Sequence[Sequence[str]], label: str, size: str
+) -> list[str]:
     top = [r"\toprule", _row(head), r"\midrule"]
     return [
-        r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\begingroup{size}",
         f"\\begin{{longtable}}{{{columns}}}",
         label + r"\\",
         *top,
@@ -120,6 +129,32 @@ def _longtable(columns: str, head: Sequence[str], body: Sequence[Sequence[str]],
         r"\end{longtable}",
         r"\endgroup",
     ]
+
+
+def _size(headings: Sequence[Sequence[str]], body: Sequence[Sequence[str]]) -> str:
+    """Smaller where the table would be wider than the text of a standard article (345 points)."""
+    columns = zip(*body, strict=True) if body else ([] for _ in headings)
+    widest = [max(map(len, [*lines, *cells])) for lines, cells in zip(headings, columns, strict=True)]
+    if sum(4 * characters + 8 for characters in widest) <= 345:
+        return r"\footnotesize\setlength{\tabcolsep}{4pt}"
+    return r"\scriptsize\setlength{\tabcolsep}{2pt}"
+
+
+def _heading_lines(column: str, with_interval: bool) -> list[str]:
+    """A column's name, broken after underscores where it is long: names are longer than numbers."""
+    lines = [""]
+    for part in re.findall(r"[^_]*_|[^_]+$", column):
+        if lines[-1] and len(lines[-1]) + len(part) > _LONGEST_LINE:
+            lines.append("")
+        lines[-1] += part
+    return [*map(escape, lines), *(["{[}low, high]"] if with_interval else [])]
+
+
+def _stacked(lines: Sequence[str], side: str) -> str:
+    if len(lines) == 1:
+        return lines[0]
+    joined = r"\\".join(lines)
+    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{joined}\end{{tabular}}"
 
 
 def _row(cells: Sequence[str]) -> str:

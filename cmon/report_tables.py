@@ -82,7 +82,8 @@ def _latest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _longest(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values("path_length", ascending=False, kind="stable").head(_MOST_UNITS)
+    longest = table.sort_values("path_length", ascending=False, kind="stable").head(_MOST_UNITS)
+    return longest.drop(columns=["straightness", "category"])
 
 
 def _over_all(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,6 +99,7 @@ TABLES = (
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
         "2), with bootstrap intervals over units.",
         lambda it: distances.d_anchor(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda table: table.drop(columns="n_live"),
     ),
     ReportTable(
         "comparison",
@@ -158,6 +160,7 @@ TABLES = (
         "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
         "from 0 to 1.",
         lambda it: diversity.of_layers(it.frames.units, it.frames.layout),
+        lambda table: table.drop(columns=["n_interpretable", "n_anchors"]),
     ),
     ReportTable(
         "status",

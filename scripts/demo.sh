@@ -19,4 +19,5 @@ run cmon extract "$demo/workspace" --run standard="$demo/runs/standard" --run po
     --image-size 64 --probe "$demo/probe/images"
 run cmon score "$demo/workspace" --clip local-dir:data/world-clip --concepts data/concepts/world.csv
 run cmon embed "$demo/workspace" --anchors data/concepts/world_anchors.csv
-run cmon report "$demo/workspace"
+run cmon report "$demo/workspace" --metrics standard="$demo/runs/standard/training.csv" \
+    --metrics poor="$demo/runs/poor/training.csv"

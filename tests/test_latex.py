@@ -81,11 +81,11 @@ def test_a_short_table_is_a_float_of_booktabs():
     assert latex.latex(table_of(2).drop(["differs"]), "d_anchor", "50 % of it").splitlines() == [
         r"% Needs \usepackage{booktabs}. Put it into a text by \input.",
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}",  # the first name is long
         r"\caption{50 \% of it}\label{tab:d-anchor}",
         r"\begin{tabular}{lrrr}",
         r"\toprule",
-        r"run & epoch & d\_anchor {[}low, high] & n\_units \\",
+        r"run & epoch & \begin{tabular}[b]{@{}r@{}}d\_anchor\\{[}low, high]\end{tabular} & n\_units \\",
         r"\midrule",
         latex.escape(HOSTILE[0]) + r" & 0 & 0.000 {[}$-$0.100, 1.0e$-$05] & 0 \\",
         latex.escape(HOSTILE[1]) + r" & 0.5 &  & 1 \\",
@@ -93,6 +93,11 @@ def test_a_short_table_is_a_float_of_booktabs():
         r"\end{tabular}",
         r"\end{table}",
     ]
+
+
+def test_long_headings_are_broken_after_underscores():
+    head = latex.latex(pa.table({"n_interpretable": [1], "n_units": [2], "item": ["x"]}), "x", "")
+    assert r"\begin{tabular}[b]{@{}r@{}}n\_\\interpretable\end{tabular} & n\_units & item \\" in head
 
 
 def test_a_long_table_breaks_over_pages():
