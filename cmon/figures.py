@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from cmon import measures, panels
 from cmon.schemas import epoch_text
@@ -141,6 +142,8 @@ def _draw_metrics(
                     linestyle=dashes.get(part, "-"), marker="o" if len(own) == 1 else "", markersize=4,
                 )  # fmt: skip
         ax.set_title(shortened(name, 60 // axes.shape[1]))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if len(parts) < 2:
         return []
     return [

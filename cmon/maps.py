@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon import measures
+from cmon import labels, measures
 from cmon.panels import in_runs
 from cmon.schemas import epoch_text
 from cmon.style import LIGHT, SMALL, WIDTH, Theme, headline, legend, shortened, style
@@ -77,50 +77,6 @@ def embedding(
         _label_anchors(figure, [ax for ax in axes.flat if ax.get_visible()], anchors, units, marked, theme)
         _scale_bar(axes[0, 0], theme)
     return figure
-
-
-def place_labels(
-    points: np.ndarray,
-    sizes: np.ndarray,
-    obstacles: np.ndarray,
-    area: tuple[float, float],
-    clearance: float,
-    crowded: bool = False,
-) -> list[tuple[float, float] | None]:
-    """Where each label goes so that none overlaps another, or None where there is no room near its point.
-
-    points (A,2), the labels' sizes (A,2) as width and height, and obstacles (B,2), in one unit, inside
-    (0,0)..area. The first labels are placed first. Each takes the free place nearest to its point, off all
-    points and obstacles if it can. In a crowd it must be off them and right beside its point, since it could
-    not be told whose it is elsewhere. Returns the labels' lower left corners.
-    """
-    spots = np.tile(np.concatenate([points, obstacles]), 2)
-    angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 202, 338, 67, 113, 247, 293])
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    radii = (1.0, 1.4) if crowded else (1.0, 1.8, 3.0, 4.5, 6.5)
-    boxes = np.empty((0, 4))
-    found: list[tuple[float, float] | None] = []
-    for point, size in zip(points, sizes, strict=True):
-        # The label's near side touches a circle around the point; the circles grow.
-        rings = [point + directions * (clearance * radius + size / 2) for radius in radii]
-        corners = np.concatenate(rings) - size / 2
-        inside = ((corners >= 0) & (corners + size <= area)).all(axis=1)
-        free = inside & ~_overlaps(corners, size, boxes).any(axis=1)
-        clear = free & ~_overlaps(corners, size, spots, clearance / 2).any(axis=1)
-        best = clear if clear.any() or crowded else free
-        if not best.any():
-            found.append(None)
-            continue
-        corner = corners[best.argmax()]
-        boxes = np.concatenate([boxes, [[*corner, *(corner + size)]]])
-        found.append((float(corner[0]), float(corner[1])))
-    return found
-
-
-def _overlaps(corners: np.ndarray, size: np.ndarray, boxes: np.ndarray, margin: float = 0.0) -> np.ndarray:
-    """(P,2) corners of candidates of one size against (B,4) boxes x0,y0,x1,y1: (P,B) bool."""
-    low, high = corners[:, None], corners[:, None] + size
-    return ((low < boxes[None, :, 2:] + margin) & (high > boxes[None, :, :2] - margin)).all(axis=2)
 
 
 def _layer_shades(layers: Sequence[str], theme: Theme) -> dict[str, str]:
@@ -250,7 +206,7 @@ def _label_anchors(
     obstacles = np.concatenate([obstacles, bar * frame.size])
     point = figure.dpi / 72
     crowded = len(anchors) > MOST_LABELS
-    corners = place_labels(points, sizes, obstacles, (frame.width, frame.height), 3 * point, crowded)
+    corners = labels.place(points, sizes, obstacles, (frame.width, frame.height), 4 * point, crowded)
     placed = [row for row, corner in enumerate(corners) if corner is not None][:MOST_LABELS]
     for ax in axes:
         labelled = anchors.iloc[placed]
@@ -258,7 +214,7 @@ def _label_anchors(
         for row in placed:
             at, corner, size = points[row], np.array(corners[row]), sizes[row]
             nearest = np.clip(at, corner, corner + size)
-            if np.linalg.norm(nearest - at) > 5 * point:  # too far away to be told apart: tie it to its star
+            if np.linalg.norm(nearest - at) > 7 * point:  # too far away to be told apart: tie it to its star
                 line = np.stack([at, nearest]) / frame.size
                 ax.plot(*line.T, color=theme.anchor, linewidth=0.4, transform=ax.transAxes, zorder=2)
             x, y = corner / frame.size

@@ -183,32 +183,6 @@ def test_epochs_that_are_shown():
     assert maps.chosen_epochs([7.0]) == [7]
 
 
-def test_labels_do_not_overlap_and_stay_inside():
-    generator = np.random.default_rng(0)
-    points = generator.uniform(0, 300, (60, 2))
-    sizes = np.stack([generator.uniform(15, 45, 60), np.full(60, 8.0)], axis=1)
-    corners = maps.place_labels(points, sizes, np.empty((0, 2)), (300, 300), 4)
-    placed = [
-        (np.array(corner), size) for corner, size in zip(corners, sizes, strict=True) if corner is not None
-    ]
-    assert len(placed) > 45
-    for corner, size in placed:
-        assert (corner >= 0).all()
-        assert (corner + size <= 300).all()
-    for (corner, size), (other, other_size) in itertools.combinations(placed, 2):
-        assert (corner + size <= other).any() or (other + other_size <= corner).any()
-
-
-def test_labels_avoid_obstacles_and_give_up_without_room():
-    sizes = np.array([[20.0, 8.0]])
-    right = maps.place_labels(np.array([[50.0, 50.0]]), sizes, np.empty((0, 2)), (100, 100), 4)[0]
-    blocked = maps.place_labels(np.array([[50.0, 50.0]]), sizes, np.array([[60.0, 50.0]]), (100, 100), 4)[0]
-    assert right == (54, 46)
-    assert blocked is not None
-    assert blocked[0] < 50
-    assert maps.place_labels(np.array([[5.0, 5.0]]), sizes, np.empty((0, 2)), (10, 10), 4) == [None]
-
-
 def test_images_without_a_picture_are_grey_squares():
     units, _ = frames(World(runs=("a",), layers=("l",), epochs=(0.0, 1.0), units=2, dead=0))
     units["top_images"] = [np.array([7, 8])] * len(units)

@@ -24,7 +24,7 @@ SCORING = {
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
     0: {"errors", "schemas", "report_schemas"},
-    1: {"topk", "statistics", "ranks", "layout", *SCORING},
+    1: {"topk", "statistics", "ranks", "layout", "labels", *SCORING},
     3: {"extract", "score", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }
