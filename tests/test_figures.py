@@ -93,7 +93,10 @@ ODD = {
         World(runs=("a run " * 40, "b"), layers=("layer " * 40,), units=5, epochs=(0.0, 1.0)),
         lambda row: True,
     ),
-    "eight runs": (World(runs=tuple("abcdefgh"), units=5, epochs=(0.0, 1.0)), lambda row: True),
+    "eight runs": (
+        World(runs=tuple("abcdefgh"), layers=("l",), units=5, epochs=(0.0, 1.0)),
+        lambda row: True,
+    ),
 }
 
 
@@ -121,9 +124,9 @@ def test_text_stays_text_in_svg_and_is_escaped():
 
 
 def test_the_same_figure_gives_the_same_file():
-    assert [svg_of(one) for one in all_figures(*frames(SMALL))] == [
-        svg_of(one) for one in all_figures(*frames(SMALL))
-    ]
+    small = World(layers=("l",), units=6, epochs=(0.0, 1.0))
+    first, again = ([svg_of(one) for one in all_figures(*frames(small))] for _ in range(2))
+    assert first == again
 
 
 def test_matplotlib_is_left_as_it_was():
@@ -231,19 +234,17 @@ def test_odd_workspaces_can_be_drawn_and_all_text_can_be_read_in_a_column(case):
         assert figure.get_figwidth() <= style.WIDTH
         shown = texts_of(figure)
         width, height = figure.bbox.size
-        for text in shown:
+        boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
+        for text, (name, box) in zip(shown, boxes, strict=True):
             assert text.get_fontsize() * 3.3 / style.WIDTH >= 4.8
-            box = text.get_window_extent()
-            name = f"{text.get_text()!r} of {figure.get_suptitle()!r}"
-            assert min(box.x0, box.y0) >= -2, f"{name} is cut off"
-            assert box.x1 <= width + 2, f"{name} is cut off"
-            assert box.y1 <= height + 2, f"{name} is cut off"
-        for text, other in itertools.combinations(shown, 2):
-            box, its = text.get_window_extent(), other.get_window_extent()
+            assert min(box.x0, box.y0) >= -2, f"{name!r} is cut off"
+            assert box.x1 <= width + 2, f"{name!r} is cut off"
+            assert box.y1 <= height + 2, f"{name!r} is cut off"
+        for (name, box), (other, its) in itertools.combinations(boxes, 2):
             apart = (
                 box.x1 <= its.x0 + 1 or its.x1 <= box.x0 + 1 or box.y1 <= its.y0 + 2 or its.y1 <= box.y0 + 2
             )
-            assert apart, f"{text.get_text()!r} and {other.get_text()!r} overlap in {figure.get_suptitle()!r}"
+            assert apart, f"{name!r} and {other!r} overlap in {figure.get_suptitle()!r}"
 
 
 def test_metrics_stand_above_on_the_same_epochs():
