@@ -88,6 +88,37 @@ CONCEPTS = pa.schema(
     ]
 )
 
+_MEASURE = pa.field("measure", pa.string(), nullable=False)  # one of agreement.MEASURES
+
+DETECTIONS = pa.schema(  # of `score --truth`: which concept a live unit detects best
+    [
+        *_UNIT_KEYS,
+        _MEASURE,
+        pa.field("concept", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),  # of the measure, for that concept
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("value_of_label", pa.float64()),  # null if the label is not among the compared concepts
+        pa.field(
+            "rank", pa.int32()
+        ),  # of `concept` among the unit's top concepts, 0 is the label; null: not there
+        pa.field("clear", pa.bool_(), nullable=False),  # correlation over agreement.CLEAR with some concept
+    ]
+)
+
+AGREEMENT = pa.schema(  # of `score --truth`; what each column means: agreement.summed_up
+    [
+        *_UNIT_KEYS[:3],
+        _MEASURE,
+        *[pa.field(name, pa.int32(), nullable=False) for name in ("n_units", "n_live", "n_clear")],
+        *[
+            pa.field(f"{name}{bound}", pa.float64())  # null where no unit is clear
+            for name in ("top1", "top5")
+            for bound in ("", "_low", "_high")
+        ],
+        *[pa.field(name, pa.float64()) for name in ("value", "value_of_label")],
+    ]
+)
+
 LAYOUT = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),  # 'unit' or 'anchor'
