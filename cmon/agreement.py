@@ -97,7 +97,8 @@ def summed_up(units: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
 
     units, detections: the tables of those names, `units` with all its units. `n_units` counts all, `n_live` those
     with a label, `n_clear` those that detect a concept clearly; the rest is over these. `top1`: share whose label is
-    the concept of the best measure, `top5`: whose top five concepts hold it, with Wilson's 95 % intervals.
+    the concept of the best measure, or one that the same images show, `top5`: whose top five concepts hold such a
+    one; with Wilson's 95 % intervals.
     `value`, `value_of_label`: means of the measure, for that concept and for the label (where it is compared).
     """
     rows = []
@@ -181,7 +182,9 @@ def _of_measure(
     """values: (L,C') of one measure; top: (L,R) each unit's top concepts, as positions among all."""
     rows = np.arange(len(values))
     best = values.argmax(axis=1)
-    hit = top == compared[best][:, None]
+    of_top = np.where(place[top] >= 0, values[rows[:, None], place[top]], -np.inf)
+    # Two concepts that the same images show are equally right.
+    hit = of_top >= values[rows, best][:, None] - 1e-9
     label = place[top[:, 0]]
     return pd.DataFrame(
         {

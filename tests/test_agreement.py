@@ -198,3 +198,19 @@ def test_of_the_three_measures_only_chance_corrected_ones_pass_over_the_frequent
         "auprc over chance": 0,
         "correlation": 0,
     }
+
+
+def test_a_label_that_the_same_images_show_is_as_right(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    tags = tmp_path / "twins.csv"
+    every = list(tiny_models.COLORS)
+    rows = [f"{n:02}.png,{every[n % 5]}{';mist' * (n % 5 == 0)}" for n in range(40)]
+    tags.write_text("\n".join(["path,concept", *rows]) + "\n")
+    scored(workspace, concepts_file, "--truth", tags)
+    found = table(workspace, "detections")
+    assert every[0] == "red"
+    assert not (found["concept"] == "mist").any()  # of equals, the first scored
+    reds = found[(found["concept"] == "red") & found["label"].isin(["red", "mist"])]
+    assert len(reds)
+    assert (reds["rank"] == 0).all()
