@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cmon import statistics
-from cmon.priors import PRIORS, Chance
+from cmon.priors import PRIORS
 from cmon.similarity import FUNCTIONS
-from validation.ground import SOFT, Evidence, Ground, labelled, passing
+from validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, passing, scored
 from validation.tables import Tables
 
 OWN = 1024
@@ -88,13 +86,6 @@ def detectors(tables: Tables, ground: Ground, each: int, seed: int) -> None:
     tables.table(header, rows)
 
 
-LOCATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "null": lambda null, evidence: Chance.sampled("null", null).score(evidence),
-    "standardized": lambda null, evidence: Chance.sampled("standardized", null).score(evidence),
-    "mean + 2 sd": lambda null, evidence: evidence - null.mean(dim=0) - 2 * null.std(dim=0),
-}
-
-
 def pseudo_units(tables: Tables, ground: Ground, units: np.ndarray, seeds: int = 4) -> None:
     """How labels and p-values depend on the number of pseudo-units and their seed."""
     source = Evidence(ground)
@@ -104,12 +95,13 @@ def pseudo_units(tables: Tables, ground: Ground, units: np.ndarray, seeds: int =
         start = time.perf_counter()
         nulls = [source.of_orders(count, seed) for seed in range(seeds)]
         seconds = (time.perf_counter() - start) / seeds
-        for prior, score in LOCATIONS.items():
-            labels = [score(null, evidence).argmax(dim=1) for null in nulls]
+        for prior in ("null", "standardized", *CANDIDATES):
+            labels = [scored(prior, null, evidence).argmax(dim=1) for null in nulls]
             other = np.mean([(labels[0] != more).float().mean().item() for more in labels[1:]])
             p = [
                 statistics.p_values(
-                    score(null, fresh).amax(dim=1).numpy(), score(null, null).amax(dim=1).numpy()
+                    scored(prior, null, fresh).amax(dim=1).numpy(),
+                    scored(prior, null, null).amax(dim=1).numpy(),
                 )
                 for null in nulls
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +15,17 @@ from cmon import agreement, clip, labelling, schemas, statistics
 from cmon.evidence import Similarity
 from cmon.features import Features
 from cmon.labelling import Labels
-from cmon.priors import random_orders
-from cmon.similarity import FUNCTIONS
+from cmon.priors import Chance, random_orders
 from cmon.store import Workspace, read_table
 from cmon.topk import top_k
 from cmon.truth import presence, read
+from cmon.wpmi import SoftWPMI
 
 KEPT = 50
 """Concepts kept per unit: more than cmon keeps, since one question is whether more would be better."""
 PSEUDO_UNITS = 4096
 """cmon's default."""
-SOFT = FUNCTIONS["soft_wpmi"]()
+SOFT = SoftWPMI()
 
 
 @dataclass(frozen=True)
@@ -150,21 +150,35 @@ def passing(scores: np.ndarray, null: np.ndarray, fdr: float = 0.05) -> np.ndarr
     return statistics.discoveries(statistics.p_values(scores, null), fdr)
 
 
+CANDIDATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean + 2 sd": lambda null, evidence: evidence - null.mean(dim=0) - 2 * null.std(dim=0),
+    "sqrt of sd": lambda null, evidence: (evidence - null.mean(dim=0)) / null.std(dim=0).sqrt(),
+}
+"""Priors that the package does not offer, from (M,C) evidence of random image orders and (K,C) of units to scores."""
+
+
+def scored(prior: str, null: Tensor, evidence: Tensor) -> Tensor:
+    """(K,C) scores by a prior of the package that needs only random image orders, or by a candidate."""
+    if prior in CANDIDATES:
+        return CANDIDATES[prior](null, evidence)
+    return Chance.sampled(prior, null).score(evidence)
+
+
 class Evidence:
     """soft-WPMI's evidence itself, for what the package does not offer. For concepts that fit into one block."""
 
-    def __init__(self, ground: Ground) -> None:
-        ((_, make),) = SOFT.blocks(ground.images, ground.texts)
-        self.images, self.block = ground.images, make()
+    def __init__(self, ground: Ground, function: SoftWPMI = SOFT) -> None:
+        ((_, make),) = function.blocks(ground.images, ground.texts)
+        self.images, self.block, self.function = ground.images, make(), function
 
     def of(self, activations: np.ndarray) -> Tensor:
         """(N,K) to (K,C)."""
         columns = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
-        return SOFT.evidence(self.block, SOFT.units(self.images, columns))
+        return self.function.evidence(self.block, self.function.units(self.images, columns))
 
     def of_orders(self, count: int | None, seed: int) -> Tensor:
         """(count,C) of random image orders, or of PSEUDO_UNITS."""
         orders = random_orders(
-            len(self.images), count or PSEUDO_UNITS, SOFT.top_images(len(self.images)), seed
+            len(self.images), count or PSEUDO_UNITS, self.function.top_images(len(self.images)), seed
         )
-        return SOFT.evidence(self.block, (orders,))
+        return self.function.evidence(self.block, (orders,))

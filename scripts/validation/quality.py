@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,10 @@ import numpy as np
 from cmon.agreement import CLEAR, MEASURES
 from cmon.priors import PRIORS
 from cmon.similarity import FUNCTIONS
-from validation.ground import SOFT, Evidence, Ground, labelled
+from cmon.wpmi import SoftWPMI
+from validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, scored
 from validation.tables import Tables
 
-CANDIDATES = ("mean + 2 sd", "sqrt of sd")
-"""Priors that the package does not offer: L - (mean + 2 sd), and (L - mean) / sqrt(sd), of soft_wpmi's evidence L of
-random image orders."""
 ABSENT = 10
 """Objects whose images are left out, for the distractors that CLIP knows."""
 STRANGERS = Path(__file__).parents[1] / "strangers.txt"
@@ -65,28 +62,37 @@ def trained_case(ground: Ground, run: str, layer: str, epoch: float) -> Case:
     return Case(f"{run} {layer}", ground, activations, right, values["correlation"].max(axis=1) > CLEAR)
 
 
-def top_concepts(case: Case) -> Iterable[tuple[str, str, np.ndarray]]:
-    """(function, prior, (K,5) concepts) for every function and prior, and the candidates."""
+Tops = list[tuple[str, str, np.ndarray]]
+"""(function, prior, (K,5) best concepts)."""
+
+
+def top_concepts(case: Case) -> Tops:
+    """For every function and prior, and the candidates."""
+    found = []
     for name, kind in FUNCTIONS.items():
         for prior in PRIORS:
             (labels,) = labelled(case.ground, kind(), prior, [case.activations])
-            yield name, prior, labels.concepts[:, :5].numpy()
-    source = Evidence(case.ground)
+            found.append((name, prior, labels.concepts[:, :5].numpy()))
+    return found + [top for top in of_evidence(case, SOFT) if top[1] in CANDIDATES]
+
+
+def of_evidence(case: Case, function: SoftWPMI) -> Tops:
+    """For the priors that need only random image orders."""
+    source = Evidence(case.ground, function)
     null, evidence = source.of_orders(None, seed=0), source.of(case.activations)
-    mean, deviation = null.mean(dim=0), null.std(dim=0)
-    for prior, scores in zip(
-        CANDIDATES, (evidence - mean - 2 * deviation, (evidence - mean) / deviation.sqrt()), strict=True
-    ):
-        yield SOFT.name, prior, scores.topk(5, dim=1).indices.numpy()
+    return [
+        (function.name, prior, scored(prior, null, evidence).topk(5, dim=1).indices.numpy())
+        for prior in ("null", "standardized", *CANDIDATES)
+    ]
 
 
-def tell(tables: Tables, cases: list[Case], how: str) -> None:
+def tell(tables: Tables, cases: list[Case], tops: list[Tops], how: str, **more: object) -> None:
     """A table with a row for each function and prior and a column for each case: top-1 and top-5 agreement."""
     rows: dict[tuple[str, str], list[str]] = {}
-    for case in cases:
-        for function, prior, top in top_concepts(case):
+    for case, some in zip(cases, tops, strict=True):
+        for function, prior, top in some:
             hit = np.take_along_axis(case.right[how], top, axis=1)[case.counted]
-            of = {"units": case.name, "right": how, "function": function, "prior": prior}
+            of = {"units": case.name, "right": how, "function": function, "prior": prior, **more}
             first = tables.share("top-1", int(hit[:, 0].sum()), len(hit), **of)
             tables.share("top-5", int(hit.any(axis=1).sum()), len(hit), **of)
             five = f"{hit.any(axis=1).mean():.2f}" if len(hit) else ""
