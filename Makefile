@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml $(wildcard cmon/*)
 demo: $(STAMP) ## draw a world, train two networks on it, and show what their neurons learn (about 6 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh $(DEMO)
 
-validate: demo ## whether labels are right and significance honest, on the demo's world and networks (4 minutes more)
+validate: demo ## whether labels are right and significance honest, on the demo's world and networks (2 minutes more)
 	$(BIN)/python scripts/validate_labels.py $(DEMO)/workspace --truth $(DEMO)/probe/truth.csv
 
 test: $(STAMP) ## run the tests

@@ -56,7 +56,6 @@ def main(
     out: Path,
 ) -> None:
     """Measure labels and significance where the truth is known; write OUT/validation.md and OUT/validation.csv."""
-    start = time.perf_counter()
     ground = Ground.of(Workspace(workspace), truth)
     tables = Tables()
     layers = ground.epochs(good)
@@ -142,10 +141,7 @@ def main(
         f"Share of the units of {deepest} that pass (5 % false discovery rate), by epoch.",
         lambda: chance.stricter(tables, ground, good, poor, deepest, seed),
     )
-    seconds = time.perf_counter() - start
-    tables.say(
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}: {seconds:.0f} s."
-    )
+    tables.say(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}.")
     tables.write(out / "validation.md", out / "validation.csv")
 
 
