@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmon.detection import wilson
+from cmon.statistics import wilson
 from cmon.store import written_whole
 
 Row = dict[str, Any]
