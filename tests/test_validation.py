@@ -66,7 +66,8 @@ def test_of_shuffled_units_at_most_the_promised_share_passes(ground: Ground, nam
     layers = [chance._dealt_out(units, seed) for seed in range(10)]
     found = labelled(ground, function, prior, layers, count=1000)
     shares = [passing(one.scores[:, 0].numpy(), one.null_best.numpy(), FDR).mean() for one in found]
-    assert np.mean(shares) <= FDR
+    assert np.mean(shares) <= FDR / 2
+    assert np.count_nonzero(shares) <= 2  # where nothing is true, any discovery at all is false
 
 
 @pytest.mark.parametrize("prior", ["null", "standardized"])

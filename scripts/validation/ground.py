@@ -15,7 +15,7 @@ from cmon import agreement, clip, labelling, schemas, statistics
 from cmon.evidence import Similarity
 from cmon.features import Features
 from cmon.labelling import Labels
-from cmon.priors import Chance, random_orders
+from cmon.priors import Chance, log_mean_exp, random_orders
 from cmon.store import Workspace, read_table
 from cmon.topk import top_k
 from cmon.truth import presence, read
@@ -151,7 +151,7 @@ def passing(scores: np.ndarray, null: np.ndarray, fdr: float = 0.05) -> np.ndarr
 
 
 CANDIDATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mean + 2 sd": lambda null, evidence: evidence - null.mean(dim=0) - 2 * null.std(dim=0),
+    "log mean exp": lambda null, evidence: evidence - log_mean_exp(null),
     "sqrt of sd": lambda null, evidence: (evidence - null.mean(dim=0)) / null.std(dim=0).sqrt(),
 }
 """Priors that the package does not offer, from (M,C) evidence of random image orders and (K,C) of units to scores."""
