@@ -55,12 +55,12 @@ def embed(workspace: Path, anchors: Path | None, device: str, quiet: bool, **set
 
 
 def _text_vectors(place: Any, device: str) -> Callable[..., Any]:
-    """CLIP's text vectors with the model and precision that `score` used, loaded only if anchors need it."""
+    """CLIP's text vectors with the model, precision and templates that `score` used, loaded only if anchors need it."""
 
     def vectors(parameters: dict[str, Any], texts: list[str]) -> Any:
         from cmon.features import Features
 
         features = Features(place, parameters["clip"], device, parameters["precision"], 64, 0)
-        return features.of_texts(texts).numpy()
+        return features.of_concepts(texts, parameters.get("templates", ())).numpy()
 
     return vectors

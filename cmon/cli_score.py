@@ -20,6 +20,22 @@ from cmon import devices, options
     help="Concepts: a text file, one a line, or CSV with the columns concept,category.",
 )
 @click.option(
+    "--template",
+    "templates",
+    type=options.Template(),
+    multiple=True,
+    help="A sentence in which CLIP reads the concepts, for example 'a photo of a {}'; of several, the mean. Can be "
+    "given more than once. Without it, CLIP reads the concepts alone.",
+)
+@click.option(
+    "--class-names",
+    type=options.FILE,
+    default=None,
+    show_default="no such table",
+    help="The classes of a classification head among the layers, one a line in the order of its units: prints how "
+    "often a unit's label is its class.",
+)
+@click.option(
     "--similarity",
     type=click.Choice(["soft_wpmi", "wpmi", "rank_reorder", "cos_similarity", "cos_similarity_cubed"]),
     default="soft_wpmi",
@@ -61,17 +77,20 @@ from cmon import devices, options
 @options.batch_size
 @options.workers
 @options.seed
+@options.table_format
 @options.quiet
 def score(
     workspace: Path,
     clip_spec: str,
     concepts: Path,
+    class_names: Path | None,
     similarity: str,
     top_k: int | None,
     device: str,
     precision: str,
     batch_size: int | None,
     workers: int,
+    table_format: str,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -82,7 +101,7 @@ def score(
       cmon score demo --clip ViT-B-16:openai --concepts data/concepts/world.csv
     """
     from cmon import concepts as concept_lists
-    from cmon import console
+    from cmon import console, heads
     from cmon import score as stage
     from cmon.features import Features
     from cmon.similarity import FUNCTIONS
@@ -94,14 +113,26 @@ def score(
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
         listed = concept_lists.read(concepts)
         place = Workspace(workspace)
-        place.read("shards")  # before a large CLIP is loaded for nothing
+        shards = place.read("shards").to_pandas()  # before a large CLIP is loaded for nothing
+        names = heads.read_names(class_names) if class_names else []
+        if names:
+            heads.require_layer(shards, names)
         where = devices.chosen(device)
         features = Features(
             place, clip_spec, where, precision, devices.batch_size(batch_size, where), workers
         )
         wanted = stage.Settings(similarity=function, device=where, **settings)
         summary = stage.score(place, listed, features, wanted, progress)
-    statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items())
+        tables = {"units": summary.layers}
+        if names:
+            vocabulary = place.read("vocabulary")["concept"].to_pylist()
+            heads.warn_of_unknown(vocabulary, names)
+            units, best = (place.read(table).to_pandas() for table in ("units", "concepts"))
+            tables["heads"] = heads.accuracy(units, best, vocabulary, names)
+    for row in (row for rows in tables.values() for row in rows):
+        row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
+    console.print_tables(tables, table_format)
+    statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items() if number)
     terminal.say(
         f"{console.made(summary.made)}: {summary.units:,} units ({statuses}), {summary.concepts:,} concepts"
     )

@@ -71,6 +71,22 @@ def read(path: Path) -> list[Concept]:
     return concepts
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text, each with its white space folded, blank ones too but for those at the end.
+
+    Raises CmonError as `read` does where the file cannot be read as text.
+    """
+    lines = [_normal(line) for line in _lines(_text(path))]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def folded(name: str) -> str:
+    """What two names have in common that are the same concept."""
+    return _normal(name).casefold()
+
+
 def with_category(concepts: Sequence[Concept]) -> list[Concept]:
     """The concepts that have a category: the anchors where none are given."""
     return [concept for concept in concepts if concept.category]
@@ -84,11 +100,10 @@ def _merged(path: Path, rows: Iterable[tuple[str, str]]) -> list[Concept]:
         name = _normal(name)
         if not name:
             continue
-        folded = name.casefold()
-        if folded in concepts:
+        if folded(name) in concepts:
             again.append(name)
             continue
-        concepts[folded] = Concept(name, _normal(category) or None)
+        concepts[folded(name)] = Concept(name, _normal(category) or None)
     if again:
         shown = ", ".join(repr(name) for name in again[:5]) + (" ..." if len(again) > 5 else "")
         logger.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor
 from cmon import clip, images, preprocessing, schemas
 from cmon.errors import CmonError
 from cmon.store import Workspace, digest, file_digest, is_fresh, read_table
+
+logger = logging.getLogger(__name__)
 
 
 class Features:
@@ -66,17 +69,55 @@ class Features:
             self.workspace.write(path, table, key, {"clip": self.spec})
         return torch.from_numpy(schemas.matrix(read_table(path)["vector"]))
 
+    def of_concepts(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
+        """(C,D) float32 unit vectors of the names, each put for the `{}` of every template.
+
+        Of several templates it is the direction of the mean of their unit vectors, as CLIP ensembles the prompts
+        of a class (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Without any, of the names as they are.
+        """
+        if not templates:
+            return self.of_texts(names)
+        texts = [template.replace("{}", name) for template in templates for name in names]
+        vectors = self.of_texts(texts).view(len(templates), len(names), -1)
+        return torch.nn.functional.normalize(vectors.mean(dim=0), dim=1)
+
     def of_texts(self, texts: Sequence[str]) -> Tensor:
-        """(C,D) float32 unit vectors; only texts never seen before go through the model."""
+        """(C,D) float32 unit vectors; only texts never seen before go through the model.
+
+        Warns of texts that are longer than what the model reads.
+        """
         path = self.workspace.cache / f"text-features-{self.identity[:16]}.parquet"
-        known: dict[str, np.ndarray] = {}
-        if is_fresh(path, self.identity):
+        key = digest(self.identity, schemas.text_features(0).names)
+        known: dict[str, tuple[np.ndarray, int | None]] = {}
+        if is_fresh(path, key):
             table = read_table(path)
-            known = dict(zip(table["text"].to_pylist(), schemas.matrix(table["vector"]), strict=True))
+            rows = zip(schemas.matrix(table["vector"]), table["cut_after"].to_pylist(), strict=True)
+            known = dict(zip(table["text"].to_pylist(), rows, strict=True))
         if missing := [text for text in dict.fromkeys(texts) if text not in known]:
-            known |= zip(missing, clip.text_features(self.embedder, missing).numpy(), strict=True)
-            vectors = np.stack(list(known.values()))
-            schema = schemas.text_features(vectors.shape[1])
-            table = pa.Table.from_arrays([pa.array(list(known)), schemas.vectors(vectors)], schema=schema)
-            self.workspace.write(path, table, self.identity, {"clip": self.spec})
-        return torch.from_numpy(np.stack([known[text] for text in texts]))
+            cut = clip.cut_texts(self.embedder, missing)
+            new = zip(clip.text_features(self.embedder, missing).numpy(), cut, strict=True)
+            known |= zip(missing, new, strict=True)
+            vectors = np.stack([vector for vector, _ in known.values()])
+            columns = [
+                pa.array(list(known)),
+                pa.array([after for _, after in known.values()], pa.int32()),
+                schemas.vectors(vectors),
+            ]
+            table = pa.Table.from_arrays(columns, schema=schemas.text_features(vectors.shape[1]))
+            self.workspace.write(path, table, key, {"clip": self.spec})
+        _warn_of_cut({text: known[text][1] for text in texts})
+        return torch.from_numpy(np.stack([known[text][0] for text in texts]))
+
+
+def _warn_of_cut(texts: dict[str, int | None]) -> None:
+    cut = [text for text, after in texts.items() if after]
+    if cut:
+        shown = ", ".join(repr(text if len(text) <= 60 else f"{text[:57]}...") for text in cut[:3])
+        logger.warning(
+            "CLIP reads %d tokens of a text, and %d of %d texts are longer: only their beginnings count: %s%s",
+            next(after for after in texts.values() if after),
+            len(cut),
+            len(texts),
+            shown,
+            " ..." if len(cut) > 3 else "",
+        )

@@ -61,7 +61,7 @@ def interpretable_shares(units: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
 def d_anchor_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """d_anchor over epochs, all runs in one panel per layer, with confidence bands; d_anchor_clip beside it.
 
-    table: what `measures.d_anchor` gives.
+    table: what `distances.d_anchor` gives.
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())
     kinds = {"d_anchor": "d_anchor in the plane", "d_anchor_clip": "d_anchor_clip in CLIP text space"}

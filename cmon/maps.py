@@ -35,7 +35,7 @@ def embedding(
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `measures.in_order`; units without a place are not drawn.
-    d_anchor: what `measures.d_anchor` gives; the last layer's stands over each panel.
+    d_anchor: what `distances.d_anchor` gives; the last layer's stands over each panel.
     """
     anchors = layout[layout["kind"] == "anchor"]
     units = layout[(layout["kind"] == "unit") & (layout["status"] == "ok")]

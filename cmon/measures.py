@@ -10,15 +10,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cmon import statistics
 from cmon.schemas import epoch_text
 
 GROUP = ["run", "layer", "epoch"]
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 """Broden's categories, in the order in which figures stack them."""
 NO_CATEGORY = "no category"
-RESAMPLES = 2_000
-"""Enough for the second digit of a 95 % interval; a large workspace has hundreds of means."""
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -31,31 +28,6 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
 
     by = [name for name in (*GROUP, "unit") if name in frame]
     return frame.sort_values(by, key=rank, kind="stable", ignore_index=True)
-
-
-def d_anchor(units: pd.DataFrame, layout: pd.DataFrame, seed: int, confidence: float) -> pd.DataFrame:
-    """Mean distance from the live units to their nearest anchor, with bootstrap intervals and counts.
-
-    units, layout: the tables of those names, layout's units only. Per run, layer, epoch: `d_anchor` in the
-    plane (lengths in units of the anchors' RMS radius), `d_anchor_clip` between unit vectors of CLIP's text
-    space (0 to 2), each with `_low` and `_high`; NaN where no unit is live. `n_units` counts all units,
-    `n_live` those with status 'ok', `n_dead` those with status 'dead'; tied and non-finite units are the rest.
-    """
-    live = layout[layout["status"] == "ok"]
-    distances = {key: rows[["distance", "distance_clip"]].to_numpy() for key, rows in live.groupby(GROUP)}
-    found = []
-    for key, rows in units.groupby(GROUP, sort=False):
-        plane, clip = distances.get(key, np.empty((0, 2))).T
-        row = dict(zip(GROUP, key, strict=True))
-        for name, values in (("d_anchor", plane), ("d_anchor_clip", clip)):
-            mean = statistics.bootstrap_mean(values, seed, confidence, RESAMPLES)
-            row |= {name: mean.value, f"{name}_low": mean.low, f"{name}_high": mean.high}
-        row["n_units"] = len(rows)
-        row["n_live"] = int((rows["status"] == "ok").sum())
-        row["n_dead"] = int((rows["status"] == "dead").sum())
-        row["n_interpretable"] = int(rows["interpretable"].sum())
-        found.append(row)
-    return pd.DataFrame(found)
 
 
 def trend(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -> str:
@@ -128,77 +100,3 @@ def frequent_concepts(units: pd.DataFrame, limit: int = 12) -> pd.DataFrame:
 def last_epochs(units: pd.DataFrame) -> pd.DataFrame:
     """The rows of every run's last epoch."""
     return units[units["epoch"] == units.groupby("run")["epoch"].transform("max")]
-
-
-def movement(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
-    """How the units move and what they are called, per run, layer, epoch.
-
-    `step`, `from_first`: mean displacement in the plane since the previous and since the first epoch, over
-    the units live at both. `spread`: mean distance between two live units. `labels`: distinct labels among
-    interpretable units; `entropy`: of those labels, in bits. `born`, `lost`, `relabelled`: units that became
-    interpretable, ceased to be, or are so at both epochs under another label, since the previous epoch.
-    `settled`: units that are interpretable under their final label from this epoch on.
-    NaN where there is nothing to compare with.
-    """
-    settled = settled_epochs(units).groupby(GROUP).size()
-    keys = [*GROUP, "unit"]
-    places = layout.loc[layout["status"] == "ok", [*keys, "x", "y"]]
-    merged = units[[*keys, "label", "interpretable"]].merge(places, on=keys, how="left")
-    found = []
-    for (run, layer), rows in merged.groupby(["run", "layer"], sort=False):
-        first = previous = None
-        for epoch, one in rows.groupby("epoch"):
-            now = one.set_index("unit")
-            first = now if first is None else first
-            row = {"run": run, "layer": layer, "epoch": epoch}
-            row["step"] = np.nan if previous is None else _displacement(previous, now)
-            row["from_first"] = np.nan if previous is None else _displacement(first, now)
-            row["spread"] = _spread(now[["x", "y"]].dropna().to_numpy())
-            names = now.loc[now["interpretable"], "label"]
-            share = names.value_counts(normalize=True).to_numpy()
-            row |= {"labels": len(share), "entropy": float(-(share * np.log2(share)).sum()) + 0.0}
-            row |= _changes(previous, now)
-            row["settled"] = settled.get((run, layer, epoch), 0)
-            found.append(row)
-            previous = now
-    return pd.DataFrame(found)
-
-
-def settled_epochs(units: pd.DataFrame) -> pd.DataFrame:
-    """First epoch from which a unit is interpretable under its final label for good: run, layer, unit, epoch.
-
-    Units that are not interpretable at the last epoch of their run and layer are left out.
-    """
-    found = []
-    for (run, layer, unit), rows in units.groupby(["run", "layer", "unit"], sort=False):
-        named = rows["label"].where(rows["interpretable"]).to_list()
-        if pd.isna(named[-1]):
-            continue
-        start = len(named) - 1
-        while start and named[start - 1] == named[-1]:
-            start -= 1
-        found.append({"run": run, "layer": layer, "unit": unit, "epoch": rows["epoch"].iloc[start]})
-    return pd.DataFrame(found, columns=["run", "layer", "unit", "epoch"])
-
-
-def _displacement(before: pd.DataFrame, now: pd.DataFrame) -> float:
-    step = (now[["x", "y"]] - before[["x", "y"]]).dropna().to_numpy()
-    return float(np.linalg.norm(step, axis=1).mean()) if len(step) else np.nan
-
-
-def _spread(points: np.ndarray) -> float:
-    if len(points) < 2:
-        return np.nan
-    total = sum(
-        np.linalg.norm(points[at + 1 :] - point, axis=1).sum() for at, point in enumerate(points[:-1])
-    )
-    return float(total / (len(points) * (len(points) - 1) / 2))
-
-
-def _changes(before: pd.DataFrame | None, now: pd.DataFrame) -> dict[str, float]:
-    if before is None:
-        return {"born": np.nan, "lost": np.nan, "relabelled": np.nan}
-    both = before.merge(now, left_index=True, right_index=True, suffixes=("_before", ""))
-    was, is_now = both["interpretable_before"], both["interpretable"]
-    renamed = was & is_now & (both["label_before"] != both["label"])
-    return {"born": (is_now & ~was).sum(), "lost": (was & ~is_now).sum(), "relabelled": renamed.sum()}

@@ -99,6 +99,19 @@ class TrackedUnit(click.ParamType):
         return layer, int(unit)
 
 
+class Template(click.ParamType):
+    """A sentence with one `{}`, in which a concept is put."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value.count("{}") != 1:
+            self.fail(
+                f"{value!r} must have {{}} just once, where the concept goes: 'a photo of a {{}}'", param, ctx
+            )
+        return value
+
+
 workspace = click.argument("workspace", type=FOLDER)
 
 device = click.option(

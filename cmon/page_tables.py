@@ -10,6 +10,7 @@ import pandas as pd
 from cmon import measures
 from cmon.page import TableView
 from cmon.schemas import epoch_text
+from cmon.statuses import STATUSES
 
 
 def d_anchor_table(d_anchor: pd.DataFrame) -> TableView:
@@ -76,21 +77,17 @@ def frequent_tables(units: pd.DataFrame) -> list[TableView]:
 
 def status_table(units: pd.DataFrame) -> TableView:
     last = measures.last_epochs(units)
-    statuses = ["ok", "dead", "tied", "non-finite"]
     rows = [
         [
             run,
             layer,
             epoch_text(own["epoch"].iloc[0]),
-            *[int((own["status"] == status).sum()) for status in statuses],
+            *[int((own["status"] == status).sum()) for status in STATUSES],
         ]
         for (run, layer), own in last.groupby(["run", "layer"], sort=False)
     ]
-    note = (
-        "ok: scored. dead: the same activation for every image. tied: so many top images share one activation that "
-        "which they are is arbitrary. non-finite: activations with NaN or infinity."
-    )
-    return TableView("Units by status at the last epoch", note, ["run", "layer", "epoch", *statuses], rows)
+    note = " ".join(f"{status}: {meaning}." for status, meaning in STATUSES.items())
+    return TableView("Units by status at the last epoch", note, ["run", "layer", "epoch", *STATUSES], rows)
 
 
 def cost_table(costs: Sequence[Mapping[str, Any]]) -> TableView | None:

@@ -79,7 +79,7 @@ class RankReorder(Similarity):
 
         return (
             (concepts, partial(block, cosines, texts[concepts]))
-            for concepts, cosines in cosine_blocks(images, texts)
+            for concepts, cosines in cosine_blocks(images, texts, for_order=True)
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:

@@ -23,10 +23,12 @@ from PIL import Image
 import cmon
 from cmon import (
     costs,
+    distances,
     explorer,
     figures,
     maps,
     measures,
+    movement,
     page_files,
     page_tables,
     schemas,
@@ -205,7 +207,7 @@ def _costs(workspace: Workspace) -> list[dict[str, Any]]:
 def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
     units, places = tables.units, tables.places
     tracked = tracking.named(units, settings.track) if settings.track else tracking.chosen(units, places)
-    d_anchor = measures.d_anchor(units, places, settings.seed, settings.confidence)
+    d_anchor = distances.d_anchor(units, places, settings.seed, settings.confidence)
     moments = views.tracked_moments(tracked, units, tables.concepts)
     unit_rows = views.unit_rows(units)
     followed = {
@@ -219,7 +221,7 @@ def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
     return Content(
         tracked=tracked,
         d_anchor=d_anchor,
-        movement=measures.movement(units, places),
+        movement=movement.of_layers(units, places),
         findings=tuple(views.findings(d_anchor)),
         moments=moments,
         unit_rows=unit_rows,

@@ -66,7 +66,7 @@ SHARDS = pa.schema(  # which activation files belong to the workspace as it is n
 UNITS = pa.schema(
     [
         *_UNIT_KEYS,
-        pa.field("status", pa.string(), nullable=False),  # 'ok', 'dead', 'tied' or 'non-finite'
+        pa.field("status", pa.string(), nullable=False),  # one of statuses.STATUSES
         pa.field("label", pa.string()),  # null unless status is 'ok'
         pa.field("category", pa.string()),
         pa.field("score", pa.float32()),
@@ -121,7 +121,7 @@ COSTS = pa.schema(
 
 _GROUP_KEYS = _UNIT_KEYS[:3]
 
-D_ANCHOR = pa.schema(  # of the report; what each column means: measures.d_anchor
+D_ANCHOR = pa.schema(  # of the report; what each column means: distances.d_anchor
     [
         *_GROUP_KEYS,
         *[
@@ -136,14 +136,67 @@ D_ANCHOR = pa.schema(  # of the report; what each column means: measures.d_ancho
     ]
 )
 
-MOVEMENT = pa.schema(  # of the report; what each column means: measures.movement
+COMPARISON = pa.schema(  # of the report; what each column means: distances.comparison
+    [
+        pa.field("reference", pa.string(), nullable=False),
+        *_GROUP_KEYS,
+        *[
+            pa.field(f"{name}{bound}", pa.float64())  # null where a run has no live unit
+            for space in ("", "_clip")
+            for name, bounds in ((f"difference{space}", ("", "_low", "_high")), (f"d_prime{space}", ("",)))
+            for bound in bounds
+        ],
+        pa.field("n_reference", pa.int32(), nullable=False),
+        pa.field("n_run", pa.int32(), nullable=False),
+        pa.field("paired", pa.bool_(), nullable=False),
+    ]
+)
+
+MOVEMENT = pa.schema(  # of the report; what each column means: movement.of_layers
     [
         *_GROUP_KEYS,
-        *[pa.field(name, pa.float64()) for name in ("step", "from_first", "spread")],
+        *[pa.field(name, pa.float64()) for name in ("step", "from_first", "path_length", "spread")],
         pa.field("labels", pa.int32(), nullable=False),
         pa.field("entropy", pa.float64(), nullable=False),
-        *[pa.field(name, pa.int32()) for name in ("born", "lost", "relabelled", "settled")],
+        *[pa.field(name, pa.int32()) for name in ("born", "lost", "relabelled")],
+        pa.field("settled", pa.int32(), nullable=False),
     ]
+)
+
+UNIT_MOVEMENT = pa.schema(  # of the report; what each column means: movement.of_units
+    [
+        *[_UNIT_KEYS[at] for at in (0, 1, 3)],
+        pa.field("epochs", pa.int32(), nullable=False),
+        *[pa.field(name, pa.float64()) for name in ("displacement", "path_length", "straightness")],
+        pa.field("named", pa.int32(), nullable=False),
+        pa.field("relabelled", pa.int32(), nullable=False),
+        pa.field("settled", pa.float64()),  # an epoch
+        pa.field("label", pa.string()),
+        pa.field("category", pa.string()),
+    ]
+)
+
+DIVERSITY = pa.schema(  # of the report; what each column means: diversity.of_layers
+    [
+        *_GROUP_KEYS,
+        pa.field("n_interpretable", pa.int32(), nullable=False),
+        pa.field("labels", pa.int32(), nullable=False),
+        pa.field("entropy", pa.float64(), nullable=False),  # bits
+        pa.field("effective_labels", pa.float64(), nullable=False),
+        pa.field("n_anchors", pa.int32(), nullable=False),
+        *[pa.field(name, pa.float64()) for name in ("labelled_anchors", "covered", "covered_clip")],
+    ]
+)
+
+FIDELITY = (
+    pa.schema(  # how far a layout keeps what CLIP's space says; what each measure means: fidelity.Fidelity
+        [
+            pa.field("seed", pa.int64(), nullable=False),  # of the layout
+            pa.field("epoch", pa.float64()),  # null for a measure over all epochs
+            pa.field("measure", pa.string(), nullable=False),
+            pa.field("value", pa.float64()),  # null where there is nothing to compare
+        ]
+    )
 )
 
 
@@ -169,7 +222,13 @@ def image_features(width: int) -> pa.Schema:
 
 def text_features(width: int) -> pa.Schema:
     """CLIP's vector of each text, (width,) float32, L2-normalised."""
-    return pa.schema([pa.field("text", pa.string(), nullable=False), _vector(width)])
+    return pa.schema(
+        [
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("cut_after", pa.int32()),  # tokens that the model read of it; null if all, or unknown
+            _vector(width),
+        ]
+    )
 
 
 def vocabulary(width: int) -> pa.Schema:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cmon import costs, labelling, schemas, statistics
+from cmon import statuses as unit_statuses
 from cmon.concepts import Concept
 from cmon.errors import CmonError
 from cmon.evidence import Similarity
@@ -45,6 +46,8 @@ class Settings:
     """One of `similarity.FUNCTIONS` with its parameters."""
     prior: str = "null"
     """One of `priors.PRIORS`."""
+    templates: tuple[str, ...] = ()
+    """Sentences with one `{}` each, in which CLIP reads the concepts; none: it reads the words alone."""
     fdr: float = 0.05
     pseudo_units: int = 4096
     seed: int = 0
@@ -58,6 +61,8 @@ class Summary:
     units: int
     statuses: dict[str, int]
     interpretable: int
+    layers: list[dict[str, Any]]
+    """The same of each run, layer and epoch: see `statuses.counts`."""
     concepts: int
     made: bool
     """False if everything was fresh."""
@@ -112,7 +117,7 @@ def score(
 
     with costs.measured(workspace, "score", "units") as work:
         images = features.of_images(progress)
-        texts = features.of_texts([concept.name for concept in concepts])
+        texts = features.of_concepts([concept.name for concept in concepts], settings.templates)
         # Equal activations are ordered by a fixed shuffle of the images: in the folder's order, where classes
         # often lie together, a tie would look like a concept. So everything is done in the shuffled order.
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
@@ -144,26 +149,6 @@ def score(
     return _summary(tables["units"], len(concepts), made=True)
 
 
-def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
-    """Why a unit has no label, or 'ok'.
-
-    activations: (N,K); top_values: (K, top_k), each unit's largest in falling order, or None if its label does
-    not depend on which images are on top: then it is never 'tied'.
-    'non-finite': a NaN or infinity among its activations. 'dead': the same activation for every image.
-    'tied': more than half of its top images share one activation, so that which they are is arbitrary (a
-    ReLU unit that answers to a handful of images, and is 0 for all others).
-    """
-    finite = np.isfinite(activations).all(axis=0)
-    lively = activations.max(axis=0) > activations.min(axis=0)
-    if top_values is None:
-        return np.where(~finite, "non-finite", np.where(~lively, "dead", "ok"))
-    # In a falling order, a tie of more than half covers the middle; look at the run of the middle value.
-    middle = top_values[:, top_values.shape[1] // 2, None]
-    alike = (top_values == middle).sum(axis=1)
-    tied = (alike > top_values.shape[1] / 2) & (alike > 1)
-    return np.where(~finite, "non-finite", np.where(~lively, "dead", np.where(tied, "tied", "ok")))
-
-
 def _population(
     workspace: Workspace, shard: dict[str, Any], images: Tensor, order: Tensor, settings: Settings
 ) -> Population:
@@ -184,7 +169,7 @@ def _population(
     if not np.isfinite(activations).all():
         finite = finite.nan_to_num(0.0)
     top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES))
-    statuses = unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
+    statuses = unit_statuses.of_units(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
     scored = None
     if len(live):
@@ -326,11 +311,12 @@ def _keyed(
 
 
 def _summary(units: pa.Table, concepts: int, *, made: bool) -> Summary:
-    counts = units["status"].value_counts().to_pylist()
+    layers = unit_statuses.counts(units)
     return Summary(
         units.num_rows,
-        {row["values"]: row["counts"] for row in counts},
-        int(units["interpretable"].to_numpy(zero_copy_only=False).sum()),
+        {status: sum(row[status] for row in layers) for status in unit_statuses.STATUSES},
+        sum(row["interpretable"] for row in layers),
+        layers,
         concepts,
         made,
     )

@@ -71,9 +71,9 @@ def place(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts
 
 def test_the_job_that_the_tests_spoil_runs_whole_and_only_once(place: Place) -> None:
     for _ in range(2):
-        for result in (place.extract(), place.score(), place.embed()):
+        for result, table in ((place.extract(), ""), (place.score(), "Units"), (place.embed(), "")):
             assert result.exit_code == 0, result.output
-            assert result.stdout == "", "stdout is for data"
+            assert result.stdout.partition("\n")[0].strip() == table, "stdout is for data"
     assert "nothing to do, all is fresh" in result.stderr
     written = files(place.workspace)
     assert "activations/standard/conv2/1.parquet" in written
@@ -81,9 +81,9 @@ def test_the_job_that_the_tests_spoil_runs_whole_and_only_once(place: Place) -> 
     assert not [name for name in written if name.endswith(".part")]
 
 
-def test_quiet_says_nothing(place: Place) -> None:
+def test_quiet_says_nothing_beside_the_data(place: Place) -> None:
     for result in (place.extract("--quiet"), place.score("--quiet"), place.embed("--quiet")):
-        assert (result.exit_code, result.output) == (0, "")
+        assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_dry_run_prints_the_plan_as_data_and_writes_nothing(place: Place) -> None:
@@ -330,6 +330,8 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_broken_file(place: Place, tmp_pa
         ["score", "w"],
         ["score", "w", "--concepts", "c", "--fdr", "1.5"],
         ["score", "w", "--concepts", "c", "--batch-size", "0"],
+        ["score", "w", "--concepts", "c", "--template", "a photo"],
+        ["score", "w", "--concepts", "c", "--template", "{} and {}"],
         ["embed", "w", "--perplexity", "1"],
         ["report", "w", "--track", "layer4"],
     ],

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import common_words
 import pytest
+from open_clip import get_tokenizer
+from torch import float32
 
 from cmon import concepts
 from cmon.concepts import Concept
+from cmon.openclip import OpenClip
 
 FOLDER = Path(__file__).parents[1] / "data" / "concepts"
 LISTS = sorted(path for path in FOLDER.iterdir() if path.suffix in (".csv", ".txt"))
@@ -114,3 +117,11 @@ def test_the_readme_names_every_list_and_counts_right(broden: list[Concept], wor
     assert f"| `common_words.txt` | {len(words):,} |" in readme
     for category, count in Counter(concept.category for concept in broden).items():
         assert f"\n| {category} | {count} |" in readme
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.name)
+def test_no_concept_is_longer_than_what_clip_reads(path: Path) -> None:
+    """In a template of ordinary length; only the longest by letters can be."""
+    names = sorted((concept.name for concept in concepts.read(path)), key=len)[-50:]
+    embedder = OpenClip("any", lambda image: image, None, get_tokenizer("ViT-B-16"), "cpu", float32)
+    assert not any(embedder.cut([f"a photo of the large {name}, a type of thing." for name in names]))

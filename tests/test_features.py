@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +126,62 @@ def test_a_damaged_cache_is_made_again(workspace: Workspace, features: Callable[
         path.write_bytes(path.read_bytes()[:-9])
     torch.testing.assert_close(features().of_images(same), images_before)
     torch.testing.assert_close(features().of_texts(["red"]), texts_before)
+
+
+# -- templates and long texts --------------------------------------------------------------------------
+
+
+def test_templates_are_averaged_as_unit_vectors(features: Callable[[], Features]) -> None:
+    templates = ("a photo of a {}", "{}", "the {} is here")
+    found = features().of_concepts(["red", "thing"], templates)
+    wanted = np.zeros((2, 3))
+    for template in templates:
+        for row, name in enumerate(["red", "thing"]):
+            text = template.replace("{}", name)
+            vector = tiny_models.embedder().encode_texts([text])[0].double().numpy()
+            wanted[row] += vector / np.linalg.norm(vector)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    one = features().of_concepts(["red"], ["a photo of a {}"])
+    torch.testing.assert_close(one, features().of_texts(["a photo of a red"]))
+    torch.testing.assert_close(features().of_concepts(["red"]), features().of_texts(["red"]))
+
+
+def test_a_sentence_that_is_known_does_not_go_through_the_model_again(
+    features: Callable[[], Features],
+) -> None:
+    features().of_concepts(["red", "blue"], ["a {}"])
+    features().of_concepts(["red", "blue", "mist"], ["a {}", "the {}"])
+    assert tiny_models.ColorEmbedder.texts_seen == 2 + 4
+
+
+def test_texts_that_are_cut_are_named_each_time(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A CLIP that reads 16 tokens; the template counts too."""
+    save_clip(tmp_path / "clip")
+    spec = f"local-dir:{tmp_path}/clip"
+    names = ["dog", *(" ".join([word] * 13) for word in ("cat", "ant", "bee", "cow"))]
+    with caplog.at_level("WARNING", logger="cmon"):
+        Features(workspace, spec, "cpu", "fp32", 8, 0).of_concepts(names)
+        assert not caplog.records
+        for _ in range(2):
+            Features(workspace, spec, "cpu", "fp32", 8, 0).of_concepts(names, ["a big {}"])
+    first, again = (record.getMessage() for record in caplog.records)
+    assert first == again
+    assert "reads 16 tokens of a text, and 4 of 5 texts are longer" in first
+    assert f"{'a big ' + names[1]!r}, {'a big ' + names[2]!r}, {'a big ' + names[3]!r} ..." in first
+
+
+def save_clip(folder: Path) -> None:
+    from open_clip import CLIP
+
+    model = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
+    }
+    config = {"model_cfg": model, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.save(CLIP(**model).state_dict(), folder / "open_clip_pytorch_model.bin")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from synthetic_tables import World, rows
 
-from cmon import figures, maps, measures, style, tracking
+from cmon import distances, figures, maps, measures, style, tracking
 
 
 def frames(world: World, keep=lambda row: True) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -19,7 +19,7 @@ def frames(world: World, keep=lambda row: True) -> tuple[pd.DataFrame, pd.DataFr
 
 def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) -> list:
     places = measures.in_order(layout[layout["kind"] == "unit"])
-    table = measures.d_anchor(units, places, 0, 0.95)
+    table = distances.d_anchor(units, places, 0, 0.95)
     tracked = tracking.chosen(units, places)
     return [
         maps.embedding(layout, table, tracked, theme),
@@ -104,7 +104,7 @@ def test_matplotlib_is_left_as_it_was():
 
 def test_curves_show_the_table():
     units, layout = frames(SMALL)
-    table = measures.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
+    table = distances.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
     panels = figures.d_anchor_curves(table).axes
     for panel, (kind, layer) in zip(
         panels, itertools.product(("d_anchor", "d_anchor_clip"), SMALL.layers), strict=True
@@ -133,7 +133,7 @@ def test_known_categories_keep_their_colors():
 
 def test_tracked_path_runs_through_the_epochs_so_far():
     units, layout = frames(World(units=10, dead=0))
-    table = measures.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
+    table = distances.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
     panels = maps.embedding(layout, table, [tracking.Tracked("layer4", 3, "")]).axes
     own = layout[(layout["run"] == "standard") & (layout["layer"] == "layer4") & (layout["unit"] == 3)]
     for panel, epoch in zip(panels[:3], (0, 3, 5), strict=True):

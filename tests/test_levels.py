@@ -24,7 +24,7 @@ SCORING = {
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
     0: {"errors", "schemas"},
-    1: {"topk", "statistics", "layout", *SCORING},
+    1: {"topk", "statistics", "ranks", "layout", *SCORING},
     3: {"extract", "score", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }
@@ -34,7 +34,7 @@ LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 ONLY_IN = {  # who may import what is outside
     "click": {"options", "console", *COMMANDS},
     "rich": {"options", "console", *COMMANDS},
-    "open_clip": {"clip"},
+    "open_clip": {"openclip"},
     "umap": {"layout", "embed"},
     "numba": {"compiled"},
     "bokeh": {"explorer_plots"},

@@ -36,34 +36,6 @@ def test_order_is_that_of_appearance_and_then_of_numbers():
     assert found == [["z", 2.0], ["z", 10.0], ["a", 2.0]]
 
 
-def test_d_anchor_is_the_mean_over_live_units_only():
-    units, places = frames(World(units=30, epochs=(0.0, 1.0), dead=0.3))
-    found = measures.d_anchor(units, places, seed=0, confidence=0.95)
-    for row in found.to_dict("records"):
-        mine = [
-            place
-            for place in places.to_dict("records")
-            if all(place[key] == row[key] for key in ("run", "layer", "epoch")) and place["status"] == "ok"
-        ]
-        for column, source in (("d_anchor", "distance"), ("d_anchor_clip", "distance_clip")):
-            assert row[column] == pytest.approx(sum(place[source] for place in mine) / len(mine))
-            assert row[f"{column}_low"] < row[column] < row[f"{column}_high"]
-        assert row["n_units"] == 30
-        assert row["n_live"] == len(mine) == 30 - row["n_dead"]
-    assert (found["n_dead"] > 0).any()
-
-
-def test_tied_units_are_neither_live_nor_dead():
-    units = units_of({"epoch": 0.0, "unit": 0, "status": "tied"}, {"epoch": 0.0, "unit": 1, "status": "dead"})
-    places = pd.DataFrame(
-        columns=["run", "layer", "epoch", "unit", "status", "distance", "distance_clip"]
-    ).astype({"epoch": float})
-    row = measures.d_anchor(units, places, seed=0, confidence=0.95).iloc[0]
-    assert (row["n_units"], row["n_live"], row["n_dead"]) == (2, 0, 1)
-    assert math.isnan(row["d_anchor"])
-    assert math.isnan(row["d_anchor_clip_high"])
-
-
 @pytest.mark.parametrize(
     ("last", "said"),
     [
@@ -110,39 +82,6 @@ def test_shares_without_any_interpretable_unit():
     assert measures.shares(units).to_dict("records") == [
         {"run": "a", "layer": "l", "epoch": 0.0, "dead": 0.5}
     ]
-
-
-def test_movement_and_labels_by_hand():
-    named = {"interpretable": True}
-    units = measures.in_order(
-        units_of(
-            {"epoch": 0.0, "unit": 0, "label": "dog", **named},
-            {"epoch": 0.0, "unit": 1, "label": "dog", **named},
-            {"epoch": 0.0, "unit": 2, "label": "cat"},
-            {"epoch": 1.0, "unit": 0, "label": "cat", **named},
-            {"epoch": 1.0, "unit": 1, "label": "dog"},
-            {"epoch": 1.0, "unit": 2, "label": "cat", **named},
-            {"epoch": 2.0, "unit": 0, "label": "cat", **named},
-            {"epoch": 2.0, "unit": 1, "label": "dog", **named},
-            {"epoch": 2.0, "unit": 2, "status": "dead"},
-        )
-    )
-    places = units[["run", "layer", "epoch", "unit", "status"]].assign(
-        x=[0, 0, 3, 0, 0, 3, 1, 0, np.nan], y=[0, 0, 4, 1, 0, 4, 1, 0, np.nan]
-    )
-    start, middle, end = measures.movement(units, places).to_dict("records")
-    assert math.isnan(start["step"])
-    assert math.isnan(start["born"])
-    assert start["spread"] == pytest.approx((0 + 5 + 5) / 3)
-    assert (start["labels"], start["entropy"]) == (1, 0)
-    assert middle["step"] == pytest.approx(1 / 3)
-    assert (middle["born"], middle["lost"], middle["relabelled"]) == (1, 1, 1)
-    assert (middle["labels"], middle["entropy"]) == (1, 0)
-    assert end["step"] == pytest.approx(1 / 2)  # the dead unit does not count
-    assert end["from_first"] == pytest.approx(math.sqrt(2) / 2)
-    assert (end["labels"], end["entropy"]) == (2, 1)
-    assert (end["born"], end["lost"], end["relabelled"]) == (1, 1, 0)
-    assert [row["settled"] for row in (start, middle, end)] == [0, 1, 1]
 
 
 def test_frequent_concepts_are_counted_per_run_and_layer():

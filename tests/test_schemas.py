@@ -6,7 +6,8 @@ import pytest
 
 from cmon import schemas
 
-TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS"]
+REPORTED = ["D_ANCHOR", "COMPARISON", "MOVEMENT", "UNIT_MOVEMENT", "DIVERSITY"]
+TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS", "FIDELITY", *REPORTED]
 PROMISED = {  # design: a program that reads the tables without cmon counts on these
     "CHECKPOINTS": ["run", "checkpoint", "epoch", "step", "sha256", "wrapper", "status", "error"],
     "IMAGES": ["image_id", "path", "sha256", "status", "error"],
@@ -15,6 +16,27 @@ PROMISED = {  # design: a program that reads the tables without cmon counts on t
         *["interpretable", "top_images", "top_activations"],
     ],
     "CONCEPTS": ["run", "epoch", "layer", "unit", "rank", "concept", "category", "score"],
+    "D_ANCHOR": [
+        *["run", "layer", "epoch", "d_anchor", "d_anchor_low", "d_anchor_high"],
+        *["d_anchor_clip", "d_anchor_clip_low", "d_anchor_clip_high"],
+        *["n_units", "n_dead", "n_interpretable"],
+    ],
+    "COMPARISON": ["reference", "run", "layer", "epoch", "difference_low", "difference_clip_high", "paired"],
+    "MOVEMENT": [
+        *["run", "layer", "epoch", "step", "from_first", "path_length", "spread", "labels", "entropy"],
+        *["born", "lost", "relabelled", "settled"],
+    ],
+    "UNIT_MOVEMENT": [
+        "run",
+        "layer",
+        "unit",
+        "displacement",
+        "path_length",
+        "relabelled",
+        "settled",
+        "label",
+    ],
+    "DIVERSITY": ["run", "layer", "epoch", "labels", "entropy", "covered", "covered_clip"],
     "LAYOUT": ["run", "epoch", "layer", "unit", "x", "y", "nearest_anchor", "distance", "distance_clip"],
 }
 

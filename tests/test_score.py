@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import tiny_models
 from click.testing import CliRunner, Result
 
 from cmon import schemas, score
@@ -79,6 +80,27 @@ def test_another_function_or_number_of_top_images_makes_the_tables_stale(
     assert Workspace(workspace).key("units") == keys[0]
 
 
+def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    place = Workspace(workspace)
+    scored(workspace, concepts_file)
+    plain = place.key("units")
+    scored(workspace, concepts_file, "--template", "a {} wall")
+    assert place.key("units") != plain
+    assert place.parameters("units")["templates"] == ["a {} wall"]
+    (tmp_path / "anchors.txt").write_text("red\nmauve\n")
+    result = run("embed", workspace, "--anchors", tmp_path / "anchors.txt", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    (cache,) = place.cache.glob("text-features-*")
+    texts = set(read_table(cache)["text"].to_pylist())
+    assert {"red", "a red wall", "a mauve wall"} <= texts
+    assert "mauve" not in texts
+    vocabulary = place.read("vocabulary").to_pandas().set_index("concept")["vector"]
+    direction = np.asarray(tiny_models.embedder().encode_texts(["a red wall"]))[0]
+    np.testing.assert_allclose(vocabulary["red"], direction / np.linalg.norm(direction), atol=1e-6)
+
+
 def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
     workspace: Path, concepts_file: Path
 ) -> None:
@@ -104,7 +126,7 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["key"])
     place.table("units").unlink()
     parts = scored(workspace, concepts_file, "--similarity", name)
-    assert parts["status"][:3].tolist() == ["dead", "ok", "non-finite"]
+    assert parts["status"][:3].tolist() == ["constant", "ok", "non-finite"]
     same = ~parts.index.isin([0, 2])
     assert parts.loc[same, "label"].equals(whole.loc[same, "label"])
     np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
@@ -122,15 +144,3 @@ def test_passes_over_the_concepts_make_no_difference(
     exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]
     pd.testing.assert_frame_equal(parts[exact], whole[exact])
     np.testing.assert_allclose(parts["score"], whole["score"], rtol=1e-4, atol=1e-4)
-
-
-def test_statuses_say_why_a_unit_has_no_label() -> None:
-    activations = np.tile(np.arange(20.0)[:, None], (1, 5))
-    activations[3, 0] = np.nan
-    activations[:, 1] = -2
-    activations[:, 2] = 0
-    activations[4, 2] = 1  # one image, and 0 for all others
-    activations[:, 3] //= 4
-    top = -np.sort(-np.nan_to_num(activations), axis=0)[:10].T
-    assert score.unit_statuses(activations, top).tolist() == ["non-finite", "dead", "tied", "ok", "ok"]
-    assert score.unit_statuses(activations, None).tolist() == ["non-finite", "dead", "ok", "ok", "ok"]

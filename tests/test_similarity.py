@@ -199,16 +199,23 @@ def test_the_function_agrees_with_the_authors(
 def test_rank_reorder_agrees_with_the_authors_up_to_each_units_scale(
     shared: Callable[[str], Path], file: str
 ) -> None:
-    """Their random baseline is one factor per unit; a pair of cosines equal in float32 may be ordered otherwise."""
+    """Their random baseline is one factor per unit. A pair of cosines that float32 can hardly tell apart may be
+    ordered otherwise: by us more rarely than by them, against float64."""
     world, stored = golden(shared, file)
     found, wanted = function("rank_reorder")(*world).numpy(), stored["rank_reorder"]
+    truth = twin("rank_reorder", world, np.float64)
+    misordered = {"ours": 0, "theirs": 0}
     for k in np.flatnonzero(np.isfinite(wanted).all(axis=1)):
         ratio = found[k] / wanted[k]
         assert 0.5 < np.median(ratio) < 2
         off = np.abs(ratio / np.median(ratio) - 1)
-        assert (off > 1e-5).sum() <= 1
+        assert (off > 1e-5).sum() <= 2
         assert off.max() < 0.01
         assert found[k].argmax() == wanted[k].argmax()
+        theirs = truth[k] / wanted[k]
+        misordered["theirs"] += (np.abs(theirs / np.median(theirs) - 1) > 1e-5).sum()
+        misordered["ours"] += (np.abs(found[k] / truth[k] - 1) > 1e-5).sum()
+    assert misordered["ours"] <= misordered["theirs"]
     assert np.isfinite(found).all(), "defined where theirs is not"
     assert (found[~np.isfinite(wanted).all(axis=1)] == 0).all()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.statistics import bootstrap_mean, discoveries, nearest, p_values
+from cmon.statistics import bootstrap_mean, discoveries, nearest, p_values, resampled_means, wilson
 
 VALUES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=30)
 
@@ -131,6 +131,34 @@ def test_many_values_go_in_blocks_to_the_same_law() -> None:
     assert mean.high - mean.low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(500_000), rel=0.4)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 37])
+def test_resampled_means_are_means_of_rows_drawn_with_replacement(rows: int) -> None:
+    values = np.random.default_rng(rows).normal(size=(rows, 3))
+    found = resampled_means(values, seed=4, resamples=50)
+    drawn = np.random.default_rng(4).integers(rows, size=(50, rows))
+    for b in range(50):
+        np.testing.assert_allclose(found[b], values[drawn[b]].mean(axis=0), rtol=1e-12)
+
+
+def test_missing_values_count_for_nothing_and_every_column_has_the_same_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(0).normal(size=(6, 3))
+    values[2:, 1] = np.nan
+    values[:, 2] = np.nan
+    found = resampled_means(values, seed=9, resamples=300)
+    drawn = np.random.default_rng(9).integers(6, size=(300, 6))
+    for b in range(300):
+        known = [values[row, 1] for row in drawn[b] if row < 2]
+        wanted = sum(known) / len(known) if known else math.nan
+        assert found[b, 1] == pytest.approx(wanted, nan_ok=True)
+        assert found[b, 0] == pytest.approx(values[drawn[b], 0].mean())
+    assert np.isnan(found[:, 1]).any(), "in (2/3)^6 of the resamples, one in eleven, neither is drawn"
+    assert np.isnan(found[:, 2]).all()
+    monkeypatch.setattr("cmon.statistics._COUNTS", 20)
+    np.testing.assert_allclose(resampled_means(values, seed=9, resamples=300), found)
+
+
 # -- nearest anchor ------------------------------------------------------------------------------------
 
 
@@ -172,3 +200,18 @@ def test_of_equally_near_anchors_the_first_is_named() -> None:
 def test_no_points_have_no_distances() -> None:
     index, distance = nearest(np.empty((0, 2)), np.zeros((1, 2)))
     assert (len(index), len(distance)) == (0, 0)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (50, 200), (1, 1)])
+def test_wilsons_bounds_are_the_shares_that_a_test_of_the_score_just_accepts(
+    successes: int, trials: int
+) -> None:
+    """The definition: the shares p at which |successes / trials - p| is 1.96 standard errors of p itself."""
+    for bound in wilson(successes, trials):
+        assert 0 <= bound <= 1
+        if 1e-12 < bound < 1 - 1e-12:
+            error = np.sqrt(bound * (1 - bound) / trials)
+            assert abs(successes / trials - bound) == pytest.approx(1.959964 * error, rel=1e-6)
+    low, high = wilson(successes, trials)
+    assert low - 1e-12 <= successes / trials <= high + 1e-12
+    assert np.isnan(wilson(0, 0)).all()
