@@ -12,7 +12,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 # Installed as a copy, not in place: the demo and the tests run what a user gets.
-$(STAMP): pyproject.toml $(wildcard cmon/*)
+$(STAMP): pyproject.toml $(wildcard cmon/* cmon/web/*)
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on '.[test,check]'

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -85,16 +88,34 @@ def decode(path: Path) -> Image.Image:
 
     Raises OSError, ValueError or PIL's errors with the reason; see `reason`.
     """
+    with bombs_refused():
+        return upright(path)
+
+
+@contextmanager
+def bombs_refused() -> Iterator[None]:
+    """Inside the block an image too large to be a photograph is an error, not a warning, in all threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # Pillow would cut all above 255 to white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image.convert("RGBA"))
-            return image.convert("RGB")
+        yield
+
+
+def upright(source: Path | IO[bytes], enough: int | None = None) -> Image.Image:
+    """As `decode`, but to be called inside `bombs_refused`, from as many threads as you like.
+
+    enough: pixels a side that will do; a JPEG is then decoded at the smallest of its own scales that has them,
+    which is several times as fast.
+    """
+    with Image.open(source) as opened:
+        if enough:
+            opened.draft("RGB", (enough, enough))  # other formats pass it by
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I;16"):  # Pillow would cut all above 255 to white
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        return image.convert("RGB")
 
 
 def reason(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """The report's page: one HTML file that needs nothing else, not even a network.
 
-Everything that comes from a table is escaped by jinja2, and the page's own security policy allows no script
-but the one in the template, by its hash.
+Everything that comes from a table is escaped by jinja2, or enters the page as text by the page's own scripts, and
+the page's security policy allows no script but those in it, by their hashes.
 """
 
 from __future__ import annotations
@@ -10,34 +10,29 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-_FOLDER = Path(__file__).parent
+from cmon import explorer_plots
+
+_FOLDER = Path(__file__).parent / "web"
 _KEY = re.compile(r'<meta name="cmon-key" content="([0-9a-f]+)">')
-_SCRIPT = """
-const search = document.getElementById("search"), only = document.getElementById("only");
-const count = document.getElementById("count");
-const rows = [...document.querySelectorAll("#units tbody tr")];
-const texts = rows.map(row => row.textContent.toLowerCase().replace(/\\s+/g, " "));
-function filter() {
-  const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  let shown = 0;
-  rows.forEach((row, at) => {
-    row.hidden = (only.checked && !row.dataset.significant) || !words.every(word => texts[at].includes(word));
-    shown += !row.hidden;
-  });
-  count.textContent = `${shown} of ${rows.length} units`;
-}
-document.getElementById("controls").hidden = false;
-search.addEventListener("input", filter);
-only.addEventListener("change", filter);
-filter();
-"""
+_BESIDE = re.compile(r'<meta name="cmon-thumbnails" content="([0-9]+)">')
+_THUMBNAILS = '<style id="thumbnails"></style>'
+_STYLES = ("page.css", "explorer.css")
+_SCRIPTS = (
+    "explorer_data.js",
+    "explorer_view.js",
+    "explorer_plot.js",
+    "explorer_panel.js",
+    "explorer.js",
+    "explorer_controls.js",
+    "units_table.js",
+)
 
 
 @dataclass(frozen=True)
@@ -116,26 +111,38 @@ class Page:
     """(number, what it counts)."""
     findings: Sequence[tuple[str, str]]
     """(run or other subject, what is said of it)."""
-    embedding: FigureView
-    d_anchor: FigureView
-    shares: FigureView
+    explorer: Mapping[str, Any]
+    """What `explorer.data` gives."""
+    figures: Mapping[str, FigureView]
+    """By name; 'embedding', 'd_anchor' and 'interpretable' have places of their own."""
+    files: Mapping[str, Sequence[tuple[str, str]]]
+    """Name of a figure or table to (form, link) of each of its files beside the page."""
     tracked: Sequence[TrackedView]
     d_anchor_table: TableView
     frequent: Sequence[TableView]
     movement: TableView
     units: Sequence[UnitRow]
+    more_units: int
+    """Units for which the table of all units has no room."""
     statuses: TableView
     costs: TableView | None
     skipped: Sequence[tuple[str, str]]
     """(what, why)."""
     parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """(stage or table, its parameters)."""
-    thumbnails: Mapping[int, str]
-    """image_id to data URI; ids that are not in it are shown as an empty frame."""
+
+    @property
+    def more(self) -> list[FigureView]:
+        """Figures without a place of their own."""
+        placed = ("embedding", "d_anchor", "interpretable")
+        return [figure for name, figure in self.figures.items() if name not in placed]
 
 
-def render(page: Page) -> str:
-    """The page as HTML."""
+def render(page: Page, images_beside: int = 0) -> str:
+    """The page as HTML, without thumbnails; see `with_thumbnails`.
+
+    images_beside: how many thumbnails lie in a folder beside the page.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -144,9 +151,48 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "svg_uri": _svg_uri}
-    script_hash = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    template = environment.get_template("page.html.j2")
-    return template.render(page=page, script=_SCRIPT, script_hash=script_hash)
+    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of keys has a meaning
+    scripts = [explorer_plots.library(), *map(_own, _SCRIPTS)]
+    panels = explorer_plots.panels(len(page.explorer["runs"]), page.explorer["half"])
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        css="".join(map(_own, _STYLES)),
+        scripts=scripts,
+        policy=_policy(scripts, images_beside > 0),
+        panels={"document": panels.document, "roots": panels.roots},
+        images_beside=images_beside,
+        example=_example(page.explorer),
+    )
+
+
+def with_thumbnails(html: str, css: str) -> str:
+    """The page with the classes that `thumbnails.css` gives."""
+    # Text from files cannot hold this mark: its angle brackets would be escaped.
+    return html.replace(_THUMBNAILS, _THUMBNAILS.replace("><", f">\n{css}<"), 1)
+
+
+def _policy(scripts: Iterable[str], images_beside: bool) -> str:
+    """Scripts by hash and nothing from outside; styles inline, since Bokeh writes some; pictures inside or beside."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    # Browsers differ in whether a page opened from disk is of one origin with its folder.
+    pictures = "data: 'self' file:" if images_beside else "data:"
+    return (
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src {pictures}; "
+        f"style-src 'unsafe-inline'; script-src {hashes}"
+    )
+
+
+def _own(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _example(explorer: Mapping[str, Any]) -> str:
+    """What the search field says may be typed."""
+    words = [f"{explorer['layers'][one['layer']]}:{one['unit']}" for one in explorer["tracked"][:1]]
+    return " or ".join([*words, *explorer["labels"]["names"][:1]])
 
 
 def key_of(path: Path) -> str | None:
@@ -157,6 +203,13 @@ def key_of(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return found.group(1) if found else None
+
+
+def images_beside(path: Path) -> int:
+    """How many thumbnails the page at `path` expects in the folder beside it."""
+    with path.open(encoding="utf-8") as file:
+        found = _BESIDE.search(file.read(4096))
+    return int(found.group(1)) if found else 0
 
 
 def number(value: Any) -> str:

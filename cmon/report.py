@@ -24,11 +24,12 @@ import cmon
 from cmon import (
     costs,
     distances,
+    explorer,
     figures,
     maps,
     measures,
     movement,
-    page,
+    page_files,
     page_tables,
     schemas,
     style,
@@ -49,8 +50,6 @@ _ON_PAGE = ("embedding", "d_anchor", "interpretable")
 """Figures that the page shows as they are; tracked units' images stand there one by one."""
 _PICTURE_SIZE = 160
 """Pixels of a top image in the figures: 0.55 inches at 300 dpi."""
-_THUMBNAIL_SIZE = 96
-"""Pixels on the page."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,8 @@ class Settings:
     seed: int = 0
     """Of the bootstrap."""
     confidence: float = 0.95
+    max_html_mb: float = 25.0
+    """Megabytes up to which the page holds its thumbnails; beyond, they lie in a folder beside it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Summary:
     """(run or other subject, what is said of it)."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
+    images_beside: int
+    """Thumbnails that lie beside the page, which has no room for them."""
     made: bool
     """False if everything was fresh."""
 
@@ -110,7 +113,9 @@ class Content:
     moments: list[TrackedView]
     unit_rows: list[UnitRow]
     pictures: dict[int, Image.Image]
-    """By image_id."""
+    """By image_id: of the tracked units, for the figures."""
+    small: dict[int, bytes]
+    """By image_id: the page's thumbnails."""
     missing: dict[int, str]
     """image_id to the reason why there is no picture."""
 
@@ -131,10 +136,11 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
     )
     runs = workspace.read("units")["run"].unique().to_pylist()
     target, drawings, written = _outputs(workspace, runs)
-    if page.key_of(target) == key and all(path.is_file() for path in (*drawings, *written)):
+    if page_files.is_fresh(workspace, key) and all(path.is_file() for path in (*drawings, *written)):
         d_anchor = read_table(workspace.report / "d_anchor.parquet")
         findings = tuple(views.findings(d_anchor.to_pandas()))
-        return Summary(target, drawings, d_anchor, findings, 0, made=False)
+        beside = page_files.images_beside(workspace)
+        return Summary(target, drawings, d_anchor, findings, 0, beside, made=False)
 
     with costs.measured(workspace, "report", "figures") as work:
         tables = _tables(workspace, earlier_costs)
@@ -145,10 +151,11 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
                 old.unlink()
         d_anchor = _write_table(workspace, "d_anchor", content.d_anchor, schemas.D_ANCHOR, key)
         _write_table(workspace, "movement", content.movement, schemas.MOVEMENT, key)
-        html = page.render(_page(workspace, key, tables, content, settings, svgs))
-        _write_bytes(workspace, target.name, html.encode())
+        shown = _page(workspace, key, tables, content, settings, svgs, (*drawings, *written))
+        beside = page_files.write(workspace, shown, content.small, settings.max_html_mb)
         work.items = len(drawings)
-    return Summary(target, drawings, d_anchor, content.findings, len(content.missing), made=True)
+    missing = len(content.missing)
+    return Summary(target, drawings, d_anchor, content.findings, missing, beside, made=True)
 
 
 def _outputs(workspace: Workspace, runs: Sequence[str]) -> tuple[Path, tuple[Path, ...], tuple[Path, ...]]:
@@ -160,7 +167,7 @@ def _outputs(workspace: Workspace, runs: Sequence[str]) -> tuple[Path, tuple[Pat
         for name in ("d_anchor", "movement")
         for form in ("csv", "md", "parquet")
     )
-    return workspace.report / "index.html", drawings, written
+    return page_files.path(workspace), drawings, written
 
 
 def _tables(workspace: Workspace, earlier_costs: list[dict[str, Any]]) -> Tables:
@@ -203,14 +210,14 @@ def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
     d_anchor = distances.d_anchor(units, places, settings.seed, settings.confidence)
     moments = views.tracked_moments(tracked, units, tables.concepts)
     unit_rows = views.unit_rows(units)
-    shown = {image for row in unit_rows for image in row.images}
-    shown |= {image for view in moments for run in view.runs.values() for one in run for image in one.images}
-    files = tables.images.set_index("image_id")
-    pictures, missing = thumbnails.load(
-        {image: (Path(files.at[image, "path"]), files.at[image, "sha256"]) for image in sorted(shown)},
-        _PICTURE_SIZE,
-        progress,
-    )
+    followed = {
+        image for view in moments for run in view.runs.values() for one in run for image in one.images
+    }
+    shown = sorted({*explorer.image_ids(units), *followed})
+    known = tables.images.set_index("image_id")[["path", "sha256"]].loc[shown]
+    files = {image: (Path(path), sha256) for image, path, sha256 in known.itertuples(name=None)}
+    pictures, _ = thumbnails.load({image: files[image] for image in sorted(followed)}, _PICTURE_SIZE)
+    small, missing = thumbnails.small(files, progress)
     return Content(
         tracked=tracked,
         d_anchor=d_anchor,
@@ -219,6 +226,7 @@ def _content(tables: Tables, settings: Settings, progress: Progress) -> Content:
         moments=moments,
         unit_rows=unit_rows,
         pictures=pictures,
+        small=small,
         missing=missing,
     )
 
@@ -264,6 +272,7 @@ def _page(
     content: Content,
     settings: Settings,
     svgs: Mapping[str, Mapping[Theme, bytes]],
+    files: Sequence[Path],
 ) -> Page:
     said = " ".join(f"{subject}: {words}" for subject, words in content.findings)
 
@@ -285,14 +294,28 @@ def _page(
         title="What the neurons learn",
         facts=views.facts(tables.units, tables.images, tables.layout, tables.concepts),
         findings=content.findings,
-        embedding=figure("embedding", "The embedding", views.embedding_alt(tables.layout, content.d_anchor)),
-        d_anchor=figure("d_anchor", "d_anchor over training", f"Line charts by epoch. {said}"),
-        shares=figure("interpretable", "Interpretable units by category", f"Stacked bars by epoch. {said}"),
+        explorer=explorer.data(
+            tables.units,
+            tables.layout,
+            dict(tables.images[["image_id", "path"]].itertuples(index=False, name=None)),
+            content.tracked,
+        ),
+        figures={
+            "embedding": figure(
+                "embedding", "The embedding", views.embedding_alt(tables.layout, content.d_anchor)
+            ),
+            "d_anchor": figure("d_anchor", "d_anchor over training", f"Line charts by epoch. {said}"),
+            "interpretable": figure(
+                "interpretable", "Interpretable units by category", f"Stacked bars by epoch. {said}"
+            ),
+        },
+        files=page_files.links(files),
         tracked=content.moments,
         d_anchor_table=page_tables.d_anchor_table(content.d_anchor),
         frequent=page_tables.frequent_tables(tables.units),
         movement=page_tables.movement_table(content.movement),
         units=content.unit_rows,
+        more_units=len(measures.last_epochs(tables.units)) - len(content.unit_rows),
         statuses=page_tables.status_table(tables.units),
         costs=page_tables.cost_table(tables.costs),
         skipped=views.skipped(tables.checkpoints, tables.images, content.missing),
@@ -300,9 +323,6 @@ def _page(
             *[(stage, views.parameter_list(workspace.parameters(name))) for stage, name in stages.items()],
             ("report", views.parameter_list(asdict(settings))),
         ],
-        thumbnails={
-            image: thumbnails.data_uri(one, _THUMBNAIL_SIZE) for image, one in content.pictures.items()
-        },
     )
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmon import maps, measures, style
+from cmon import explorer, maps, measures, style
 from cmon.page import Moment, TrackedView, UnitRow
 from cmon.schemas import epoch_text
 from cmon.tracking import Tracked
 
 PICTURED_UNITS = 100
 """Units per run whose top images the page's table shows."""
-PICTURED_IMAGES = 5
+PICTURED_IMAGES = explorer.IMAGES
+MOST_ROWS = 1000
+"""Units per run in that table: browsers stumble over tables of tens of thousands of rows."""
 TRACKED_IMAGES = 8
 
 CAPTIONS = {
@@ -150,13 +152,13 @@ def tracked_cells(views: Sequence[TrackedView], run: str) -> list[list[dict[str,
 
 
 def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
-    """All units at their run's last epoch, the most significant of each run first; see PICTURED_UNITS."""
+    """The units at their run's last epoch, the most significant of each run first; see MOST_ROWS, PICTURED_UNITS."""
     last = measures.last_epochs(units)
     colors = style.category_colors(measures.categories(units))
     found = []
     for _, own in last.groupby("run", sort=False):
         own = own.sort_values(["p_value", "score"], ascending=[True, False], kind="stable")
-        for place, row in enumerate(own.to_dict("records")):
+        for place, row in enumerate(own[:MOST_ROWS].to_dict("records")):
             pictured = place < PICTURED_UNITS and row["status"] == "ok"
             category = _text(row["category"])
             found.append(

@@ -37,6 +37,7 @@ ONLY_IN = {  # who may import what is outside
     "open_clip": {"openclip"},
     "umap": {"layout", "embed"},
     "numba": {"compiled"},
+    "bokeh": {"explorer_plots"},
     "timm": {"models"},
     "safetensors": {"containers"},
 }

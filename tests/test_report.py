@@ -1,13 +1,18 @@
 import csv
 import html
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from synthetic_tables import World, rows, write
 
 from cmon import page
+from cmon.cli import main
 from cmon.errors import CmonError
 from cmon.report import Settings, report
 from cmon.store import Workspace
@@ -89,9 +94,13 @@ def test_the_page_needs_nothing_else(made):
         if name in attributes
     ]
     assert loaded
-    assert all(link.startswith(("data:", "#")) for link in loaded)
-    assert all(link.startswith("data:") for link in re.findall(r"url\(([^)]*)\)", text))
-    assert "default-src 'none'" in text
+    links = [unquote(link) for link in loaded if not link.startswith(("data:", "#"))]
+    assert links  # to be downloaded, not loaded
+    assert all((made.report / link).is_file() for link in links)
+    policies = [attributes["content"] for _, attributes in reader.tags if "http-equiv" in attributes]
+    assert len(policies) == 1
+    assert policies[0].startswith("default-src 'none';")
+    assert "unsafe-eval" not in policies[0]
     assert all(attributes.get("alt") for tag, attributes in reader.tags if tag == "img")
 
 
@@ -136,8 +145,30 @@ def test_a_hostile_concept_and_run_are_inert(tmp_path):
     text = html_of(workspace)
     assert HOSTILE not in text
     assert html.escape(HOSTILE) in text
-    assert sum(tag == "script" for tag, _ in Reader(text).tags) == 1
+    assert HOSTILE.partition(">")[0] not in text.partition('id="explorer-data"')[2].partition("</script>")[0]
+    clean = write(tmp_path / "clean", World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=12))
+    report(clean, Settings())
+    tags = [
+        [tag for tag, _ in Reader(one).tags if tag in ("script", "style")] for one in (text, html_of(clean))
+    ]
+    assert tags[0] == tags[1]
     assert all(path.parent == workspace.report for path in summary.figures)
+
+
+def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_path):
+    small = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
+    workspace = write(tmp_path, small)
+    assert report(workspace, Settings(max_html_mb=0)).images_beside == 12
+    again = report(workspace, Settings(max_html_mb=0))
+    assert (again.made, again.images_beside) == (False, 12)
+    (workspace.report / "thumbnails" / "3.webp").unlink()
+    assert report(workspace, Settings(max_html_mb=0)).made
+
+
+def test_every_file_of_the_report_can_be_downloaded(made):
+    text = html_of(made).partition('<section id="files">')[2]
+    links = {unquote(link) for link in re.findall(r'<a href="([^"]*)" download>', text)}
+    assert links == {path.name for path in made.report.iterdir()} - {"index.html"}
 
 
 def test_a_dead_layer_has_empty_cells(tmp_path):
@@ -161,6 +192,16 @@ def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
     assert "not shown: changed since it was extracted" in text
     assert ".t5{" in text
     assert ".t4{" not in text
+    # Another size: made again, and said again.
+    said = CliRunner().invoke(main, ["report", str(workspace.root), "--max-html-mb", "0"]).stderr
+    assert "warning: 2 top images moved or changed since extraction" in said
+    assert f"8 thumbnails in {workspace.report / 'thumbnails'}: the page would exceed 0 MB" in said
+
+
+def test_a_report_needs_no_torch():
+    code = "import sys, cmon.report; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_skipped_inputs_are_listed(tmp_path):
