@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test check format clean
+.PHONY: help demo validate test check format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml $(wildcard cmon/* cmon/web/*)
 
 demo: $(STAMP) ## draw a world, train two networks on it, and show what their neurons learn (about 6 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh $(DEMO)
+
+validate: demo ## whether labels are right and significance honest, on the demo's world and networks (2 minutes more)
+	$(BIN)/python scripts/validate_labels.py $(DEMO)/workspace --truth $(DEMO)/probe/truth.csv
 
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest

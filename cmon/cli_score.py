@@ -72,6 +72,14 @@ from cmon import devices, options
     show_default=True,
     help="Random image orders that the null is made of.",
 )
+@click.option(
+    "--truth",
+    type=options.FILE,
+    default=None,
+    show_default="labels are not checked",
+    help="What the probe images show: CSV with the column path and columns that list concepts, or a column of 1 and "
+    "0 for each concept. Prints how often labels are the concept that a unit is measured to detect.",
+)
 @options.device
 @options.precision
 @options.batch_size
@@ -86,6 +94,7 @@ def score(
     class_names: Path | None,
     similarity: str,
     top_k: int | None,
+    truth: Path | None,
     device: str,
     precision: str,
     batch_size: int | None,
@@ -100,9 +109,10 @@ def score(
     Example:
       cmon score demo --clip ViT-B-16:openai --concepts data/concepts/world.csv
     """
+    from cmon import agreement, console, heads
     from cmon import concepts as concept_lists
-    from cmon import console, heads
     from cmon import score as stage
+    from cmon import truth as annotations
     from cmon.features import Features
     from cmon.similarity import FUNCTIONS
     from cmon.store import Workspace
@@ -112,6 +122,7 @@ def score(
     function = FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {}))
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
         listed = concept_lists.read(concepts)
+        known = annotations.read(truth) if truth else None
         place = Workspace(workspace)
         shards = place.read("shards").to_pandas()  # before a large CLIP is loaded for nothing
         names = heads.read_names(class_names) if class_names else []
@@ -129,6 +140,9 @@ def score(
             heads.warn_of_unknown(vocabulary, names)
             units, best = (place.read(table).to_pandas() for table in ("units", "concepts"))
             tables["heads"] = heads.accuracy(units, best, vocabulary, names)
+        compared = agreement.measure(place, known, progress) if known else None
+        if compared:
+            tables["agreement"] = compared.agreement.to_pylist()
     for row in (row for rows in tables.values() for row in rows):
         row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
     console.print_tables(tables, table_format)
@@ -139,3 +153,9 @@ def score(
     terminal.say(
         f"{summary.interpretable:,} units are interpretable at a false discovery rate of {settings['fdr']:g}"
     )
+    if compared:
+        terminal.say(
+            f"{console.made(compared.made)}: labels compared with the truth of "
+            f"{console.count(compared.images, 'image')} and {console.count(compared.concepts, 'concept')}; "
+            f"{console.count(compared.others, 'other scored concept')} counted as wrong"
+        )

@@ -29,6 +29,12 @@ WORKSPACE = (
     Described("vocabulary.parquet", schemas.vocabulary(_ANY), "concept"),
     Described("units.parquet", schemas.UNITS, "run, layer, epoch, unit"),
     Described("concepts.parquet", schemas.CONCEPTS, "run, layer, epoch, unit, rank: a unit's best ten"),
+    Described(
+        "detections.parquet",
+        schemas.DETECTIONS,
+        "run, layer, epoch, live unit, measure (`cmon score --truth`)",
+    ),
+    Described("agreement.parquet", schemas.AGREEMENT, "run, layer, epoch, measure (`cmon score --truth`)"),
     Described("layout.parquet", schemas.LAYOUT, "anchor; and run, layer, epoch, unit"),
     Described("fidelity.parquet", schemas.FIDELITY, "layout seed, measure, epoch"),
     Described("costs.parquet", schemas.COSTS, "stage"),

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from cmon import measures, style
+from cmon import measures, statuses, style
 from cmon.schemas import epoch_text
 from cmon.style import Theme
 from cmon.tracking import Tracked
 
 IMAGES = 5
 """Top images of a unit at an epoch."""
-STATUSES = ("ok", "dead", "tied", "non-finite")
+STATUSES = tuple(statuses.STATUSES)
 NOWHERE = -32768
 """The place of a unit that has none."""
 _FINEST = 32767
@@ -40,10 +40,11 @@ def data(
     """Everything that the interactive embedding shows, to be written as JSON.
 
     units: the table of that name in the order of `measures.in_order`; layout: the whole table, anchors first.
-    paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `categories`,
-    `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a dark ground).
-    Places are seen from the middle of the frame, whose half width and height `half` holds; those of units are
-    whole numbers to be multiplied by the larger half / 32767. Everything else is as in the tables, as float32.
+    paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
+    `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
+    dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
+    units are whole numbers to be multiplied by the larger half / 32767. Everything else is as in the tables, as
+    float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
     places = layout.loc[layout["kind"] == "unit", [*measures.GROUP, "unit", "x", "y"]]
@@ -59,6 +60,7 @@ def data(
     return {
         "epochs": [epoch_text(epoch) for epoch in epochs],
         "layers": layers,
+        "statuses": list(STATUSES),
         "categories": categories,
         "labels": {"names": list(labels["label"]), "categories": _places_in(categories, labels["category"])},
         "anchors": _anchors(anchors, centre, layout, categories),

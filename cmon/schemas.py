@@ -126,6 +126,61 @@ CONCEPTS = pa.schema(
     ]
 )
 
+_MEASURE = column(
+    "measure", pa.string(), "`auprc`, `auprc over chance` or `correlation` (no unit, at most 1)"
+)
+
+DETECTIONS = pa.schema(
+    [
+        *UNIT_KEYS,
+        _MEASURE,
+        column("concept", pa.string(), "the annotated concept that the unit detects best"),
+        column("value", pa.float64(), "of the measure, for that concept"),
+        column("label", pa.string(), "the unit's label"),
+        column(
+            "value_of_label",
+            pa.float64(),
+            "of the measure, for the label; empty if it is not among the compared concepts",
+            null=True,
+        ),
+        column(
+            "rank",
+            pa.int32(),
+            "of `concept` among the unit's top concepts, 0 for its label; empty if it is not among them",
+            null=True,
+        ),
+        column("clear", pa.bool_(), "whether the unit's correlation with some concept is over 0.3"),
+    ]
+)
+
+AGREEMENT = pa.schema(
+    [
+        *GROUP_KEYS,
+        _MEASURE,
+        column("n_units", pa.int32(), "all units of the layer"),
+        column("n_live", pa.int32(), "units with status `ok`"),
+        column(
+            "n_clear", pa.int32(), "units that clearly detect an annotated concept: only these are compared"
+        ),
+        *[
+            column(f"{name}{bound}", pa.float64(), f"{words}; empty where no unit is clear", null=True)
+            for name, whose in (
+                ("top1", "whose label is the concept they detect best"),
+                ("top5", "that have it among their five best concepts"),
+            )
+            for bound, words in (
+                ("", f"share of the clear units {whose}, 0 to 1"),
+                ("_low", f"lower end of the interval of `{name}`"),
+                ("_high", f"upper end of the interval of `{name}`"),
+            )
+        ],
+        column(
+            "value", pa.float64(), "mean over the clear units of the measure for the best concept", null=True
+        ),
+        column("value_of_label", pa.float64(), "the same for the label", null=True),
+    ]
+)
+
 LAYOUT = pa.schema(
     [
         column("kind", pa.string(), "`unit` or `anchor`"),

@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from cmon import costs, labelling, schemas, statistics
+from cmon import costs, labelling, priors, schemas, statistics
 from cmon import statuses as unit_statuses
 from cmon.concepts import Concept
 from cmon.errors import CmonError
@@ -102,6 +102,7 @@ def score(
     listed = [asdict(concept) for concept in concepts]
     parameters = {**asdict(settings), "clip": features.spec, "precision": features.precision}
     parameters["similarity"] = {"function": settings.similarity.name, **parameters["similarity"]}
+    parameters["above"] = priors.ABOVE
     del parameters["device"]  # where it was computed does not change what it is
     key = digest(
         [(shard["run"], shard["layer"], shard["epoch"], shard["key"]) for shard in shards],

@@ -101,7 +101,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     share = successes / trials
     middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * (share * (1 - share) / trials + z * z / (4 * trials**2)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # No rounding at the ends: the interval of 0 of 10 holds 0.
+    return middle - half if successes else 0.0, middle + half if successes < trials else 1.0
 
 
 def nearest(points: Floats, anchors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -24,8 +24,8 @@ SCORING = {
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
     0: {"errors", "schemas", "report_schemas"},
-    1: {"topk", "statistics", "ranks", "layout", "labels", *SCORING},
-    3: {"extract", "score", "embed", "report"},
+    1: {"topk", "statistics", "ranks", "layout", "labels", "detection", *SCORING},
+    3: {"extract", "score", "agreement", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}

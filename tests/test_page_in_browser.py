@@ -31,6 +31,15 @@ EVERY_FRAME = """() => {
   };
   look();
 }"""
+NEAREST = """([tracked, pixel]) => nearest(
+  { x: { start: -1, end: 1 }, y: { start: -1, end: 1 } },
+  { anchors: { x: [0.5], y: [0] } },
+  { units: [10, 11, 12, 13], x: [0, 0.01, 0.015, 0.49], y: [0, 0, 0, 0] },
+  unit => unit === tracked,
+  pixel,
+  [200, 200],
+  12,
+)"""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 812}
 
 
@@ -297,29 +306,43 @@ def test_pointing_at_a_unit_tells_what_it_detects_and_a_click_tracks_it(visit, u
     assert visit.page.locator("#followed article").count() == 1
 
 
+def test_of_points_in_one_place_the_tracked_unit_is_met_and_the_others_are_counted(visit):
+    for tracked, pixel, expected in (
+        (11, [100, 100], {"unit": 11, "place": [0.01, 0], "crowd": 2}),
+        (None, [100, 100], {"unit": 10, "place": [0, 0], "crowd": 2}),
+        (None, [150, 100], {"anchor": 0, "place": [0.5, 0]}),  # a star counts where it is met well
+        (None, [147, 100], {"unit": 13, "place": [0.49, 0], "crowd": 0}),
+        (None, [100, 150], None),
+    ):
+        assert visit.page.evaluate(NEAREST, [tracked, pixel]) == expected
+
+
 def test_a_drag_tracks_nothing_and_moves_the_plane_only_when_zoomed(visit):
     _, x, y = visit.lonely(0)
     left, top = visit.point(0, x, y)
 
-    def drag() -> float:
+    def start() -> float:
+        return visit.page.evaluate("Bokeh.documents[0].get_model_by_name('x').start")
+
+    def drag() -> None:
         visit.page.mouse.move(left, top)
         visit.page.mouse.down()
         visit.page.mouse.move(left + 40, top + 30, steps=4)
         visit.page.mouse.up()
-        visit.page.wait_for_timeout(100)
-        return visit.page.evaluate("Bokeh.documents[0].get_model_by_name('x').start")
 
-    home = drag()
-    assert drag() == home
-    labels = len(visit.drawn("labels-0")["text"])
+    home, labels = start(), visit.drawn("labels-0")["text"]
+    drag()
+    visit.page.wait_for_timeout(200)
+    assert start() == home
     visit.page.locator("#zoom-in").click()
-    visit.page.wait_for_timeout(100)
-    zoomed = visit.page.evaluate("Bokeh.documents[0].get_model_by_name('x').start")
+    zoomed = start()
     assert zoomed > home
-    assert drag() < zoomed
-    assert len(visit.drawn("labels-0")["text"]) != labels
+    visit.until(lambda: visit.page.evaluate("Bokeh.documents[0].get_model_by_name('pan-0').active"))
+    visit.until(lambda: visit.drawn("labels-0")["text"] != labels)
+    drag()
+    visit.until(lambda: start() < zoomed)
     visit.page.locator("#zoom-home").click()
-    assert visit.page.evaluate("Bokeh.documents[0].get_model_by_name('x').start") == home
+    assert start() == home
     assert visit.page.locator("#followed article").count() == 1
 
 

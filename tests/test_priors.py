@@ -6,16 +6,41 @@ import pytest
 import torch
 
 from cmon.priors import Chance, log_mean_exp, random_orders, shuffled
+from cmon.statistics import p_values
 
 
-def test_the_null_prior_is_log_mean_exp_and_the_standardized_one_mean_and_deviation() -> None:
+def test_the_null_prior_is_two_deviations_above_the_mean_and_the_standardized_one_mean_and_deviation() -> (
+    None
+):
     evidence = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) * 20 - 300
     exact = evidence.numpy().astype(np.float64)
     null, standardized = Chance.sampled("null", evidence), Chance.sampled("standardized", evidence)
-    np.testing.assert_allclose(null.score(evidence), exact - literal.log_mean_exp(exact), rtol=1e-4)
+    wanted = exact - exact.mean(axis=0) - 2 * exact.std(axis=0)
+    np.testing.assert_allclose(null.score(evidence), wanted, rtol=1e-4, atol=1e-3)
     wanted = (exact - exact.mean(axis=0)) / exact.std(axis=0)
     np.testing.assert_allclose(standardized.score(evidence), wanted, atol=1e-3)
     np.testing.assert_allclose(log_mean_exp(evidence), literal.log_mean_exp(exact), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["null", "standardized"])
+def test_the_tail_of_p_values_is_as_frequent_as_it_says(kind: str) -> None:
+    """Though the pseudo-units make both the prior and the null distribution, of further ones as few are extreme."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.linspace(3, 7, 50)  # soft_wpmi's
+    pseudo, further = (spread * torch.randn(n, 50, generator=generator) for n in (4096, 40_000))
+    chance = Chance.sampled(kind, pseudo)
+    null, scores = (chance.score(some).amax(dim=1).numpy() for some in (pseudo, further))
+    p = p_values(scores, null)
+    for level, tolerance in ((0.05, 0.012), (0.005, 0.004), (0.001, 0.0018)):
+        assert (p <= level).mean() == pytest.approx(level, abs=tolerance)
+
+
+@pytest.mark.parametrize("kind", ["null", "standardized"])
+def test_other_pseudo_units_give_nearly_the_same_scores(kind: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    evidence = 5 * torch.randn(2, 4096, 50, generator=generator)
+    scores = [Chance.sampled(kind, some).score(torch.full((1, 50), 20.0)) for some in evidence]
+    assert (scores[0] - scores[1]).abs().max() < 0.6
 
 
 def test_a_concept_that_is_the_same_for_every_image_tells_nothing() -> None:

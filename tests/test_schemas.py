@@ -15,7 +15,19 @@ def schema_of(name: str) -> pa.Schema:
 
 
 REPORTED = ["D_ANCHOR", "COMPARISON", "MOVEMENT", "UNIT_MOVEMENT", "DIVERSITY"]
-TABLES = ["CHECKPOINTS", "IMAGES", "SHARDS", "UNITS", "CONCEPTS", "LAYOUT", "COSTS", "FIDELITY", *REPORTED]
+TABLES = [
+    "CHECKPOINTS",
+    "IMAGES",
+    "SHARDS",
+    "UNITS",
+    "CONCEPTS",
+    "DETECTIONS",
+    "AGREEMENT",
+    "LAYOUT",
+    "COSTS",
+    "FIDELITY",
+    *REPORTED,
+]
 PROMISED = {  # design: a program that reads the tables without cmon counts on these
     "CHECKPOINTS": ["run", "checkpoint", "epoch", "step", "sha256", "wrapper", "status", "error"],
     "IMAGES": ["image_id", "path", "sha256", "status", "error"],

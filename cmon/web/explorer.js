@@ -90,7 +90,7 @@ class Explorer {
   /** Units that no panel can show, for want of a place, are listed even if nothing is searched for. */
   listed() {
     const { world, asked } = this;
-    if (!["dead", "tied", "non-finite"].includes(asked.status)) return [];
+    if (asked.status === "ok" || !world.statuses.includes(asked.status)) return [];
     const every = () => true;
     return world.runs.map(run => viewOf(world, run, asked, every));
   }

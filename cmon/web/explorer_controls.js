@@ -46,10 +46,10 @@ function listenToControls(explorer) {
     explorer.ask({ color: event.target.value });
     explorer.showLegend();
   });
-  byId("filters").addEventListener("reset", () => setTimeout(() => {
+  byId("filters").addEventListener("reset", () => {
     explorer.ask({ search: "", layer: "any", category: "any", status: "any", color: "plain" });
     explorer.showLegend();
-  }));
+  });
   byId("filters").addEventListener("submit", event => event.preventDefault());
   byId("zoom-in").addEventListener("click", () => zoom(plot, 0.6));
   byId("zoom-out").addEventListener("click", () => zoom(plot, 1 / 0.6));

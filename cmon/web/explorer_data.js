@@ -7,7 +7,6 @@ const NOWHERE = -32768;
 const FINEST = 32767;
 const NONE = -1;
 const TOP_IMAGES = 5;
-const STATUSES = ["ok", "dead", "tied", "non-finite"];
 
 function decoded({ type, data }) {
   const text = atob(data);
@@ -48,8 +47,16 @@ function unitName(world, run, unit) {
   return `${world.layers[run.layer[unit]]}:${run.unit[unit]}`;
 }
 
+function statusOf(world, run, cell) {
+  return world.statuses[run.status[cell]];
+}
+
+function isLive(world, run, cell) {
+  return statusOf(world, run, cell) === "ok";
+}
+
 function labelOf(world, run, cell) {
-  return run.label[cell] === NONE ? STATUSES[run.status[cell]] : world.labels.names[run.label[cell]];
+  return run.label[cell] === NONE ? statusOf(world, run, cell) : world.labels.names[run.label[cell]];
 }
 
 function categoryOf(world, run, cell) {

@@ -30,7 +30,6 @@ function rounded(value) {
 }
 
 function significance(run, cell) {
-  if (run.status[cell] !== 0) return [];
   const good = run.interpretable[cell] === 1;
   return [made("span", good ? "yes" : "soft", good ? "significant" : "not significant")];
 }
@@ -43,7 +42,7 @@ function unitCard(world, run, step, unit) {
     made("p", "soft", `${unitName(world, run, unit)} · ${run.name} · epoch ${world.epochs[run.epochs[step]]}`),
     made("p", "name", labelOf(world, run, cell), category === NONE ? "" : made("span", "soft", ` ${world.categories[category]}`)),
   ];
-  if (run.status[cell] !== 0) return lines;
+  if (!isLive(world, run, cell)) return lines;
   const [anchor, distance] = nearestAnchor(world, placeOf(world, run, cell));
   const numbers = [
     ["score", rounded(run.score[cell])],
@@ -124,10 +123,10 @@ function stripCell(world, run, step, unit) {
     item.append(epoch, made("div", "shots"), made("span", "soft", "not there"));
     return item;
   }
-  const score = run.status[cell] === 0 ? made("span", "soft", ` ${run.score[cell].toFixed(2)}`) : "";
+  const score = isLive(world, run, cell) ? made("span", "soft", ` ${run.score[cell].toFixed(2)}`) : "";
   const said = run.interpretable[cell] === 1 ? "significant" : "not significant";
   const label = made("span", "label", made("b", "", labelOf(world, run, cell)), score);
-  if (run.status[cell] === 0) label.append(made("span", "unseen", `, ${said}`));
+  if (isLive(world, run, cell)) label.append(made("span", "unseen", `, ${said}`));
   item.append(epoch, made("div", "shots", ...thumbnails(world, run, cell, STRIP_IMAGES)), label);
   return item;
 }

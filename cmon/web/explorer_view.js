@@ -25,14 +25,14 @@ function labelsWith(world, wanted) {
 function passes(world, run, unit, cell, asked) {
   if (asked.layer !== "any" && run.layer[unit] !== Number(asked.layer)) return false;
   if (asked.category !== "any" && categoryOf(world, run, cell) !== Number(asked.category)) return false;
-  return hasStatus(run, cell, asked.status);
+  return hasStatus(world, run, cell, asked.status);
 }
 
-function hasStatus(run, cell, wanted) {
+function hasStatus(world, run, cell, wanted) {
   if (wanted === "any") return true;
   if (wanted === "interpretable") return run.interpretable[cell] === 1;
-  if (wanted === "chance") return run.status[cell] === 0 && run.interpretable[cell] === 0;
-  return STATUSES[run.status[cell]] === wanted;
+  if (wanted === "chance") return isLive(world, run, cell) && run.interpretable[cell] === 0;
+  return statusOf(world, run, cell) === wanted;
 }
 
 /**

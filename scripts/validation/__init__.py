@@ -1,0 +1,1 @@
+"""What `validate_labels.py` measures, a module for each question."""
