@@ -56,10 +56,8 @@ def report(
     """Tables, figures and a page of what the neurons learned.
 
     \b
-    Examples:
-      cmon report demo --track layer4:114 --track layer4:168
-      cmon report demo --metrics standard=runs/standard/training.csv
-      cmon report demo --format json | jq -e 'all(.layers[]; .d_anchor.trend != "rises")'
+    Example:
+      cmon report demo --track layer4:114 --metrics standard=runs/standard/training.csv
     """
     runs = [run for run, _ in metrics]
     if len(set(runs)) < len(runs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -97,12 +98,17 @@ def _rows(units: pd.DataFrame, side: Side, other: Side) -> Iterator[tuple[object
         counts, other_counts = _counts(here), _counts(there)
         for kind, name in dict.fromkeys([*counts, *other_counts]):
             count, other_count = (found.get((kind, name), 0) for found in (counts, other_counts))
-            table = [[count, len(here) - count], [other_count, len(there) - other_count]]
             yield (
                 layer, kind, name, side.run, side.epoch, other.run, other.epoch,
                 count, len(here), count / len(here), other_count, len(there), other_count / len(there),
-                float(fisher_exact(table).pvalue),
+                _p_value(count, len(here), other_count, len(there)),
             )  # fmt: skip
+
+
+@lru_cache(maxsize=2**16)
+def _p_value(count: int, n_units: int, other_count: int, other_n_units: int) -> float:
+    """Of Fisher's exact test; most concepts are rare, so that the same few tables come again and again."""
+    return float(fisher_exact([[count, n_units - count], [other_count, other_n_units - other_count]]).pvalue)
 
 
 def _counts(units: pd.DataFrame) -> dict[tuple[str, str], int]:

@@ -21,32 +21,13 @@ def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
     `layers`: for each run and layer, in their order, `run`, `layer`, `first_epoch`, `last_epoch`; at the last
     epoch `n_units`, `n_dead`, `n_interpretable` and `share_interpretable` (0 to 1); and `d_anchor` and
     `d_anchor_clip`, each with `trend` and, at the `first` and the `last` epoch, `value`, `low` and `high`.
-    For what a trend is, see `trend`.
+    A trend is what `measures.verb` gives.
     """
     groups = d_anchor.groupby(["run", "layer"], sort=False)
     return {
         "agreement_tau": _known(measures.agreement(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])),
         "layers": [_layer(str(run), str(layer), rows) for (run, layer), rows in groups],
     }
-
-
-def trend(rows: pd.DataFrame, column: str) -> str | None:
-    """What one run's layer does from its first epoch with live units to its last.
-
-    'falls' or 'rises' only where the two confidence intervals do not touch, else 'stays'; 'ends' where no unit
-    lives at the last epoch; None where fewer than two epochs are known.
-    """
-    own = rows.dropna(subset=[column])
-    if own.empty:
-        return None
-    if own.index[-1] != rows.index[-1]:
-        return "ends"
-    if len(own) < 2:
-        return None
-    first, last = own.iloc[0], own.iloc[-1]
-    if last[f"{column}_high"] < first[f"{column}_low"]:
-        return "falls"
-    return "rises" if last[f"{column}_low"] > first[f"{column}_high"] else "stays"
 
 
 def _layer(run: str, layer: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -60,7 +41,11 @@ def _layer(run: str, layer: str, rows: pd.DataFrame) -> dict[str, Any]:
         **counts,
         "share_interpretable": counts["n_interpretable"] / counts["n_units"],
         **{
-            kind: {"trend": trend(rows, kind), "first": _interval(first, kind), "last": _interval(last, kind)}
+            kind: {
+                "trend": measures.verb(rows, kind),
+                "first": _interval(first, kind),
+                "last": _interval(last, kind),
+            }
             for kind in _KINDS
         },
     }

@@ -40,18 +40,35 @@ def trend(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -
     own = rows.dropna(subset=[column])
     if own.empty:
         return "is unknown: no unit is live" if len(rows) else ""
-    if own.index[-1] != rows.index[-1]:
-        return f"ends at epoch {epoch_text(own['epoch'].iloc[-1])}: no unit is live after it"
-    if len(own) < 2:
+    word = verb(rows, column)
+    if word is None:
         return ""
+    if word == "ends":
+        return f"ends at epoch {epoch_text(own['epoch'].iloc[-1])}: no unit is live after it"
+    first, last = own.iloc[0], own.iloc[-1]
+    if word == "stays":
+        return f"stays near {last[column]:.2f}"
+    return f"{word} from {first[column]:.2f} to {last[column]:.2f}"
+
+
+def verb(rows: pd.DataFrame, column: str = "d_anchor") -> str | None:
+    """What one run's layer does from its first epoch with live units to its last.
+
+    rows: of a table with `column`, `column_low` and `column_high`, epochs rising. 'falls' or 'rises' only where the
+    two confidence intervals do not touch, else 'stays'; 'ends' where no unit lives at the last epoch; None where
+    fewer than two epochs are known.
+    """
+    own = rows.dropna(subset=[column])
+    if own.empty:
+        return None
+    if own.index[-1] != rows.index[-1]:
+        return "ends"
+    if len(own) < 2:
+        return None
     first, last = own.iloc[0], own.iloc[-1]
     if last[f"{column}_high"] < first[f"{column}_low"]:
-        verb = "falls"
-    elif last[f"{column}_low"] > first[f"{column}_high"]:
-        verb = "rises"
-    else:
-        return f"stays near {last[column]:.2f}"
-    return f"{verb} from {first[column]:.2f} to {last[column]:.2f}"
+        return "falls"
+    return "rises" if last[f"{column}_low"] > first[f"{column}_high"] else "stays"
 
 
 def agreement(first: Iterable[float], second: Iterable[float]) -> float:

@@ -334,6 +334,8 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_broken_file(place: Place, tmp_pa
         ["score", "w", "--concepts", "c", "--template", "{} and {}"],
         ["embed", "w", "--perplexity", "1"],
         ["report", "w", "--track", "layer4"],
+        ["report", "w", "--metrics", "log.csv"],
+        ["report", "w", "--metrics", "a=1.csv", "--metrics", "a=2.csv"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(

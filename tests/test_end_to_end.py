@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -220,9 +221,17 @@ def test_dry_run_shows_checkpoints_and_layers_and_writes_nothing(world: Path, tm
     assert not (tmp_path / "none").exists()
 
 
-def test_report_prints_d_anchor_as_data(workspace: Path) -> None:
-    result = cmon("report", workspace, "--format", "json")
-    rows = json.loads(result.stdout)
+def test_report_prints_d_anchor_as_data_and_its_headlines_for_scripts(workspace: Path) -> None:
+    rows = pd.read_csv(io.StringIO(cmon("report", workspace, "--format", "csv").stdout))
     table = pd.read_csv(workspace / "report/d_anchor.csv")
-    assert [row["d_anchor"] for row in rows] == pytest.approx(table["d_anchor"].tolist(), abs=1e-6)
-    assert [row["epoch"] for row in rows] == table["epoch"].tolist()
+    pd.testing.assert_frame_equal(rows, table)
+    told = json.loads(cmon("report", workspace, "--format", "json").stdout)
+    groups = table.groupby(["run", "layer"], sort=False)
+    assert [(one["run"], one["layer"]) for one in told["layers"]] == list(groups.groups)
+    for one, (_, own) in zip(told["layers"], groups, strict=True):
+        first, last = own.iloc[0], own.iloc[-1]
+        assert (one["first_epoch"], one["last_epoch"]) == (first["epoch"], last["epoch"])
+        assert one["d_anchor"]["first"]["value"] == pytest.approx(first["d_anchor"])
+        assert one["d_anchor_clip"]["last"]["high"] == pytest.approx(last["d_anchor_clip_high"])
+        assert one["share_interpretable"] == last["n_interpretable"] / last["n_units"]
+        assert one["n_dead"] == last["n_dead"] > 0

@@ -136,7 +136,10 @@ def test_headlines_are_those_of_the_table(made):
     summary = report(Workspace(made.root), Settings())
     assert not summary.made
     assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
-    json.dumps(summary.headlines, allow_nan=False)
+    said = CliRunner().invoke(main, ["report", str(made.root), "--format", "json", "--quiet"])
+    assert json.loads(said.stdout) == summary.headlines
+    rows = CliRunner().invoke(main, ["report", str(made.root), "--format", "csv", "--quiet"]).stdout
+    assert next(csv.DictReader(rows.splitlines()))["d_anchor"] == table_of(made, "d_anchor")[0]["d_anchor"]
 
 
 def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
