@@ -120,9 +120,13 @@ class CosSimilarityCubed(_InnerProduct):
         largest = centred.abs().amax(dim=0).clamp(min=1e-300 if columns.dtype == torch.float64 else 1e-30)
         cubes = centred.div_(largest).pow_(3)  # of numbers up to 1: nothing can overflow
         length = cubes.square().sum(dim=0).sqrt_()
-        cubes /= length.maximum(self.least_norm / largest.pow(3))
-        deviation, mean = torch.std_mean(cubes, dim=0, correction=0)
-        return cubes.float(), mean.float(), deviation.float()
+        norm = length.maximum(self.least_norm / largest.pow(3))
+        cubes /= norm
+        mean = cubes.mean(dim=0)
+        # Nothing cancels here: of cubes of centred numbers, the squared mean is a fraction of the mean square. And
+        # std_mean takes as long as all that stands above.
+        variance = (length / norm).square() / len(cubes) - mean.square()
+        return cubes.float(), mean.float(), variance.clamp(min=0).sqrt().float()
 
 
 def _normalized(

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,10 @@ _NUMBERS = 2**24
 """Cosines in one block, if that leaves it 64 concepts: beside what is kept of the units, a pass holds one block more
 than there are cores."""
 
+_KEPT = 5 * 2**25
+"""Exponentials that the first of the softmax's two passes leaves to the second, on the CPU, where to make them again
+takes a third of all the time: 0.7 GB."""
+
 _SUMMED = 64
 """Products that are added one after the other where the order of cosines counts. oneDNN's sum of all 512 at once
 rounds 2.4 times as much as MKL's; pieces of 64 halve MKL's error, and are still as fast."""
@@ -43,6 +47,15 @@ Ranking = Callable[[Tensor, int], Tensor]
 
 
 Result = TypeVar("Result")
+
+
+class Exponentials(NamedTuple):
+    """A softmax's numerators over the concepts of one block."""
+
+    block: Tensor
+    """(N,C') float32, the image's largest is 1: nothing can overflow."""
+    largest: Tensor
+    """(N,): the logarithm of what that 1 stands for."""
 
 
 class Similarity(ABC):
@@ -105,7 +118,7 @@ def first_of_equals(activations: Tensor, k: int) -> Tensor:
 
 def any_of_equals(activations: Tensor, k: int) -> Tensor:
     """The k most activating images, of equal ones whichever torch takes: CLIP-Dissect's. A `Ranking`."""
-    return activations.topk(min(k, activations.shape[1]), dim=1).indices
+    return activations.contiguous().topk(min(k, activations.shape[1]), dim=1).indices
 
 
 def concept_slices(images: int, concepts: int) -> list[slice]:
@@ -138,21 +151,28 @@ def cosine_blocks(
     return ((concepts, partial(cosines, some)) for concepts, some in product.blocks(texts))
 
 
-def log_normalizer(images: Tensor, texts: Tensor, a: float) -> Tensor:
+def log_normalizer(
+    images: Tensor, texts: Tensor, a: float, kept: dict[int, Exponentials] | None = None
+) -> Tensor:
     """log of the softmax's denominator: logsumexp over all concepts of a * cosine; (N,).
 
-    One pass over the concepts, shared by all layers, epochs and runs.
+    One pass over the concepts, shared by all layers, epochs and runs. kept: takes the exponentials of the first
+    concepts, as many as there is room for, by the position of their block's first concept.
     """
     product = _Product(images)
-    blocks = [some for _, some in product.blocks(texts)]
+    room = _KEPT // max(1, len(images)) if images.device.type == "cpu" else 0
 
-    def of_tile(tile: Pieces) -> Tensor:
-        total = torch.full((len(tile[0]),), -math.inf, device=images.device)
-        for some in blocks:
-            total = torch.logaddexp(total, product(tile, some).mul_(a).logsumexp(dim=1))
-        return total
+    def of_block(some: tuple[slice, Pieces]) -> Tensor:
+        concepts, pieces = some
+        found = _exponentials(product, pieces, a)
+        if kept is not None and concepts.stop <= room:
+            kept[concepts.start] = found
+        return found.largest + found.block.sum(dim=1).log_()
 
-    return torch.cat(list(in_order(of_tile, product.tiles, images.device)))
+    total = torch.full((len(images),), -math.inf, device=images.device)
+    for of_some in in_order(of_block, product.blocks(texts), images.device):
+        total = torch.logaddexp(total, of_some)
+    return total
 
 
 def probability_blocks(
@@ -162,19 +182,28 @@ def probability_blocks(
 
     P[i,c] = softmax over all concepts of a * cosine(image i, text c).
     """
+    kept: dict[int, Exponentials] = {}
+    normalizer = log_normalizer(images, texts, a, kept)
     product = _Product(images)
-    normalizer = log_normalizer(images, texts, a)[:, None].split(product.tile)
 
-    def probabilities(some: Pieces, count: int) -> Tensor:
-        block = torch.empty(len(images), count, device=images.device)
-        for out, tile, least in zip(block.split(product.tile), product.tiles, normalizer, strict=True):
-            torch.exp(product(tile, some).mul_(a).sub_(least), out=out)
-        return block
+    def probabilities(concepts: slice, some: Pieces) -> Tensor:
+        found = kept.pop(concepts.start, None) or _exponentials(product, some, a)
+        return found.block.mul_((found.largest - normalizer).exp_()[:, None])
 
-    return (
-        (concepts, partial(probabilities, some, concepts.stop - concepts.start))
-        for concepts, some in product.blocks(texts)
-    )
+    return ((concepts, partial(probabilities, concepts, some)) for concepts, some in product.blocks(texts))
+
+
+def _exponentials(product: _Product, some: Pieces, a: float) -> Exponentials:
+    """Of a * cosine with the concepts of one block, tile by tile, so that each stays in cache meanwhile."""
+    block = torch.empty(product.count, len(some[0]), device=product.device)
+    largest = torch.empty(product.count, device=product.device)
+    for tile, out, most in zip(
+        product.tiles, block.split(product.tile), largest.split(product.tile), strict=True
+    ):
+        cosines = product(tile, some).mul_(a)
+        torch.amax(cosines, dim=1, out=most)
+        torch.exp(cosines.sub_(most[:, None]), out=out)
+    return Exponentials(block, largest)
 
 
 def row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
@@ -220,6 +249,7 @@ class _Product:
     def __init__(self, images: Tensor, summed: int | None = None) -> None:
         self.tile = 2048 if images.device.type == "cpu" else max(1, len(images))
         self.count = len(images)
+        self.device = images.device
         self.packed = _packs(images.device)
         self.summed = summed or max(1, images.shape[1])
         self.tiles = [self._pack(some) for some in images.split(self.tile)]

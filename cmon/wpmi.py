@@ -26,6 +26,8 @@ from cmon.priors import Chance, log_mean_exp
 
 _TABLE = 2**20
 """Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
+_TOGETHER = 128
+"""Concepts whose products are taken together: the rows of more lie too far apart for the processor's cache."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -64,7 +66,7 @@ class _TopImagesFunction(Similarity):
         largest = float(probabilities.max())
         many = top.numel() * probabilities.shape[1] >= compiled.WORTH
         if many and probabilities.device.type == "cpu" and compiled.available():
-            return _from_products(probabilities, top, odds, largest).add_(constant)
+            return _from_products(constant, probabilities, top, odds, largest)
         return _from_tables(probabilities, top, odds, largest).add_(constant)
 
     @abstractmethod
@@ -123,18 +125,20 @@ class WPMI(_TopImagesFunction):
 
 
 def _from_products(
-    probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
+    constant: float, probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
 ) -> Tensor:
-    """Sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
+    """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
 
     The logarithm of a product of as many factors as float32 holds, and so on.
     """
     at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
-    total = torch.zeros(len(top), probabilities.shape[1])
-    for start in range(0, len(odds), at_once):
-        ranks = slice(start, start + at_once)
-        some = torch.from_numpy(odds[ranks]).float()
-        total += compiled.row_products(probabilities, top[:, ranks], some).log_()
+    total = torch.full((len(top), probabilities.shape[1]), constant)
+    for part, out in zip(probabilities.split(_TOGETHER, dim=1), total.split(_TOGETHER, dim=1), strict=True):
+        table = part.contiguous()
+        for start in range(0, len(odds), at_once):
+            ranks = slice(start, start + at_once)
+            some = torch.from_numpy(odds[ranks]).float()
+            out += compiled.row_products(table, top[:, ranks], some).log_()
     return total
 
 
