@@ -28,9 +28,9 @@ _NUMBERS = 2**24
 """Cosines in one block, if that leaves it 64 concepts: beside what is kept of the units, a pass holds one block more
 than there are cores."""
 
-_KEPT = 5 * 2**25
-"""Exponentials that the first of the softmax's two passes leaves to the second, on the CPU, where to make them again
-takes a third of all the time: 0.7 GB."""
+_KEPT = 2**28
+"""Up to so many exponentials, 1 GB, the first of the softmax's two passes leaves all to the second, on the CPU, where
+to make them again takes a third of all the time. Of many more, keeping a part would gain little."""
 
 _SUMMED = 64
 """Products that are added one after the other where the order of cosines counts. oneDNN's sum of all 512 at once
@@ -156,16 +156,16 @@ def log_normalizer(
 ) -> Tensor:
     """log of the softmax's denominator: logsumexp over all concepts of a * cosine; (N,).
 
-    One pass over the concepts, shared by all layers, epochs and runs. kept: takes the exponentials of the first
-    concepts, as many as there is room for, by the position of their block's first concept.
+    One pass over the concepts, shared by all layers, epochs and runs. kept: takes the exponentials, by the position
+    of their block's first concept, if there is room for all.
     """
     product = _Product(images)
-    room = _KEPT // max(1, len(images)) if images.device.type == "cpu" else 0
+    room = images.device.type == "cpu" and len(images) * len(texts) <= _KEPT
 
     def of_block(some: tuple[slice, Pieces]) -> Tensor:
         concepts, pieces = some
         found = _exponentials(product, pieces, a)
-        if kept is not None and concepts.stop <= room:
+        if kept is not None and room:
             kept[concepts.start] = found
         return found.largest + found.block.sum(dim=1).log_()
 

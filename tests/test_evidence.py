@@ -68,9 +68,9 @@ def test_cosines_whose_order_counts_are_nearer_to_float64_than_a_plain_product(w
     assert error(make()) <= error(images @ texts.T) + 1e-10
 
 
-@pytest.mark.parametrize("kept", [0, 20 * BLOCK, 2**28])
+@pytest.mark.parametrize("kept", [0, 2**28])
 def test_blocks_of_concepts_give_one_softmax(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether no, one or every block's exponentials are left from the first pass."""
+    """Whether the blocks' exponentials are left from the first pass or made again."""
     monkeypatch.setattr("cmon.evidence._KEPT", kept)
     images, texts = vectors(20, 2 * BLOCK + 3)
     joined_blocks = torch.cat([make() for _, make in probability_blocks(images, texts, 10.0)], dim=1)
