@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import logging
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,20 @@ def read_lines(path: Path) -> list[str]:
 def folded(name: str) -> str:
     """What two names have in common that are the same concept."""
     return _normal(name).casefold()
+
+
+def files_or_words(given: Sequence[str]) -> list[Concept]:
+    """What the command line names: an existing file is read as a list, anything else is a concept itself.
+
+    Raises CmonError for a list that cannot be read, and for what can only be meant as a file and is none: it has a
+    path's slash or a list's ending. Of concepts that are the same, the first counts.
+    """
+    found: list[Concept] = []
+    for one in given:
+        path = Path(one).expanduser()
+        is_file = path.is_file() or os.sep in one or path.suffix.lower() in (".csv", ".tsv", ".txt")
+        found += read(path) if is_file else _merged(path, [(one, "")])
+    return list({folded(concept.name): concept for concept in reversed(found)}.values())[::-1]
 
 
 def with_category(concepts: Sequence[Concept]) -> list[Concept]:

@@ -1,185 +1,297 @@
 """Stage 3: one plane for all units of all runs, layers and epochs, and the anchors.
 
 tables `concepts`, `vocabulary` --scores as weights--> unit vectors in CLIP's space
-anchors --UMAP--> their places; units --weights by cosine to the anchors--> theirs; table `layout`
+unit vectors, anchors --one of the layouts--> their places; table `layout`
+vectors against places --> how far the plane may be believed; table `fidelity`
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cmon import costs, layout, schemas, statistics
-from cmon.concepts import Concept, with_category
+from cmon import aligned, anchored, costs, fidelity, joint, layout, paths, schemas, statistics, vectors
+from cmon.choice import Choice
+from cmon.concepts import Concept
 from cmon.errors import CmonError
-from cmon.store import Workspace, digest, is_fresh, read_table
+from cmon.layout import Places, Points
+from cmon.store import Workspace, digest, is_fresh, read_table, stamp
+from cmon.vectors import KEYS, TextVectors
 
-KEYS = ["run", "layer", "epoch", "unit"]
+LAYOUTS = ("anchored", "joint", "aligned", "pca")
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `cmon embed` was asked for, but where."""
 
-    perplexity: float = layout.PERPLEXITY
+    layout: str = "anchored"
+    """One of LAYOUTS."""
+    temperature: float = anchored.TEMPERATURE
+    """Of the layout 'anchored'; see `anchored.heat_of`."""
     seed: int = 0
+    seeds: int = 1
+    """Layouts that are made and measured, with the seeds from `seed` on; the first is the one that is written."""
+    choice: Choice = field(default_factory=Choice)
+
+    def parameters(self) -> dict[str, Any]:
+        """As the tables hold them, flat."""
+        found = asdict(self)
+        return found | found.pop("choice")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was placed."""
+    """What was placed, and how far the plane may be believed."""
 
     anchors: int
     placed: int
-    """Units of all runs, layers and epochs that have a place."""
+    """Units of all chosen runs, layers and epochs that have a place."""
     left_out: int
     """Units that have none, since they have no label."""
+    added: int
+    """Of those placed, how many were placed among others that stayed."""
+    measures: pd.DataFrame
+    """Of `fidelity.spread`."""
+    sentence: str
+    """Of `fidelity.sentence`."""
     made: bool
     """False if everything was fresh."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that is placed."""
+
+    units: pd.DataFrame
+    """run, layer, epoch, unit, status: live or not."""
+    live: np.ndarray
+    """(L,) rows of `units`."""
+    points: Points
+    """The L live units."""
+    anchors: np.ndarray
+    """(A,D)."""
+    others: np.ndarray
+    """(O,D): scored concepts that are no anchors."""
+
+
+@dataclass(frozen=True)
+class Old:
+    """The places of a layout that stays."""
+
+    known: np.ndarray
+    """(L,) whether a live unit has an old place."""
+    fitted: np.ndarray
+    """(L,) whether that was a fit's."""
+    places: Places
+    """Of the live units, NaN where they have none, and of the anchors."""
 
 
 def embed(
     workspace: Workspace,
     anchors: Sequence[Concept] | None,
-    text_vectors: Callable[[Mapping[str, Any], Sequence[str]], np.ndarray],
+    text_vectors: TextVectors,
     settings: Settings,
     progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
+    *,
+    update: bool = False,
 ) -> Summary:
-    """Place all units and anchors, and write the table `layout`.
+    """Place all chosen units and the anchors, measure the plane, and write the tables `layout` and `fidelity`.
 
     anchors: the concepts of interest; None takes all scored concepts that have a category.
-    text_vectors: from (the parameters of `score`, C texts) to (C,D) unit vectors; asked only for anchors
-    that were not scored.
+    text_vectors: asked only for anchors that were not scored.
+    update: what the table `layout` places already stays where it is, and the rest is placed among it.
 
-    Raises CmonError when `score` has not run, or there is no anchor.
+    Raises CmonError when `score` has not run, there is no anchor, something chosen is not there, or an update is
+    asked for that cannot be.
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
-    if anchors is None:
-        scored = workspace.read("vocabulary").select(["concept", "category"]).to_pylist()
-        anchors = with_category([Concept(row["concept"], row["category"]) for row in scored])
-    if not anchors:
-        raise CmonError(
-            "there is no anchor",
-            expected="concepts with a category, or a list of anchors",
-            found=f"{len(vocabulary)} concepts, none with a category",
-            hint="give a list: --anchors FILE",
-        )
-    key = digest(
-        workspace.key("units"), [asdict(anchor) for anchor in anchors], asdict(settings), schemas.VERSION
-    )
-    path = workspace.table("layout")
-    if is_fresh(path, key):
-        return _summary(read_table(path).to_pandas(), made=False)
+    anchors = vectors.listed(anchors, vocabulary)
+    given = [asdict(anchor) for anchor in anchors]
+    whole = digest(workspace.key("units"), given, settings.parameters(), schemas.VERSION)
+    updated = digest(whole, "updated")
+    for key in (whole, updated) if update else (whole,):
+        if all(is_fresh(workspace.table(name), key) for name in ("layout", "fidelity")):
+            return _summary(workspace, made=False)
 
     with costs.measured(workspace, "embed", "units") as work:
-        steps = iter(progress(range(3), "placing", 3))
-        next(steps)
-        anchor_vectors = _anchor_vectors(workspace, vocabulary, anchors, text_vectors)
-        anchor_places = layout.place_anchors(anchor_vectors, settings.seed)
-        next(steps)
-        units = workspace.read("units").select([*KEYS, "status"]).to_pandas()
-        vectors, live = _unit_vectors(workspace, vocabulary, units)
-        heat = layout.temperature(anchor_vectors, settings.perplexity) if len(anchors) > 1 else 1.0
-        places = layout.place_units(vectors, anchor_vectors, anchor_places, heat)
-        next(steps)
-        names = np.array([anchor.name for anchor in anchors], dtype=object)
-        placed = _placed(units, live, vectors, places, names, anchor_vectors, anchor_places)
-        parameters = {**asdict(settings), "layout": "anchored", "temperature": heat}
-        table = pa.Table.from_pandas(
-            pd.concat([_anchor_rows(anchors, anchor_places), placed]),
-            schema=schemas.LAYOUT,
-            preserve_index=False,
+        found = _content(workspace, vocabulary, anchors, text_vectors, settings.choice)
+        parameters = {**settings.parameters(), "vocabulary": workspace.key("vocabulary")}
+        old = _old(workspace, found, given, parameters) if update else None
+        key = whole if old is None else updated
+        made = []
+        for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
+            places = placed(found, settings, seed, old)
+            keys = found.units.iloc[found.live][KEYS]
+            kept = (places.points, found.anchors, places.anchors)
+            made.append((places, fidelity.of_layout(keys, found.points.vectors, *kept, seed=settings.seed)))
+        _write_layout(workspace, found, anchors, made[0][0], old, key, parameters)
+        measured = [fidelity.rows(one, settings.seed + number) for number, (_, one) in enumerate(made)]
+        said = {**parameters, "sentence": fidelity.sentence(made[0][1])}
+        table = pa.Table.from_pandas(pd.concat(measured), schema=schemas.FIDELITY, preserve_index=False)
+        workspace.write(workspace.table("fidelity"), table, key, said)
+        work.items = len(found.live)
+    return _summary(workspace, made=True)
+
+
+def placed(found: Content, settings: Settings, seed: int, old: Old | None = None) -> Places:
+    """All live units and the anchors, by the layout that was asked for.
+
+    Raises CmonError when the layout cannot place units among old ones that stay.
+    """
+    points, anchors = found.points, found.anchors
+    fitted = np.ones(len(found.live), dtype=bool) if old is None else old.fitted
+    if settings.layout == "anchored":
+        chart = anchored.fit(anchors, found.others, seed, settings.temperature)
+        places = Places(chart.at(points.vectors), chart.anchors)
+    elif settings.layout == "pca":
+        places = layout.pca(points, anchors, fitted)
+    elif settings.layout == "joint" and old is None:
+        places = joint.fit(points, anchors, seed)
+    elif settings.layout == "joint" and old is not None:
+        stay = np.vstack([points.vectors[fitted], anchors])
+        where = np.vstack([old.places.points[fitted], old.places.anchors])
+        new = np.full((len(found.live), 2), np.nan)
+        new[~old.known] = joint.place(points.vectors[~old.known], stay, where)
+        places = Places(new, old.places.anchors)
+    elif old is None:
+        places = aligned.fit(points, anchors, seed)
+    else:
+        raise CmonError(
+            f"--update: the layout {settings.layout!r} cannot place units among old ones that stay",
+            expected="--layout anchored, joint or pca",
+            found=f"--layout {settings.layout}",
+            hint="without --update, all are placed anew",
         )
-        workspace.write(path, table, key, parameters)
-        work.items = len(live)
-        next(steps, None)
-    return _summary(table.to_pandas(), made=True)
+    if old is None:
+        return places
+    return Places(np.where(old.known[:, None], old.places.points, places.points), old.places.anchors)
 
 
-def _anchor_vectors(
+def _content(
     workspace: Workspace,
     vocabulary: pd.DataFrame,
     anchors: Sequence[Concept],
-    text_vectors: Callable[[Mapping[str, Any], Sequence[str]], np.ndarray],
-) -> np.ndarray:
-    """(A,D) unit vectors: the vocabulary's, or CLIP's for anchors that are not in it."""
-    known = dict(zip(vocabulary["concept"].str.casefold(), vocabulary["vector"], strict=True))
-    missing = [anchor.name for anchor in anchors if anchor.name.casefold() not in known]
-    if missing:
-        vectors = text_vectors(workspace.parameters("vocabulary"), missing)
-        known |= zip((name.casefold() for name in missing), vectors, strict=True)
-    return np.stack([known[anchor.name.casefold()] for anchor in anchors]).astype(np.float64)
+    text_vectors: TextVectors,
+    choice: Choice,
+) -> Content:
+    units, live, own = vectors.of_units(workspace, vocabulary, choice)
+    rows = units.iloc[live]
+    points = Points(
+        own,
+        rows.groupby(["run", "layer", "unit"]).ngroup().to_numpy(),
+        rows["epoch"].to_numpy(dtype=np.float64),
+    )
+    return Content(units, live, points, *vectors.of_anchors(workspace, vocabulary, anchors, text_vectors))
 
 
-def _unit_vectors(
-    workspace: Workspace, vocabulary: pd.DataFrame, units: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray]:
-    """(L,D) vectors of the live units, and their (L,) rows in `units`."""
-    live = np.flatnonzero(units["status"] == "ok")
-    concepts = workspace.read("concepts").select([*KEYS, "rank", "concept", "score"]).to_pandas()
-    ranks = int(concepts["rank"].max()) + 1 if len(concepts) else 1
-    if len(concepts) != ranks * len(live):  # both are written by `score`, in the same order
-        raise CmonError(
-            "the tables 'units' and 'concepts' do not belong together",
-            expected=f"{ranks} concepts for each of {len(live)} units",
-            found=f"{len(concepts)} rows",
-            hint=f"run `cmon score {workspace.root}` again",
-        )
-    position = pd.Series(np.arange(len(vocabulary)), index=vocabulary["concept"])
-    index = position[concepts["concept"]].to_numpy().reshape(len(live), ranks)
-    scores = concepts["score"].to_numpy(dtype=np.float64).reshape(len(live), ranks)
-    texts = np.stack(vocabulary["vector"].to_list()).astype(np.float64)
-    vectors = np.empty((len(live), texts.shape[1]))
-    for start in range(0, len(live), 4096):  # (4096, ranks, D) at a time
-        block = slice(start, start + 4096)
-        vectors[block] = layout.unit_vectors(scores[block], texts[index[block]])
-    return vectors, live
+def _old(
+    workspace: Workspace, found: Content, anchors: list[dict[str, Any]], parameters: dict[str, Any]
+) -> Old | None:
+    """The places that stay; None if there is no layout yet.
+
+    Raises CmonError when the layout that is there was made otherwise, or of other vectors.
+    """
+    path = workspace.table("layout")
+    if not path.is_file():
+        return None
+    before = stamp(path).get("parameters", {})
+    for name in ("layout", "temperature", "seed", "vocabulary"):
+        if before.get(name) != parameters[name]:
+            raise _not_the_same(name, before.get(name), parameters[name])
+    table = read_table(path).to_pandas()
+    is_anchor = table["kind"] == "anchor"
+    names = [anchor["name"] for anchor in anchors]
+    if table.loc[is_anchor, "concept"].tolist() != names:
+        raise _not_the_same("anchors", f"{int(is_anchor.sum())} anchors", f"{len(names)} anchors")
+    own = found.units.iloc[found.live][KEYS]
+    rows = own.merge(table[~is_anchor], on=KEYS, how="left")
+    known = rows["x"].notna().to_numpy()
+    _, now = statistics.nearest(found.points.vectors[known], found.anchors)
+    if not np.allclose(now, rows.loc[known, "distance_clip"], atol=1e-5):
+        raise _not_the_same("vectors of units", "other scores", "the scores as they are now")
+    return Old(
+        known,
+        (rows["placed"] == "fitted").to_numpy(),
+        Places(rows[["x", "y"]].to_numpy(), table.loc[is_anchor, ["x", "y"]].to_numpy()),
+    )
 
 
-def _placed(
-    units: pd.DataFrame,
-    live: np.ndarray,
-    vectors: np.ndarray,
-    places: np.ndarray,
-    names: np.ndarray,
-    anchor_vectors: np.ndarray,
-    anchor_places: np.ndarray,
-) -> pd.DataFrame:
-    near, distance = statistics.nearest(places, anchor_places)
-    near_clip, distance_clip = statistics.nearest(vectors, anchor_vectors)
-    table = units.assign(kind="unit", concept=None, category=None)
-    for name, values in (
-        ("x", places[:, 0]),
-        ("y", places[:, 1]),
-        ("nearest_anchor", names[near]),
-        ("distance", distance),
-        ("nearest_anchor_clip", names[near_clip]),
-        ("distance_clip", distance_clip),
-    ):
-        # By row number, not by key: units that are not live get nothing.
-        table[name] = pd.Series(values, index=units.index[live])
-    return table
+def _not_the_same(name: str, before: Any, now: Any) -> CmonError:
+    return CmonError(
+        f"--update: the layout that is there was made with other {name}",
+        expected=f"{before}",
+        found=f"{now}",
+        hint="give the same as then, or place all anew without --update",
+    )
 
 
-def _anchor_rows(anchors: Sequence[Concept], places: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(
+def _write_layout(
+    workspace: Workspace,
+    found: Content,
+    anchors: Sequence[Concept],
+    places: Places,
+    old: Old | None,
+    key: str,
+    parameters: dict[str, Any],
+) -> None:
+    names = np.array([anchor.name for anchor in anchors], dtype=object)
+    near, distance = statistics.nearest(places.points, places.anchors)
+    near_clip, distance_clip = statistics.nearest(found.points.vectors, found.anchors)
+    way = paths.links(found.units.iloc[found.live])
+    first = np.where(way.previous >= 0, way.first, -1)
+    fitted = np.ones(len(found.live), dtype=bool) if old is None else old.fitted
+    own = pd.DataFrame(
+        {
+            "placed": np.where(fitted, "fitted", "placed"),
+            "x": places.points[:, 0],
+            "y": places.points[:, 1],
+            "nearest_anchor": names[near],
+            "distance": distance,
+            "nearest_anchor_clip": names[near_clip],
+            "distance_clip": distance_clip,
+            "step_clip": paths.lengths(found.points.vectors, way.previous),
+            "from_first_clip": paths.lengths(found.points.vectors, first),
+        },
+        index=found.live,  # by row number, not by key: units that are not live get nothing
+    )
+    top = pd.DataFrame(
         {
             "kind": "anchor",
-            "concept": [anchor.name for anchor in anchors],
+            "concept": names,
             "category": [anchor.category for anchor in anchors],
             "status": "ok",
-            "x": places[:, 0],
-            "y": places[:, 1],
+            "placed": "fitted",
+            "x": places.anchors[:, 0],
+            "y": places.anchors[:, 1],
         }
-    ).reindex(columns=schemas.LAYOUT.names)
+    )
+    parts = (top, found.units.assign(kind="unit").join(own))
+    table = pa.concat_tables(
+        pa.Table.from_pandas(
+            part.reindex(columns=schemas.LAYOUT.names), schema=schemas.LAYOUT, preserve_index=False
+        )
+        for part in parts
+    )
+    workspace.write(workspace.table("layout"), table, key, parameters)
 
 
-def _summary(table: pd.DataFrame, *, made: bool) -> Summary:
+def _summary(workspace: Workspace, *, made: bool) -> Summary:
+    table = workspace.read("layout").to_pandas()
     units = table[table["kind"] == "unit"]
     placed = int(units["x"].notna().sum())
-    return Summary(int((table["kind"] == "anchor").sum()), placed, len(units) - placed, made)
+    path = workspace.table("fidelity")
+    return Summary(
+        anchors=int((table["kind"] == "anchor").sum()),
+        placed=placed,
+        left_out=len(units) - placed,
+        added=int((units["placed"] == "placed").sum()),
+        measures=fidelity.spread(read_table(path).to_pandas()),
+        sentence=stamp(path)["parameters"]["sentence"],
+        made=made,
+    )

@@ -187,7 +187,7 @@ def _verdicts(found: Fidelity) -> Iterable[str]:
     if np.isfinite(rho):
         kept = rho >= FOLLOWS
         yield (
-            f"a single neuron's distance to its nearest anchor {'does too' if kept else 'does not'} "
+            f"a single neuron's distance to its nearest anchor {'follows' if kept else 'does not follow'} CLIP space "
             f"(rho {rho:.2f}): {'read it' if kept else 'do not read it'}"
         )
         yield from _anchor_verdict(found)

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon import measures, schemas
+from cmon.choice import Choice
 from cmon.errors import CmonError
 from cmon.store import Workspace, read_table, stamp
 
@@ -41,9 +42,9 @@ class Frames:
 
 
 def read(workspace: Workspace) -> Frames:
-    """Read all tables. Raises CmonError if the units of `layout` are not those of `units`."""
+    """Read all tables. Raises CmonError if the units of `layout` are not those of `units` that it was to be of."""
     frames = {name: workspace.read(name).to_pandas() for name in TABLES}
-    units = measures.in_order(frames["units"])
+    units = measures.in_order(chosen(workspace, frames["units"]))
     anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
     places = measures.in_order(frames["layout"][frames["layout"]["kind"] == "unit"])
     live, placed = (
@@ -66,6 +67,11 @@ def read(workspace: Workspace) -> Frames:
         costs(workspace),
         _optional(workspace, "fidelity", schemas.FIDELITY),
     )
+
+
+def chosen(workspace: Workspace, units: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `units` that the layout is of: the runs, layers and epochs that `cmon embed` was asked for."""
+    return Choice.of_parameters(workspace.parameters("layout")).of(units)
 
 
 def costs(workspace: Workspace) -> pd.DataFrame:

@@ -1,26 +1,50 @@
-"""Placing unit vectors and anchors in one plane: the anchored layout.
+"""What all layouts share: vectors of units, the plane's unit of length, its principal axes, UMAP on a given graph.
 
-The anchors, the concepts of interest, are placed once by UMAP, around a middle left free. Every unit of
-every epoch then lies at the softmax-weighted mean of the anchors' places. A unit's place is a function of its
-vector alone: a unit that stands still in CLIP's space stands still in the plane, new epochs never move old
-ones, and distances to the anchors follow those in CLIP's space, which plain UMAP erases by scaling each
-neighbourhood to itself.
+The layouts are `anchored` (the default), `joint`, `aligned`, and `Principal`, here, the simplest. Each places the
+units of all runs, layers and epochs together with the anchors, in one fit.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
+Whole = npt.NDArray[np.integer]
 
 NEIGHBOURS = 15
-HOLE = 0.75
-"""Radius around the middle in which no anchor lies, in units of the anchors' RMS radius; see `opened`."""
-PERPLEXITY = 2.0
-"""How many anchors, effectively, share an anchor's own place; sets the temperature. See `temperature`."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Units at their epochs, one row each; those without a vector are not among them."""
+
+    vectors: Floats
+    """(P,D), unit length."""
+    units: Whole
+    """(P,): equal where it is the same unit of the same run and layer."""
+    epochs: Floats
+    """(P,): no unit has the same epoch twice."""
+
+    def steps(self) -> tuple[Whole, Whole]:
+        """(S,) rows before and (S,) rows after: each unit at each epoch, and at the next at which it has a vector."""
+        order = np.lexsort((self.epochs, self.units))
+        same = self.units[order[:-1]] == self.units[order[1:]]
+        return order[:-1][same], order[1:][same]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a layout put them; in both, lengths are in units of the anchors' RMS radius, the centre theirs."""
+
+    points: Floats
+    """(P,2)."""
+    anchors: Floats
+    """(A,2)."""
 
 
 def unit_vectors(scores: Floats, concepts: Floats) -> Floats:
@@ -28,63 +52,105 @@ def unit_vectors(scores: Floats, concepts: Floats) -> Floats:
 
     scores: (K,R) of the R top concepts; concepts: (K,R,D) their text vectors. Returns (K,D), unit length.
     """
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    vectors = np.einsum("kr,krd->kd", weights, concepts)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.einsum("kr,krd->kd", softmax(scores), concepts)
+    return normalised(vectors)
 
 
-def temperature(anchors: Floats, perplexity: float = PERPLEXITY) -> float:
-    """The T at which softmax(cosine / T) of an anchor over all anchors has the given mean perplexity.
+def softmax(values: Floats) -> Floats:
+    """Over the last axis; no value overflows."""
+    values = np.exp(values - values.max(axis=-1, keepdims=True))
+    return values / values.sum(axis=-1, keepdims=True)
 
-    anchors: (A,D) unit vectors. A constant T that suits one CLIP fails another: a large CLIP's text vectors
-    crowd into a cone, with cosines of 0.5 to 0.9. It depends on the anchors alone, not on any unit, so new
-    epochs change nothing. Perplexity is exp(entropy): 1 for a single anchor, A for all alike.
+
+def normalised(vectors: Floats) -> Floats:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def scaled(places: Floats) -> Floats:
+    """Centred, with an RMS distance from the centre of 1: d_anchor's unit of length. One point goes to 0."""
+    return framed(places, places).anchors
+
+
+def framed(points: Floats, anchors: Floats) -> Places:
+    """Both moved and scaled alike, so that the anchors are centred and their RMS radius is 1.
+
+    Anchors that all lie in one place (or a single one) have no radius: then the RMS distance of the points from them
+    is 1.
     """
-    cosines = anchors @ anchors.T
-    wanted = min(perplexity, 0.5 * (1 + len(anchors)))  # with two or three anchors 2 is not between 1 and A
-    low, high = 1e-4, 1e2
-    for _ in range(60):  # the perplexity grows with T: bisect in log T
-        middle = math.sqrt(low * high)
-        weights = _softmax(cosines / middle)
-        entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum(axis=1)
-        if np.exp(entropy).mean() < wanted:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(low * high)
+    centre = anchors.mean(axis=0)
+    size = math.sqrt(((anchors - centre) ** 2).sum(axis=1).mean())
+    if size < 1e-9 and len(points):
+        size = math.sqrt(((points - centre) ** 2).sum(axis=1).mean())
+    size = size if size >= 1e-9 else 1.0
+    return Places((points - centre) / size, (anchors - centre) / size)
 
 
-def place_anchors(anchors: Floats, seed: int) -> Floats:
-    """(A,D) unit vectors to (A,2): UMAP with exact cosine neighbours, the middle left free, an RMS distance of 1.
+@dataclass(frozen=True)
+class Principal:
+    """The layout `pca`: the principal plane of all points. A place is a function of the vector."""
 
-    Fewer than four anchors, or some that all lie in a line, have no neighbourhoods; they are placed by
-    principal components.
+    centre: Floats
+    """(D,)."""
+    axes: Floats
+    """(D,2)."""
+
+    @classmethod
+    def of(cls, vectors: Floats) -> Principal:
+        """The plane through the vectors' mean in which they vary most; zeros where they span no plane."""
+        centre = vectors.mean(axis=0)
+        values, directions = np.linalg.eigh((vectors - centre).T @ (vectors - centre))
+        order = np.argsort(-values)[:2]
+        axes = np.zeros((vectors.shape[1], 2))
+        spanned = values[order] > 1e-12 * max(values[order[0]], 1e-300)
+        axes[:, : len(order)] = directions[:, order] * spanned
+        # The sign of a component is arbitrary and differs between libraries: its largest entry is made positive.
+        signs = np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+        return cls(centre, axes * signs)
+
+    def at(self, vectors: Floats) -> Floats:
+        """(K,D) to (K,2)."""
+        return (vectors - self.centre) @ self.axes
+
+
+def pca(points: Points, anchors: Floats, fitted: npt.NDArray[np.bool_]) -> Places:
+    """The principal plane of the fitted points and the anchors, and all points in it."""
+    plane = Principal.of(np.vstack([points.vectors[fitted], anchors]))
+    return framed(plane.at(points.vectors), plane.at(anchors))
+
+
+def umap_graph(neighbours: Whole, distances: Floats, random: np.random.RandomState) -> Any:
+    """UMAP's fuzzy graph, (P,P) sparse, of given neighbours: (P,k) indices and rising distances, itself first.
+
+    Given neighbours, umap-learn need not compile its neighbour search.
     """
-    count = len(anchors)
-    start = _principal_plane(anchors)
-    if count < 4 or np.ptp(start, axis=0).min() < 1e-6:
-        return scaled(start)
-    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+    from umap.umap_ import fuzzy_simplicial_set
 
-    neighbours = min(NEIGHBOURS, count - 1)
-    distances = np.clip(1 - anchors @ anchors.T, 0, None).astype(np.float32)
-    np.fill_diagonal(distances, 0)
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, :neighbours].astype(np.int32)
-    nearest_distances = np.take_along_axis(distances, nearest, axis=1)
-    random = np.random.RandomState(seed)
-    # Given exact neighbours, umap-learn need not compile its neighbour search.
+    count, k = neighbours.shape
     graph, _, _ = fuzzy_simplicial_set(
-        anchors,
-        neighbours,
+        np.empty((count, 1), dtype=np.float32),  # only its length is looked at
+        k,
         random,
         "precomputed",
-        knn_indices=nearest,
-        knn_dists=nearest_distances,
+        knn_indices=neighbours.astype(np.int32),
+        knn_dists=distances.astype(np.float32),
     )
-    a, b = find_ab_params(1.0, 0.5)
+    return graph
+
+
+def umap_places(
+    vectors: Floats,
+    graph: Any,
+    start: Floats,
+    random: np.random.RandomState,
+    least_distance: float,
+    epochs: int | None = None,
+) -> Floats:
+    """UMAP's layout of a graph, (P,2), from a start (P,2); epochs None takes umap-learn's default."""
+    from umap.umap_ import find_ab_params, simplicial_set_embedding
+
+    a, b = find_ab_params(1.0, least_distance)
     places, _ = simplicial_set_embedding(
-        anchors,
+        vectors,
         graph,
         n_components=2,
         initial_alpha=1.0,
@@ -92,8 +158,8 @@ def place_anchors(anchors: Floats, seed: int) -> Floats:
         b=b,
         gamma=1.0,
         negative_sample_rate=5,
-        n_epochs=1000,
-        init=(10 * start / np.abs(start).max()).astype(np.float32),
+        n_epochs=epochs,
+        init=(10 * start / max(np.abs(start).max(), 1e-12)).astype(np.float32),
         random_state=random,
         metric="euclidean",
         metric_kwds={},
@@ -101,52 +167,4 @@ def place_anchors(anchors: Floats, seed: int) -> Floats:
         densmap_kwds={},
         output_dens=False,
     )
-    return opened(places.astype(np.float64))
-
-
-def place_units(vectors: Floats, anchors: Floats, places: Floats, heat: float) -> Floats:
-    """(K,D) unit vectors to (K,2): mean of the anchors' places, weights softmax(cosine / heat).
-
-    anchors: (A,D) unit vectors, places: (A,2).
-    """
-    result = np.empty((len(vectors), 2))
-    for start in range(0, len(vectors), 4096):
-        block = slice(start, start + 4096)
-        result[block] = _softmax(vectors[block] @ anchors.T / heat) @ places
-    return result
-
-
-def opened(places: Floats, hole: float = HOLE) -> Floats:
-    """(A,2) to (A,2) with the middle left free: each place moved outwards to sqrt(r^2 + hole^2), then scaled.
-
-    A unit that is near no anchor lies in the middle, at the mean of all. If anchors lay there too, it would be
-    near one of them by accident, and d_anchor in the plane would be small exactly where it must be large.
-    """
-    places = scaled(places)
-    radius = np.linalg.norm(places, axis=1, keepdims=True)
-    outward = places / np.maximum(radius, 1e-9)  # a place in the very middle has no direction, and stays
-    return scaled(outward * np.sqrt(radius**2 + hole**2))
-
-
-def scaled(places: Floats) -> Floats:
-    """Centred, with an RMS distance from the centre of 1: d_anchor's unit of length. One point goes to 0."""
-    centred = places - places.mean(axis=0)
-    size = math.sqrt((centred**2).sum(axis=1).mean())
-    return centred / size if size > 0 else centred
-
-
-def _principal_plane(vectors: Floats) -> Floats:
-    """(A,D) to (A,2): the first two principal components, zeros where there are fewer."""
-    centred = vectors - vectors.mean(axis=0)
-    left, sizes, right = np.linalg.svd(centred, full_matrices=False)
-    plane = np.zeros((len(vectors), 2))
-    kept = min(2, len(sizes))
-    # The sign of a component is arbitrary and differs between libraries: its largest entry is made positive.
-    signs = np.sign(right[np.arange(kept), np.abs(right[:kept]).argmax(axis=1)])
-    plane[:, :kept] = left[:, :kept] * sizes[:kept] * signs
-    return plane
-
-
-def _softmax(values: Floats) -> Floats:
-    values = np.exp(values - values.max(axis=1, keepdims=True))
-    return values / values.sum(axis=1, keepdims=True)
+    return places.astype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cmon import paths
+from cmon import paths, report_schemas
 from cmon.diversity import entropy, label_counts
 from cmon.measures import GROUP
 
@@ -29,6 +29,8 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     `path_length`: mean length of the units' ways so far, the sum of the distances from each of its places to the
     next one, over the units that are live now and were before; a unit's epochs without a place are passed over. For
     a unit that is live throughout it is at least its distance from the first epoch.
+    `step_clip`, `from_first_clip`, `path_length_clip`: the same between unit vectors in CLIP's space, over the same
+    units; NaN where the layout does not say (one made by an earlier cmon).
     `spread`: mean distance between two live units; NaN if fewer than two are live.
     `labels`: distinct labels among interpretable units; `entropy`: of these labels, in bits; see `diversity`.
     `born`, `lost`, `relabelled`: units that became interpretable, ceased to be, or are so at both epochs under
@@ -47,17 +49,24 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     start = keyed.groupby(["run", "layer"], sort=False)["epoch"].transform("min").to_numpy()
     later = keyed["epoch"].to_numpy() > start
     since_first = np.where(later & (keyed["epoch"].to_numpy()[way.first] == start), way.first, -1)
+    ways = _ways(keyed)
+    step, from_first = paths.lengths(place, way.adjacent), paths.lengths(place, since_first)
     each = keyed[GROUP].assign(
-        step=paths.lengths(place, way.adjacent),
-        from_first=paths.lengths(place, since_first),
-        path_length=_ways(keyed)["path_length"],
+        step=step,
+        from_first=from_first,
+        path_length=ways["path_length"],
+        # The layout's are since any epoch with a vector: they hold where that is the epoch asked for.
+        step_clip=keyed["step_clip"].where(np.isfinite(step)),
+        from_first_clip=keyed["from_first_clip"].where(np.isfinite(from_first)),
+        path_length_clip=ways["path_length_clip"],
         born=both & (before == -1) & (codes >= 0),
         lost=both & (before >= 0) & (codes == -1),
         relabelled=both & (before >= 0) & (codes >= 0) & (before != codes),
         later=later,
     )
     grouped = each.groupby(GROUP, sort=False)
-    table = grouped[["step", "from_first", "path_length"]].mean()
+    lengths = ["step", "from_first", "path_length"]
+    table = grouped[[*lengths, *[f"{name}_clip" for name in lengths]]].mean()
     table["spread"] = [_spread(place[grouped.indices[key]]) for key in table.index]
     counts = label_counts(keyed)
     table["labels"] = counts.groupby(GROUP).size().reindex(table.index, fill_value=0)
@@ -75,7 +84,8 @@ def of_units(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     units, layout: as for `of_layers`. `epochs`: at how many it has a place.
     `displacement`: distance in the plane from its first to its last place. `path_length`: sum of the distances from
     each of its places to the next one, at least the displacement. `straightness`: their ratio, 0 to 1; NaN if the
-    unit has not moved. All three are NaN with fewer than two places.
+    unit has not moved. All three are NaN with fewer than two places. `displacement_clip`, `path_length_clip`: the
+    same in CLIP's space.
     `named`: at how many epochs it is interpretable. `relabelled`: how often, among these, its label is not what it
     was the time before; at most named - 1, 0 if it never was.
     `settled`: the first epoch from which its label stays (see `settled_epochs`), `label` and `category` that label;
@@ -91,16 +101,13 @@ def of_units(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     each = keyed[UNIT].assign(epochs=keyed["x"].notna(), named=codes >= 0, relabelled=changed, **_ways(keyed))
     grouped = each.groupby(UNIT, sort=False)
     table = grouped[["epochs", "named", "relabelled"]].sum()
-    moved = grouped[["displacement", "path_length"]].last()  # of those that are known
+    columns = ["displacement", "path_length", "displacement_clip", "path_length_clip"]
+    moved = grouped[columns].last()  # of those that are known
     # A bent way is longer than the straight one; rounding may say otherwise of a straight one.
     ratio = (moved["displacement"] / moved["path_length"].where(moved["path_length"] > 0)).clip(upper=1)
     table = table.join(moved.assign(straightness=ratio))
     final = settled_epochs(units).set_index(UNIT).rename(columns={"epoch": "settled"})
-    columns = [
-        "epochs", "displacement", "path_length", "straightness", "named", "relabelled", "settled", "label",
-        "category",
-    ]  # fmt: skip
-    return table.join(final)[columns].reset_index()
+    return table.join(final).reset_index()[report_schemas.UNIT_MOVEMENT.names]
 
 
 def settled_epochs(units: pd.DataFrame) -> pd.DataFrame:
@@ -123,21 +130,29 @@ def settled_epochs(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_places(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
-    """units' keys and labels with x and y, NaN where a unit is not live."""
-    places = layout.loc[layout["status"] == "ok", [*KEYS, "x", "y"]]
+    """units' keys and labels with x, y and the two lengths in CLIP's space, NaN where a unit is not live."""
+    columns = [*KEYS, "x", "y", "step_clip", "from_first_clip"]
+    places = layout[layout["status"] == "ok"].reindex(columns=columns)
     return units[[*KEYS, "label", "category", "interpretable"]].merge(places, on=KEYS, how="left")
 
 
 def _ways(keyed: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-    """displacement, path_length: (P,) of a unit from its first place to each row's; NaN without an earlier place."""
+    """(P,) of a unit from its first place to each row's; NaN without an earlier place."""
     live = np.flatnonzero(keyed["x"].notna())
     way = paths.links(keyed.iloc[live])
     place = keyed[["x", "y"]].to_numpy()[live]
-    found = {name: np.full(len(keyed), np.nan) for name in ("displacement", "path_length")}
-    later = way.previous >= 0
-    found["displacement"][live] = np.where(later, paths.lengths(place, way.first), np.nan)
-    found["path_length"][live] = np.where(later, paths.sums(paths.lengths(place, way.previous), way), np.nan)
-    return found
+    clip = keyed[["step_clip", "from_first_clip"]].to_numpy(dtype=np.float64)[live].T
+    later, known = way.previous >= 0, np.isfinite(clip[0])
+    found = {
+        "displacement": np.where(later, paths.lengths(place, way.first), np.nan),
+        "path_length": np.where(later, paths.sums(paths.lengths(place, way.previous), way), np.nan),
+        "displacement_clip": clip[1],
+        "path_length_clip": np.where(known, paths.sums(clip[0], way), np.nan),
+    }
+    whole = {name: np.full(len(keyed), np.nan) for name in found}
+    for name, values in found.items():
+        whole[name][live] = values
+    return whole
 
 
 def _spread(places: npt.NDArray[np.float64]) -> float:

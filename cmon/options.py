@@ -130,6 +130,26 @@ class Template(click.ParamType):
         return value
 
 
+class Epochs(click.ParamType):
+    """`8`, or `0:8`: an epoch, or those from the first to the last, both included."""
+
+    name = "EPOCH|FIRST:LAST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = value.partition(":")
+        try:
+            low, high = float(first), float(last if colon else first)
+        except ValueError:
+            self.fail(f"{value!r} is not an epoch, or FIRST:LAST, for example 0:8", param, ctx)
+        if not low <= high:
+            self.fail(f"{value!r}: the first epoch comes after the last", param, ctx)
+        return low, high
+
+
 workspace = click.argument("workspace", type=FOLDER)
 
 device = click.option(

@@ -20,6 +20,7 @@ from cmon import (
     costs,
     frames,
     headlines,
+    measures,
     page_files,
     report_figures,
     report_page,
@@ -86,7 +87,8 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
         cmon.__version__,
         schemas.VERSION,
     )
-    runs = workspace.read("units")["run"].unique().to_pylist()
+    units = workspace.read("units").select(measures.GROUP).to_pandas()
+    runs = list(frames.chosen(workspace, units)["run"].unique())
     drawings = report_figures.paths(workspace.report, runs)
     written = report_tables.paths(workspace.report)
     if page_files.is_fresh(workspace, key) and all(path.is_file() for path in (*drawings, *written)):

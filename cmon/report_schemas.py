@@ -127,6 +127,9 @@ MOVEMENT = pa.schema(
         ),
         column("from_first", pa.float64(), "mean displacement since the first epoch", null=True),
         column("path_length", pa.float64(), "mean length of the units' ways so far", null=True),
+        column("step_clip", pa.float64(), "as `step`, in CLIP's text space between unit vectors", null=True),
+        column("from_first_clip", pa.float64(), "as `from_first`, in CLIP's text space", null=True),
+        column("path_length_clip", pa.float64(), "as `path_length`, in CLIP's text space", null=True),
         column("spread", pa.float64(), "mean distance between two live units", null=True),
         column("labels", pa.int32(), "distinct labels of interpretable units"),
         column("entropy", pa.float64(), "of those labels, in bits"),
@@ -158,6 +161,13 @@ UNIT_MOVEMENT = pa.schema(
             "`displacement` / `path_length`, 0 to 1; empty if it has not moved",
             null=True,
         ),
+        column(
+            "displacement_clip",
+            pa.float64(),
+            "as `displacement`, in CLIP's text space between unit vectors",
+            null=True,
+        ),
+        column("path_length_clip", pa.float64(), "as `path_length`, in CLIP's text space", null=True),
         column("named", pa.int32(), "at how many epochs it is interpretable"),
         column("relabelled", pa.int32(), "how often, among these, its label changed"),
         column(

@@ -188,6 +188,7 @@ LAYOUT = pa.schema(
         column("concept", pa.string(), "the anchor's word; empty for units", null=True),
         column("category", pa.string(), "of the anchor; empty for units", null=True),
         column("status", pa.string(), "the unit's status; units that are not `ok` have no place"),
+        column("placed", pa.string(), "`fitted`, or `placed` later among others that stayed", null=True),
         column(
             "x",
             pa.float64(),
@@ -203,6 +204,15 @@ LAYOUT = pa.schema(
             pa.float64(),
             "to `nearest_anchor_clip`, Euclidean between unit vectors: 0 to 2",
             null=True,
+        ),
+        column(
+            "step_clip",
+            pa.float64(),
+            "between its vector and that at the last epoch at which it had one, in CLIP's text space: 0 to 2",
+            null=True,
+        ),
+        column(
+            "from_first_clip", pa.float64(), "the same, from the first epoch at which it had one", null=True
         ),
     ]
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,11 +54,24 @@ def tables(
                     "distance_clip": random.uniform(0, 2) if live else np.nan,
                 }
             )  # fmt: skip
+    _add_clip_lengths(rows)
     table = measures.in_order(pd.DataFrame(rows))
     anchors = pd.DataFrame({"kind": "anchor", "concept": ANCHORS, "status": "ok"})
     parts = anchors.reindex(columns=table.columns), table.drop(columns=["label", "category", "interpretable"])
     layout = pd.DataFrame([row for part in parts for row in part.to_dict("records")])
     return table[[*KEYS, "status", "label", "category", "interpretable"]], layout
+
+
+def _add_clip_lengths(rows: list[dict[str, Any]]) -> None:
+    """As if CLIP's space were the plane, twice as large. rows: by epoch for each unit."""
+    ways: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
+    for row in rows:
+        way = ways.setdefault((row["run"], row["layer"], row["unit"]), [])
+        place = (row["x"], row["y"])
+        row["step_clip"] = 2 * math.dist(place, way[-1]) if way and row["status"] == "ok" else math.nan
+        row["from_first_clip"] = 2 * math.dist(place, way[0]) if way and row["status"] == "ok" else math.nan
+        if row["status"] == "ok":
+            way.append(place)
 
 
 def places(layout: pd.DataFrame) -> pd.DataFrame:

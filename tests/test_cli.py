@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -71,7 +73,11 @@ def place(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts
 
 def test_the_job_that_the_tests_spoil_runs_whole_and_only_once(place: Place) -> None:
     for _ in range(2):
-        for result, table in ((place.extract(), ""), (place.score(), "Units"), (place.embed(), "")):
+        for result, table in (
+            (place.extract(), ""),
+            (place.score(), "Units"),
+            (place.embed(), "How far the plane keeps what CLIP's space says"),
+        ):
             assert result.exit_code == 0, result.output
             assert result.stdout.partition("\n")[0].strip() == table, "stdout is for data"
     assert "nothing to do, all is fresh" in result.stderr
@@ -396,3 +402,49 @@ def test_help_answers_without_heavy_imports(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "[]"
     assert done.stdout
+
+
+# -- what embed can be asked for -----------------------------------------------------------------------
+
+
+def test_embed_takes_words_and_a_part_and_the_report_is_of_that_part(place: Place) -> None:
+    place.extract()
+    place.score()
+    result = place.embed(
+        "--anchors", "red", "--anchors", "quokka", "--epoch", "1:4", "--format", "csv", "--layer", "conv2"
+    )
+    assert result.exit_code == 0, result.output
+    measures = list(csv.DictReader(result.stdout.splitlines()))
+    assert [row["measure"] for row in measures][:2] == ["trustworthiness", "continuity"]
+    assert "2 anchors and" in result.stderr
+    layout = pq.read_table(place.workspace / "layout.parquet").to_pandas()
+    assert layout.loc[layout["kind"] == "anchor", "concept"].tolist() == ["red", "quokka"]
+    assert set(layout["epoch"].dropna()) == {1.0}
+    result = run("report", place.workspace, "--format", "csv")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [(row["run"], row["layer"], row["epoch"]) for row in rows] == [("standard", "conv2", "1")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--temperature", "0.1", "--layout", "joint"), "--temperature is of --layout anchored only"),
+        (("--update", "--seeds", "3"), "--seeds cannot go with it"),
+        (("--epoch", "two"), "'two' is not an epoch, or FIRST:LAST"),
+        (("--epoch", "5:2"), "the first epoch comes after the last"),
+    ],
+)
+def test_options_of_embed_that_make_no_sense_are_wrong_usage(
+    place: Place, options: tuple[str, ...], message: str
+) -> None:
+    result = place.embed(*options)
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+
+
+def test_embed_names_what_was_not_scored(place: Place) -> None:
+    place.extract()
+    place.score()
+    refused(place.embed("--run", "poor"), "--run poor: was not scored", "one of: standard")
+    refused(place.embed("--epoch", "7"), "--epoch 7: no such epoch was scored", "some of: 0, 1")
+    assert not (place.workspace / "layout.parquet").exists()

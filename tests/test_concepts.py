@@ -207,3 +207,20 @@ def test_empty_cells_beyond_the_header_are_passed_over(tmp_path: Path) -> None:
 def test_an_open_quote_does_not_swallow_the_rest(tmp_path: Path, row: str) -> None:
     with pytest.raises(CmonError, match=r"line [23]: cannot be read as CSV"):
         read(tmp_path, f"concept,category\n{row}\ncat,animal\n")
+
+
+# -- names on the command line -------------------------------------------------------------------------
+
+
+def test_files_are_read_and_words_are_concepts(tmp_path: Path) -> None:
+    path = tmp_path / "anchors"
+    path.write_text("concept,category\ndog,object\nred,color\n", encoding="utf-8")
+    found = concepts.files_or_words(["tennis court", str(path), "Red ", "U.S. flag"])
+    assert [concept.name for concept in found] == ["tennis court", "dog", "red", "U.S. flag"]
+    assert [concept.category for concept in found] == [None, "object", "color", None]
+
+
+@pytest.mark.parametrize("given", ["no/such/place", "anchors.csv", "words.txt"])
+def test_what_can_only_be_meant_as_a_file_is_not_taken_for_a_word(given: str) -> None:
+    with pytest.raises(CmonError, match=given):
+        concepts.files_or_words(["dog", given])

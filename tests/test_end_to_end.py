@@ -181,6 +181,29 @@ def test_a_stuck_unit_stands_still_in_the_plane(workspace: Path, world: Path) ->
         assert (moved[axis].max(axis=1) - moved[axis].min(axis=1)).max() < 1e-6
 
 
+def test_steps_in_clip_space_are_those_of_the_vectors(workspace: Path) -> None:
+    """A unit's vector is made anew from its concepts: normalised sum of softmax(score) times the text vector."""
+    text = pd.read_parquet(workspace / "vocabulary.parquet").set_index("concept")["vector"]
+    vectors = {}
+    for key, own in pd.read_parquet(workspace / "concepts.parquet").groupby(["run", "unit", "epoch"]):
+        weights = np.exp(own["score"] - own["score"].max()).to_numpy(dtype=float)
+        vector = weights @ np.stack(text[own["concept"]]).astype(float)
+        vectors[key] = vector / np.linalg.norm(vector)
+    layout = pd.read_parquet(workspace / "layout.parquet")
+    compared = 0
+    for row in layout[layout["kind"] == "unit"].to_dict("records"):
+        own = [(row["run"], row["unit"], epoch) for epoch in range(int(row["epoch"]) + 1)]
+        way = [vectors[key] for key in own if key in vectors]
+        if len(way) > 1 and row["status"] == "ok":
+            assert row["step_clip"] == pytest.approx(np.linalg.norm(way[-1] - way[-2]), abs=1e-5)
+            assert row["from_first_clip"] == pytest.approx(np.linalg.norm(way[-1] - way[0]), abs=1e-5)
+            compared += 1
+        else:
+            assert np.isnan(row["step_clip"])
+            assert np.isnan(row["from_first_clip"])
+    assert compared > UNITS
+
+
 def test_a_second_round_makes_nothing(world: Path, workspace: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file()}
     for arguments in four_commands(world, workspace):

@@ -21,10 +21,11 @@ SCORING = {
     "parallel",
     "compiled",
 }
+LAYOUTS = {"layout", "anchored", "joint", "aligned", "neighbours"}
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
     0: {"errors", "schemas", "report_schemas"},
-    1: {"topk", "statistics", "ranks", "layout", "labels", "detection", *SCORING},
+    1: {"topk", "statistics", "ranks", "labels", "detection", *LAYOUTS, *SCORING},
     3: {"extract", "score", "agreement", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }
@@ -35,7 +36,9 @@ ONLY_IN = {  # who may import what is outside
     "click": {"options", "console", *COMMANDS},
     "rich": {"options", "console", *COMMANDS},
     "open_clip": {"openclip"},
-    "umap": {"layout", "embed"},
+    "umap": {"layout", "aligned"},
+    "pynndescent": {"neighbours"},
+    "sklearn": {"anchored"},
     "numba": {"compiled"},
     "bokeh": {"explorer_plots"},
     "timm": {"models"},

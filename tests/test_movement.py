@@ -118,6 +118,22 @@ def test_a_label_is_settled_when_the_slow_twin_says(seed: int) -> None:
     pd.testing.assert_frame_equal(again, found.sort_values(columns, ignore_index=True))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_lengths_in_clip_space_are_those_of_the_layout(seed: int) -> None:
+    """Planted: CLIP's space is the plane, twice as large."""
+    units, layout = random_training.tables(seed)
+    found = movement.of_layers(units, places(layout))
+    for name in ("step", "from_first", "path_length"):
+        np.testing.assert_allclose(found[f"{name}_clip"], 2 * found[name])
+    found = movement.of_units(units, places(layout))
+    for name in ("displacement", "path_length"):
+        np.testing.assert_allclose(found[f"{name}_clip"], 2 * found[name])
+    older = places(layout).drop(columns=["step_clip", "from_first_clip"])
+    for table in (movement.of_layers(units, older), movement.of_units(units, older)):
+        assert table.filter(like="_clip").isna().all(axis=None)
+        assert table["path_length"].notna().any()
+
+
 def test_the_tables_fit_their_schemas_whatever_happens() -> None:
     nothing = {"dead": 1.0}, {"named": 0.0}, {"epochs": {"a": (3.0,)}}, {"units": 1, "gone": 0.0}
     for given in ({}, *nothing):
