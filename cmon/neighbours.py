@@ -21,13 +21,12 @@ def others(vectors: Floats, units: Whole, k: int, seed: int) -> tuple[Whole, Flo
     A path would else see little but itself, since a unit is nearest to itself at the epochs before and after.
     """
     _, group, counts = np.unique(units, return_inverse=True, return_counts=True)
+    own = np.arange(len(vectors))[:, None]
     k = min(k, len(vectors) - int(counts.max(initial=1)))
     if k <= 0:
-        own = np.arange(len(vectors))[:, None]
         return own, np.zeros(own.shape)
     find = exact if len(vectors) <= MOST_EXACT else approximate
     indices, distances = find(vectors, group, k, seed)
-    own = np.arange(len(vectors))[:, None]
     return np.hstack([own, indices]), np.hstack([np.zeros(own.shape), distances])
 
 
