@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 STAMP := $(VENV)/installed
 
-.PHONY: help demo validate test check format clean
+.PHONY: help demo validate bench test check format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -24,6 +24,12 @@ demo: $(STAMP) ## draw a world, train two networks on it, and show what their ne
 validate: demo ## whether labels are right and significance honest, on the demo's world and networks (2 minutes more)
 	$(BIN)/python scripts/validate_labels.py $(DEMO)/workspace --truth $(DEMO)/probe/truth.csv
 
+bench: demo ## time every stage beside a plain way (half an hour; extraction too, with PHOTOS=FOLDER)
+	$(BIN)/python scripts/bench_score.py
+	$(if $(PHOTOS),$(BIN)/python scripts/bench_extract.py $(PHOTOS))
+	$(BIN)/python scripts/bench_report.py
+	$(BIN)/python scripts/bench_layouts.py $(DEMO)/workspace --anchors data/concepts/world_anchors.csv
+
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest
 
@@ -31,14 +37,12 @@ check: $(STAMP) ## ruff, mypy, and whether generated documents are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/command_reference.py --check README.md
-	$(BIN)/python scripts/table_reference.py --check README.md
+	$(BIN)/python scripts/references.py --check README.md
 
 format: $(STAMP) ## format the code and write the README's references of commands and tables anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python scripts/command_reference.py README.md
-	$(BIN)/python scripts/table_reference.py README.md
+	$(BIN)/python scripts/references.py README.md
 
 clean: ## remove the demo, caches and the virtual environment
 	rm -rf $(DEMO) $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
