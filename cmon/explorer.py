@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from cmon import measures, statuses, style
+from cmon import fan, measures, statuses, style
 from cmon.schemas import epoch_text
 from cmon.style import Theme
 from cmon.tracking import Tracked
@@ -43,8 +43,8 @@ def data(
     paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
     `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
     dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
-    units are whole numbers to be multiplied by the larger half / 32767. Everything else is as in the tables, as
-    float32.
+    units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
+    it a unit is drawn (see `fan`). Everything else is as in the tables, as float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
     places = layout.loc[layout["kind"] == "unit", [*measures.GROUP, "unit", "x", "y"]]
@@ -55,6 +55,7 @@ def data(
     labels = _labels(units, categories)
     shown = image_ids(units)
     centre, half = _frame(anchors, placed)
+    reach = fan.reach(anchors[["x", "y"]].to_numpy())
     for axis, middle in zip("xy", centre, strict=True):
         placed[axis] -= middle
     return {
@@ -66,7 +67,7 @@ def data(
         "anchors": _anchors(anchors, centre, layout, categories),
         "images": {"ids": shown, "names": _short_names(paths, shown)},
         "runs": [
-            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max())
+            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), reach)
             for run, own in placed.groupby("run", sort=False)
         ],
         "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
@@ -101,9 +102,13 @@ def _run(
     layers: Sequence[str],
     labels: Sequence[str],
     images: Sequence[int],
+    farthest: float,
     reach: float,
 ) -> Data:
-    """One run: who its units are, and for each of its epochs a row of what they do."""
+    """One run: who its units are, and for each of its epochs a row of what they do.
+
+    farthest: of a place from the middle. reach: how far beside its place a unit is drawn at most.
+    """
     layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
     # Which unit and which epoch each row of the table is about, as positions in the matrices.
     who, unit_at = np.unique(np.stack([layer, own["unit"].to_numpy()]), axis=1, return_inverse=True)
@@ -115,6 +120,7 @@ def _run(
         table[epoch_at, unit_at.ravel()] = values
         return table
 
+    beside = fan.offsets(who[0], who[1], reach).astype(np.float32)
     label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
     tops = _top_images(own)
     shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
@@ -124,8 +130,12 @@ def _run(
         "units": shape[1],
         "layer": encoded(who[0]),
         "unit": encoded(who[1]),
+        "beside_x": encoded(beside[:, 0], "float32"),
+        "beside_y": encoded(beside[:, 1], "float32"),
         **{
-            axis: encoded(matrix(quantised(own[axis].to_numpy(), reach), NOWHERE).astype(np.int16), "int16")
+            axis: encoded(
+                matrix(quantised(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16"
+            )
             for axis in ("x", "y")
         },
         "status": encoded(matrix(own["status"].map(STATUSES.index).to_numpy(), -1)),

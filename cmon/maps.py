@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon import labels, measures
+from cmon import fan, labels, measures
 from cmon.panels import in_runs
 from cmon.schemas import epoch_text
 from cmon.style import LIGHT, SMALL, WIDTH, Theme, headline, legend, shortened, style
@@ -43,10 +43,14 @@ def embedding(
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `measures.in_order`; units without a place are not drawn.
-    d_anchor: what `distances.d_anchor` gives; the last layer's stands over each panel.
+    d_anchor: what `distances.d_anchor` gives; the last layer's stands over each panel. Units that lie in one place are
+    drawn side by side, see `fan`.
     """
     anchors = layout[layout["kind"] == "anchor"]
     units = layout[(layout["kind"] == "unit") & (layout["status"] == "ok")]
+    reach = fan.reach(anchors[["x", "y"]].to_numpy())
+    beside = fan.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(dtype=np.int64), reach)
+    units = units.assign(x=units["x"] + beside[:, 0], y=units["y"] + beside[:, 1])
     rows = {str(run): chosen_epochs(own["epoch"]) for run, own in d_anchor.groupby("run", sort=False)}
     columns = max(map(len, rows.values()))
     side = min((WIDTH - 0.1) / columns, 4.2)

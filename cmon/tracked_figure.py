@@ -101,7 +101,7 @@ def _said(moment: Mapping[Any, Any], most: int, theme: Theme) -> tuple[str, dict
     epoch = f"epoch {epoch_text(moment['epoch'])}"
     if moment["status"] != "ok":
         return f"{epoch}: {moment['status']}", {"color": theme.faint}
-    score = f"{moment['score']:#.3g}" + ("" if moment["interpretable"] else " n.s.")
+    score = f"{moment['score']:#.3g}".rstrip(".") + ("" if moment["interpretable"] else " n.s.")
     said = f"{epoch}: {shortened(str(moment['label']), max(4, most - len(epoch) - len(score) - 3))} {score}"
     return said, {"fontweight": "bold"} if moment["interpretable"] else {"color": theme.faint}
 

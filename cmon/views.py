@@ -25,7 +25,8 @@ CAPTIONS = {
     "embedding": (
         "Each dot is a neuron, each star an anchor: a concept of interest. A neuron lies near the concepts that "
         "it detects. All panels show one and the same plane, so that an anchor has one place, and a neuron's "
-        "movement is learning. Coloured neurons are tracked, with their way since the first epoch as a line. "
+        "movement is learning. Neurons that lie in one place are drawn side by side, each always by the same, up to "
+        "0.05 beside it. Coloured neurons are tracked, with their way since the first epoch as a line. "
         "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
         "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place.{labels}"
     ),

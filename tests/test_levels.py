@@ -25,7 +25,7 @@ LAYOUTS = {"layout", "anchored", "joint", "aligned", "neighbours"}
 COMMANDS = {"cli", "cli_extract", "cli_score", "cli_embed", "cli_report"}
 LEVELS = {
     0: {"errors", "schemas", "report_schemas"},
-    1: {"topk", "statistics", "ranks", "labels", "detection", *LAYOUTS, *SCORING},
+    1: {"topk", "statistics", "ranks", "labels", "fan", "detection", *LAYOUTS, *SCORING},
     3: {"extract", "score", "agreement", "embed", "report"},
     4: {"options", "console", *COMMANDS},
 }

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from synthetic_tables import World, rows, write
 
-from cmon import schemas
+from cmon import fan, schemas
 from cmon.report import Settings, report
 from cmon.store import Workspace
 
@@ -184,8 +184,11 @@ def test_the_slider_moves_the_units_and_says_where_a_run_has_no_such_epoch(visit
             "readWorld(document.getElementById('explorer-data').textContent).anchors.names"
         )
         middle = anchors.loc[names[0], ["x", "y"]] - [visit.drawn("anchors-0")[axis][0] for axis in "xy"]
-        for axis in "xy":
-            assert sorted(found[axis]) == pytest.approx(sorted(rows[axis] - middle[axis]), abs=2e-4)
+        layer, unit = rows["layer"].to_numpy(dtype=str), rows["unit"].to_numpy(dtype=int)
+        beside = fan.offsets(layer, unit, fan.reach(anchors[["x", "y"]].to_numpy()))
+        for at, axis in enumerate("xy"):
+            wanted = sorted(rows[axis] - middle[axis] + beside[:, at])
+            assert sorted(found[axis]) == pytest.approx(wanted, abs=2e-4)
 
 
 def test_play_runs_through_all_epochs_and_stops(visit):

@@ -210,7 +210,7 @@ class Explorer {
   showUnit(index, unit, button) {
     const { step } = this.views[index];
     const cell = step * this.world.runs[index].units + unit;
-    const place = isPlaced(this.world.runs[index], cell) ? placeOf(this.world, this.world.runs[index], cell) : null;
+    const place = isPlaced(this.world.runs[index], cell) ? drawnAt(this.world, this.world.runs[index], cell) : null;
     this.showCard(unitCard(this.world, this.world.runs[index], step, unit), index, place);
     const { left, bottom } = button.getBoundingClientRect();
     placeCard(byId("card"), left, bottom);

@@ -37,6 +37,13 @@ function placeOf(world, run, cell) {
   return [run.x[cell] * scale, run.y[cell] * scale];
 }
 
+/** Where a unit is drawn: beside its place, always by the same, so that those that lie in one place can be told apart. */
+function drawnAt(world, run, cell) {
+  const [x, y] = placeOf(world, run, cell);
+  const unit = cell % run.units;
+  return [x + run.beside_x[unit], y + run.beside_y[unit]];
+}
+
 /** The unit's position among the run's units; NONE if the run has no such unit. */
 function unitIndex(run, layer, unit) {
   for (let at = 0; at < run.units; at++) if (run.unit[at] === unit && run.layer[at] === layer) return at;

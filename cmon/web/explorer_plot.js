@@ -34,7 +34,7 @@ function drawUnits(plot, index, world, run, shown) {
   const { view, way, colors, theme, size } = shown;
   const count = view.drawn.length;
   const x = new Float32Array(count), y = new Float32Array(count);
-  view.drawn.forEach((unit, at) => ([x[at], y[at]] = placeOnTheWay(world, run, unit, way)));
+  view.drawn.forEach((unit, at) => ([x[at], y[at]] = drawnOnTheWay(world, run, unit, way)));
   fill(plot, "units", index, { x, y, color: colors, size: new Float32Array(count).fill(size) });
   drawFound(plot, index, view, x, y, theme, size);
   return { units: view.drawn, x, y };

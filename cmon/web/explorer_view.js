@@ -76,15 +76,15 @@ function packed(hex, alpha = 1) {
 }
 
 /**
- * A run on its way between two steps: `share` of the way from one to the other. A unit that has a place at only one
- * of them stands there.
+ * Where a unit is drawn while its run is on its way between two steps: `share` of the way from one to the other.
+ * A unit that has a place at only one of them stands there.
  */
-function placeOnTheWay(world, run, unit, { from, to, share }) {
+function drawnOnTheWay(world, run, unit, { from, to, share }) {
   const [before, after] = [from, to].map(step => (step === NONE ? NONE : step * run.units + unit));
   if (after === NONE || !isPlaced(run, after)) return null;
-  const [x, y] = placeOf(world, run, after);
+  const [x, y] = drawnAt(world, run, after);
   if (share >= 1 || before === NONE || !isPlaced(run, before)) return [x, y];
-  const [left, top] = placeOf(world, run, before);
+  const [left, top] = drawnAt(world, run, before);
   return [left + (x - left) * share, top + (y - top) * share];
 }
 
@@ -94,9 +94,9 @@ function pathOf(world, run, unit, way) {
   const passed = Math.min(way.from === NONE ? way.to : way.from, way.to);
   for (let step = 0; step <= passed; step++) {
     const cell = step * run.units + unit;
-    if (isPlaced(run, cell)) places.push(placeOf(world, run, cell));
+    if (isPlaced(run, cell)) places.push(drawnAt(world, run, cell));
   }
-  const now = placeOnTheWay(world, run, unit, way);
+  const now = drawnOnTheWay(world, run, unit, way);
   return { places: now ? [...places, now] : places, now };
 }
 
