@@ -2,7 +2,7 @@
 
 Landmarks are the anchors, and the other concepts that were scored. The anchors are placed by their distances in
 CLIP's space, around a middle left free; the other concepts lie in that middle, as far from the nearest anchor as they
-are in CLIP's space. A unit lies between the landmarks that it resembles, and exactly on one where it equals it. So a
+are in CLIP's space. A unit lies between the landmarks that it resembles, and on one where it equals it. So a
 unit that stands still in CLIP's space stands still in the plane, new epochs never move old ones, and distances to the
 nearest anchor follow those in CLIP's space, which UMAP erases by scaling each neighbourhood to itself.
 """

@@ -61,7 +61,9 @@ class Checkpoint:
     signature: str | None = None
     """Hash of the tensors' names and shapes: equal signatures fit the same network."""
     error: str | None = None
-    """Why it is skipped; None if it is read."""
+    """Why it is not read; None if it is."""
+    redundant: bool = False
+    """Whether it is not read because another file of the run gives its epoch, or is the same."""
     kind: str | None = None
     """How it was stored: 'torch', 'safetensors', 'hugging face' or 'distributed'."""
     weights: str = "raw"
@@ -79,11 +81,15 @@ class Checkpoint:
 
     @property
     def status(self) -> str:
-        return "ok" if self.error is None else "skipped"
+        """'ok', 'redundant' or 'skipped'."""
+        if self.error is None:
+            return "ok"
+        return "redundant" if self.redundant else "skipped"
 
-    def skipped(self, error: str | CmonError) -> Checkpoint:
+    def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:
         """The same, with why it is not read, on one line."""
-        return replace(self, error=" ".join(str(error).split()))
+        said = error.line if isinstance(error, CmonError) else " ".join(error.split())
+        return replace(self, error=said.removeprefix(f"{self.path}: "), redundant=redundant)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from cmon.schemas import epoch_text
 
 @dataclass(frozen=True)
 class Choice:
-    """Nothing given is everything."""
+    """Nothing given is everything. Runs and layers may be patterns with *, ? and [...], as file names."""
 
     runs: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
@@ -42,13 +43,13 @@ class Choice:
                 continue
             known = list(scored[column].unique())
             for name in given:
-                if name not in known:
+                if not fnmatch.filter(known, name):
                     raise CmonError(
                         f"--{column} {name}: was not scored",
                         expected=f"one of: {', '.join(known)}",
                         found=name,
                     )
-            units = units[units[column].isin(given)]
+            units = units[units[column].isin({one for name in given for one in fnmatch.filter(known, name)})]
         if self.epochs:
             inside = pd.Series(False, index=units.index)
             for low, high in self.epochs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,18 @@ from cmon import devices, options
     help="Of the layout anchored: smaller draws units more to the one concept that they resemble most.",
 )
 @click.option(
-    "--run", "runs", multiple=True, metavar="NAME", help="Only this run. Can be given more than once."
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="NAME",
+    help="Only this run, or those that match. Can be given more than once.",
 )
 @click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Only this layer. Can be given more than once."
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="Only this layer, or those that match. Can be given more than once.",
 )
 @click.option(
     "--epoch",
@@ -94,6 +103,8 @@ def embed(
     if temperature is not None:
         if settings["layout"] != "anchored":
             raise click.UsageError("--temperature is of --layout anchored only")
+        if not math.isfinite(temperature):
+            raise click.UsageError(f"--temperature {temperature}: a finite number is needed, for example 0.1")
         settings["temperature"] = temperature
     if update and settings["seeds"] > 1:
         raise click.UsageError("--update places among one layout that is there: --seeds cannot go with it")
@@ -108,7 +119,7 @@ def embed(
         dict(zip(columns, row, strict=True)) for row in summary.measures.itertuples(index=False)
     ]
     console.print_table(rows, table_format, "How far the plane keeps what CLIP's space says")
-    added = f", {summary.added:,} of them added later," if summary.added else ""
+    added = f" ({summary.added:,} of them added later)" if summary.added else ""
     terminal.say(
         f"{console.made(summary.made)}: {console.count(summary.anchors, 'anchor')} and "
         f"{console.count(summary.placed, 'unit')} placed{added}; {summary.left_out:,} left out (no label)"

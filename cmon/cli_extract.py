@@ -167,6 +167,10 @@ def _say_extracted(terminal: Terminal, summary: Summary) -> None:
     terminal.say(
         f"{console.count(summary.checkpoints, 'checkpoint')} and {console.count(summary.images, 'image')} read"
     )
+    if summary.redundant:
+        terminal.say(
+            f"{console.count(summary.redundant, 'checkpoint')} beside them that repeat an epoch: see `checkpoints`"
+        )
     for name, reason in summary.skipped_checkpoints:
         terminal.warn(f"skipped {name}: {reason}")
     for path, reason in summary.skipped_images[:10]:

@@ -15,7 +15,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cmon import aligned, anchored, costs, fidelity, joint, layout, paths, schemas, statistics, vectors
+from cmon import (
+    aligned,
+    anchored,
+    costs,
+    fidelity,
+    joint,
+    layout,
+    origins,
+    paths,
+    schemas,
+    statistics,
+    vectors,
+)
 from cmon.choice import Choice
 from cmon.concepts import Concept
 from cmon.errors import CmonError
@@ -111,6 +123,7 @@ def embed(
     asked for that cannot be.
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
+    origins.check_scores(workspace)
     anchors = vectors.listed(anchors, vocabulary)
     given = [asdict(anchor) for anchor in anchors]
     whole = digest(workspace.key("units"), given, settings.parameters(), schemas.VERSION)
@@ -121,7 +134,8 @@ def embed(
 
     with costs.measured(workspace, "embed", "units") as work:
         found = _content(workspace, vocabulary, anchors, text_vectors, settings.choice)
-        parameters = {**settings.parameters(), "vocabulary": workspace.key("vocabulary")}
+        parameters = {**settings.parameters(), "vocabulary": vectors.identity(vocabulary)}
+        parameters["units"] = workspace.key("units")
         old = _old(workspace, found, given, parameters) if update else None
         key = whole if old is None else updated
         made = []
@@ -203,12 +217,17 @@ def _old(
     before = stamp(path).get("parameters", {})
     for name in ("layout", "temperature", "seed", "vocabulary"):
         if before.get(name) != parameters[name]:
+            if name == "vocabulary":  # its digest tells nobody anything
+                raise _not_the_same(
+                    "concepts, or another CLIP", "those of then", "those of the scores as they are now"
+                )
             raise _not_the_same(name, before.get(name), parameters[name])
     table = read_table(path).to_pandas()
     is_anchor = table["kind"] == "anchor"
     names = [anchor["name"] for anchor in anchors]
     if table.loc[is_anchor, "concept"].tolist() != names:
-        raise _not_the_same("anchors", f"{int(is_anchor.sum())} anchors", f"{len(names)} anchors")
+        raise _not_the_same("anchors", _few(table.loc[is_anchor, "concept"].tolist()), _few(names))
+    _check_all_stay(workspace, found, table[~is_anchor])
     own = found.units.iloc[found.live][KEYS]
     rows = own.merge(table[~is_anchor], on=KEYS, how="left")
     known = rows["x"].notna().to_numpy()
@@ -220,6 +239,23 @@ def _old(
         (rows["placed"] == "fitted").to_numpy(),
         Places(rows[["x", "y"]].to_numpy(), table.loc[is_anchor, ["x", "y"]].to_numpy()),
     )
+
+
+def _check_all_stay(workspace: Workspace, found: Content, placed: pd.DataFrame) -> None:
+    """Raises CmonError when the choice leaves out units that the layout has, and that are still scored."""
+    scored = placed[KEYS].merge(workspace.read("units").select(KEYS).to_pandas(), on=KEYS)
+    left_out = len(scored) - len(scored.merge(found.units[KEYS], on=KEYS))
+    if left_out:
+        raise CmonError(
+            f"--update: {left_out:,} units that are placed already were not chosen",
+            expected="a choice of --run, --layer and --epoch that holds all that is placed, and more",
+            found="one that leaves them out",
+            hint="choose those, too; or place all anew without --update",
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{len(names)}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
 
 
 def _not_the_same(name: str, before: Any, now: Any) -> CmonError:

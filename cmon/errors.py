@@ -23,6 +23,17 @@ class CmonError(Exception):
         lines += [f"  next:     {hint}"] if hint else []
         super().__init__("\n".join(lines))
 
+    @property
+    def line(self) -> str:
+        """The message on one line, for a table's row or a warning."""
+        parts = [
+            self.problem,
+            self.expected and f"expected {self.expected}",
+            self.found and f"found {self.found}",
+            self.hint and f"next: {self.hint}",
+        ]
+        return "; ".join(" ".join(part.split()) for part in parts if part)
+
 
 def nearest_names(wanted: str, known: Iterable[str], limit: int = 5) -> str:
     """`did you mean 'a', 'b'?` for a name that does not exist, or the first known names if none is near."""

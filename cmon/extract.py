@@ -94,7 +94,8 @@ def extract(
         receipts.write(workspace, [(run, one.name, one.sha256) for run, one in found], hashes, settings)
     return Summary(
         sum(one.error is None for _, one in found),
-        [(f"{run}/{one.name}", one.error) for run, one in found if one.error is not None],
+        [(f"{run}/{one.name}", str(one.error)) for run, one in found if one.status == "skipped"],
+        sum(one.status == "redundant" for _, one in found),
         len(probe.image_ids),
         probe.skipped,
         len(stale),
@@ -169,7 +170,7 @@ def _run(
         tensors = checkpoints.unchanged(job.checkpoint, settings.trust_pickle)
         check(models.load(fit.network, tensors, settings.model), preprocess, settings)
     except CmonError as error:
-        raise Unreadable(" ".join(str(error).split())) from error
+        raise Unreadable(error.line) from error
     del tensors
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     network = fit.network.to(settings.device, dtype).to(memory_format=torch.channels_last)
@@ -188,6 +189,19 @@ def _run(
         table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
         workspace.write(
             workspace.activations(*_place(shard)), table, shard["key"], {"layout": shard["layout"]}
+        )
+
+
+def _warn_of_dropped(before: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Layers of the runs of now that an earlier extraction had, and this one was not asked for."""
+    now = {(row["run"], row["layer"]) for row in rows}
+    runs = {run for run, _ in now}
+    dropped = sorted({(row["run"], row["layer"]) for row in before if row["run"] in runs} - now)
+    if dropped:
+        logger.warning(
+            "left out, since they were not asked for again: %s; give all layers of a run at once (what was extracted "
+            "before is fresh)",
+            ", ".join(f"layer {layer} of run {run}" for run, layer in dropped[:10]),
         )
 
 
@@ -240,6 +254,8 @@ def _write_tables(
                         lost,
                     )
                 others = []
+            elif name == "shards":
+                _warn_of_dropped(read_table(path).to_pylist(), rows=shards)
         table = pa.Table.from_pylist([*others, *new], schema=schema)
         parameters = {
             "probe": probe.key,

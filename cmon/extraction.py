@@ -45,6 +45,8 @@ class Summary:
     """Checkpoints that were read, of all runs."""
     skipped_checkpoints: list[tuple[str, str]]
     """(run/checkpoint, reason)."""
+    redundant: int
+    """Checkpoints whose epoch another file gives."""
     images: int
     skipped_images: list[tuple[str, str]]
     """(path, reason)."""
@@ -69,4 +71,4 @@ class Plan:
 
     @property
     def skipped(self) -> int:
-        return sum(found.error is not None for _, found in self.checkpoints)
+        return sum(found.status == "skipped" for _, found in self.checkpoints)

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 REACH = 0.05
 """How far beside its place a unit is drawn at most, in units of the anchors' RMS radius."""
@@ -20,9 +21,8 @@ def reach(anchors: npt.NDArray[np.floating]) -> float:
     """REACH, or half of what an anchor of (A,2) is typically away from the nearest other, if that is less."""
     if len(anchors) < 2:
         return REACH
-    apart = np.linalg.norm(anchors[:, None] - anchors[None], axis=2)
-    np.fill_diagonal(apart, np.inf)
-    typical = float(np.median(apart.min(axis=1)))
+    nearest = KDTree(anchors).query(anchors, k=2)[0][:, 1]  # the first is the anchor itself
+    typical = float(np.median(nearest))
     return min(REACH, typical / 2) if typical > 0 else REACH
 
 

@@ -31,8 +31,8 @@ TRUSTED = 0.8
 """From this trustworthiness on neighbours are said to be neighbours; random places have 0.5."""
 STANDS = 0.05
 """Up to this part of a moving unit's step a still unit is said to stand still."""
-FEWEST_GROUPS = 4
-"""Under so many runs, layers and epochs tau says nothing: of three, one order in six is perfect by chance."""
+FEWEST_GROUPS = 6
+"""Under so many runs, layers and epochs tau says nothing: of four, one order in 24 is perfect by chance."""
 
 PER_EPOCH = (
     "trustworthiness",

@@ -53,7 +53,7 @@ def require_layer(shards: pd.DataFrame, names: Sequence[str]) -> None:
         f"--class-names: no layer has as many units as there are names, {len(names):,}",
         expected="the classification head among the extracted layers, and a name for each of its units",
         found="units: " + ", ".join(f"{layer} {units:,}" for layer, units in pairs),
-        hint="run `cmon extract` with the head's --layer too, for example fc",
+        hint="give a name for each unit of the head, or run `cmon extract` with the head's --layer too, such as fc",
     )
 
 

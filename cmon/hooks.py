@@ -121,7 +121,7 @@ def _seen(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[st
 def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
     """Raise CmonError where a layer's output cannot be pooled in this way."""
     for output in outputs:
-        if pooling == "cls" and not output.class_token:
+        if pooling == "cls" and output.layout != "flat" and not output.class_token:
             raise CmonError(
                 f"--pooling cls: layer {output.name} has no class token",
                 found=f"{output.layout} output of shape {output.shape}",

@@ -71,16 +71,17 @@ def scaled(places: Floats) -> Floats:
     return framed(places, places).anchors
 
 
-def framed(points: Floats, anchors: Floats) -> Places:
+def framed(points: Floats, anchors: Floats, fitted: npt.NDArray[np.bool_] | None = None) -> Places:
     """Both moved and scaled alike, so that the anchors are centred and their RMS radius is 1.
 
     Anchors that all lie in one place (or a single one) have no radius: then the RMS distance of the points from them
-    is 1.
+    is 1; of the `fitted` points (P,) only, so that new ones do not move old ones.
     """
+    own = points if fitted is None else points[fitted]
     centre = anchors.mean(axis=0)
     size = math.sqrt(((anchors - centre) ** 2).sum(axis=1).mean())
-    if size < 1e-9 and len(points):
-        size = math.sqrt(((points - centre) ** 2).sum(axis=1).mean())
+    if size < 1e-9 and len(own):
+        size = math.sqrt(((own - centre) ** 2).sum(axis=1).mean())
     size = size if size >= 1e-9 else 1.0
     return Places((points - centre) / size, (anchors - centre) / size)
 
@@ -115,7 +116,7 @@ class Principal:
 def pca(points: Points, anchors: Floats, fitted: npt.NDArray[np.bool_]) -> Places:
     """The principal plane of the fitted points and the anchors, and all points in it."""
     plane = Principal.of(np.vstack([points.vectors[fitted], anchors]))
-    return framed(plane.at(points.vectors), plane.at(anchors))
+    return framed(plane.at(points.vectors), plane.at(anchors), fitted)
 
 
 def umap_graph(neighbours: Whole, distances: Floats, random: np.random.RandomState) -> Any:

@@ -31,10 +31,11 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def trend(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -> str:
-    """'falls from 0.71 to 0.32', 'rises ...', 'stays near 0.71' or 'ends at epoch 3 ...'; empty with one epoch.
+    """'falls from 0.71 to 0.32', 'rises ...', 'stays near 0.71', 'goes from 0.71 to 0.60, within chance' or 'ends at
+    epoch 3 ...'; empty with one epoch.
 
-    The first epoch against the last; it falls or rises only if the two confidence intervals do not touch. It
-    ends where no unit lives any more.
+    The first epoch against the last; it falls or rises only if the two confidence intervals do not touch, and stays
+    if besides it is within a tenth of the larger. It ends where no unit lives any more.
     """
     rows = table[(table["run"] == run) & (table["layer"] == layer)]
     own = rows.dropna(subset=[column])
@@ -47,7 +48,10 @@ def trend(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -
         return f"ends at epoch {epoch_text(own['epoch'].iloc[-1])}: no unit is live after it"
     first, last = own.iloc[0], own.iloc[-1]
     if word == "stays":
-        return f"stays near {last[column]:.2f}"
+        before, after = first[column], last[column]
+        if abs(after - before) <= 0.1 * max(before, after):
+            return f"stays near {after:.2f}"
+        return f"goes from {before:.2f} to {after:.2f}, within chance"
     return f"{word} from {first[column]:.2f} to {last[column]:.2f}"
 
 

@@ -181,7 +181,11 @@ workers = click.option(
     help="Processes that decode images.",
 )
 seed = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of everything that is random."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of everything that is random.",
 )
 quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
 table_format = click.option(

@@ -118,12 +118,14 @@ def _summary(workspace: Workspace, runs: Mapping[str, Path]) -> Summary | None:
         if not is_fresh(workspace.activations(shard["run"], shard["layer"], shard["epoch"]), shard["key"]):
             return None
     left_out = {
-        name: [row for row in rows if row["status"] != "ok"]
+        name: [row for row in rows if row["status"] == "skipped"]
         for name, rows in (("checkpoints", checkpoints), ("images", tables["images"]))
     }
+    redundant = sum(row["status"] == "redundant" for row in checkpoints)
     return Summary(
-        len(checkpoints) - len(left_out["checkpoints"]),
+        len(checkpoints) - len(left_out["checkpoints"]) - redundant,
         [(f"{row['run']}/{row['checkpoint']}", row["error"]) for row in left_out["checkpoints"]],
+        redundant,
         len(tables["images"]) - len(left_out["images"]),
         [(row["path"], row["error"]) for row in left_out["images"]],
         0,

@@ -21,6 +21,7 @@ from cmon import (
     frames,
     headlines,
     measures,
+    origins,
     page_files,
     report_figures,
     report_page,
@@ -87,6 +88,7 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
         cmon.__version__,
         schemas.VERSION,
     )
+    origins.check_scores(workspace)
     units = workspace.read("units").select(measures.GROUP).to_pandas()
     runs = list(frames.chosen(workspace, units)["run"].unique())
     drawings = report_figures.paths(workspace.report, runs)

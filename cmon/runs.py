@@ -68,7 +68,7 @@ def settled(found: Sequence[Checkpoint]) -> list[Checkpoint]:
             reasons[one.name] = reason
         elif one.error is None:
             kept.append(one)
-    return [one.skipped(reasons[one.name]) if one.name in reasons else one for one in found]
+    return [one.skipped(reasons[one.name], redundant=True) if one.name in reasons else one for one in found]
 
 
 def disagreements(found: Sequence[Checkpoint]) -> list[tuple[Checkpoint, float]]:

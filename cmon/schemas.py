@@ -58,8 +58,8 @@ CHECKPOINTS = pa.schema(
         column("keys", pa.int32(), "number of the network's keys", null=True),
         column("keys_matched", pa.int32(), "how many of them the checkpoint has", null=True),
         column("signature", pa.string(), "hash of the tensors' names and shapes", null=True),
-        column("status", pa.string(), "`ok` or `skipped`"),
-        column("error", pa.string(), "why it was skipped", null=True),
+        column("status", pa.string(), "`ok`, `redundant` (another file gives its epoch), or `skipped`"),
+        column("error", pa.string(), "why it was not read", null=True),
     ]
 )
 

@@ -8,6 +8,7 @@ best scores, pseudo-units' best scores --> p-values, false discovery rate --> ta
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from cmon import costs, labelling, priors, schemas, statistics
+from cmon import costs, labelling, origins, priors, schemas, statistics
 from cmon import statuses as unit_statuses
 from cmon.concepts import Concept
 from cmon.errors import CmonError
@@ -27,6 +28,8 @@ from cmon.labelling import Labels, Layer
 from cmon.similarity import SoftWPMI
 from cmon.store import Workspace, digest, is_fresh, read_table
 from cmon.topk import top_k
+
+logger = logging.getLogger(__name__)
 
 SHOWN_IMAGES = 10
 """Top images that the table `units` keeps per unit."""
@@ -99,13 +102,14 @@ def score(
     Raises CmonError when `extract` has not run.
     """
     shards = workspace.read("shards").to_pylist()
+    activations = origins.of_activations(shards)
     listed = [asdict(concept) for concept in concepts]
     parameters = {**asdict(settings), "clip": features.spec, "precision": features.precision}
     parameters["similarity"] = {"function": settings.similarity.name, **parameters["similarity"]}
     parameters["above"] = priors.ABOVE
     del parameters["device"]  # where it was computed does not change what it is
     key = digest(
-        [(shard["run"], shard["layer"], shard["epoch"], shard["key"]) for shard in shards],
+        activations,
         workspace.key("images"),
         features.identity,
         listed,
@@ -118,6 +122,7 @@ def score(
 
     with costs.measured(workspace, "score", "units") as work:
         images = features.of_images(progress)
+        _warn_of_few(len(images), settings)
         texts = features.of_concepts([concept.name for concept in concepts], settings.templates)
         # Equal activations are ordered by a fixed shuffle of the images: in the folder's order, where classes
         # often lie together, a tie would look like a concept. So everything is done in the shuffled order.
@@ -145,9 +150,24 @@ def score(
             "units": _unit_rows(labelled, concepts, settings),
         }
         for name in names:
-            workspace.write(workspace.table(name), tables[name], key, parameters)
+            workspace.write(
+                workspace.table(name), tables[name], key, parameters | {"activations": activations}
+            )
         work.items = tables["units"].num_rows
     return _summary(tables["units"], len(concepts), made=True)
+
+
+def _warn_of_few(images: int, settings: Settings) -> None:
+    """Among a tenth of the images or more, the most activating ones are hardly chosen."""
+    top = settings.similarity.top_images(images)
+    if top is not None and 10 * top > images:
+        logger.warning(
+            "%s looks at the %s most activating of only %s images: labels will be vague, and few significant; give "
+            "more images (1,000 or more), or a smaller --top-k",
+            settings.similarity.name,
+            top,
+            images,
+        )
 
 
 def _population(

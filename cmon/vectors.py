@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,12 @@ from cmon import layout
 from cmon.choice import Choice
 from cmon.concepts import Concept, folded, with_category
 from cmon.errors import CmonError
-from cmon.store import Workspace
+from cmon.store import Workspace, digest
 
+logger = logging.getLogger(__name__)
+
+MOST = 4_000
+"""Anchors. Placing them takes time and memory with the square of their number: for so many, 15 s and 1 GB."""
 KEYS = ["run", "layer", "epoch", "unit"]
 TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 """From (the parameters of `score`, C texts) to (C,D) unit vectors."""
@@ -22,7 +29,7 @@ TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 def listed(anchors: Sequence[Concept] | None, vocabulary: pd.DataFrame) -> list[Concept]:
     """The anchors, with the categories that they were scored under where they have none of their own.
 
-    None takes all scored concepts that have a category. Raises CmonError when there is no anchor.
+    None takes all scored concepts that have a category. Raises CmonError when there is no anchor, or more than MOST.
     """
     scored = [
         Concept(name, category if isinstance(category, str) else None)
@@ -36,6 +43,13 @@ def listed(anchors: Sequence[Concept] | None, vocabulary: pd.DataFrame) -> list[
             expected="concepts with a category, or a list of anchors",
             found=f"{len(vocabulary)} concepts, none with a category",
             hint="give a list or words: --anchors FILE, or --anchors dog --anchors 'tennis court'",
+        )
+    if len(anchors) > MOST:
+        raise CmonError(
+            f"{len(anchors):,} anchors: a plane has no room for so many",
+            expected=f"at most {MOST:,} concepts of interest",
+            found=f"{len(anchors):,}",
+            hint="choose some: --anchors FILE, or --anchors dog --anchors 'tennis court'",
         )
     known = {folded(concept.name): concept.category for concept in scored}
     return [
@@ -51,13 +65,29 @@ def of_anchors(
     no anchors."""
     known = dict(zip(vocabulary["concept"].map(folded), vocabulary["vector"], strict=True))
     own = [folded(anchor.name) for anchor in anchors]
+    mine = set(own)
     missing = [anchor.name for anchor in anchors if folded(anchor.name) not in known]
-    others = [vector for name, vector in known.items() if name not in own]
+    others = [vector for name, vector in known.items() if name not in mine]
     if missing:
+        _warn_of_unscored(missing, vocabulary["concept"].tolist())
         vectors = text_vectors(workspace.parameters("vocabulary"), missing)
         known |= zip(map(folded, missing), vectors, strict=True)
     found = np.stack([known[name] for name in own]).astype(np.float64)
     return found, np.array(others, dtype=np.float64).reshape(len(others), found.shape[1])
+
+
+def _warn_of_unscored(words: Sequence[str], scored: Sequence[str]) -> None:
+    """An anchor that was not scored may be meant, or mistyped."""
+    near = {word: get_close_matches(word, scored, n=1, cutoff=0.6) for word in words[:10]}
+    listed = ", ".join(f"{word} ({found[0]}?)" if found else word for word, found in near.items())
+    more = f" and {len(words) - 10} more" if len(words) > 10 else ""
+    logger.warning("not among the scored concepts, placed by CLIP's vector alone: %s%s", listed, more)
+
+
+def identity(vocabulary: pd.DataFrame) -> str:
+    """Equal for equal words with equal vectors, whichever units were scored with them."""
+    vectors = np.stack(vocabulary["vector"].to_list())
+    return digest(vocabulary["concept"].tolist(), hashlib.sha256(vectors.tobytes()).hexdigest())
 
 
 def of_units(
@@ -67,14 +97,7 @@ def of_units(
     units = workspace.read("units").select([*KEYS, "status"]).to_pandas()
     concepts = workspace.read("concepts").select([*KEYS, "rank", "concept", "score"]).to_pandas()
     ranks = int(concepts["rank"].max()) + 1 if len(concepts) else 1
-    alive = np.flatnonzero(units["status"] == "ok")
-    if len(concepts) != ranks * len(alive):  # both are written by `score`, in the same order
-        raise CmonError(
-            "the tables 'units' and 'concepts' do not belong together",
-            expected=f"{ranks} concepts for each of {len(alive)} units",
-            found=f"{len(concepts)} rows",
-            hint=f"run `cmon score {workspace.root}` again",
-        )
+    alive = np.flatnonzero(units["status"] == "ok")  # in `concepts`, in the same order
     chosen = choice.of(units.assign(row=np.arange(len(units))))
     live = np.flatnonzero(chosen["status"] == "ok")
     among = np.searchsorted(alive, chosen["row"].to_numpy()[live])  # which of the live ones

@@ -112,7 +112,7 @@ def facts(
         counted(units["layer"].nunique(), "layer", "layers"),
         counted(len(last), "unit", "units in all runs"),
         counted(usable, "probe image", "probe images"),
-        counted(concepts["concept"].nunique(), "concept found", "concepts found"),
+        counted(concepts["concept"].nunique(), "concept", "concepts"),
         counted(int((layout["kind"] == "anchor").sum()), "anchor", "anchors"),
     ]
 

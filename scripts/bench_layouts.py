@@ -11,7 +11,8 @@ Simulated training: 400 units over 10 epochs, vectors of 256 numbers, 60 anchors
 from the anchors' centroid to their own anchor, each at its own speed; 100 stand still. Each unit has a deviation of its
 own that stays (as long as an anchor's vector), and at each epoch a small one (a 200th of that). Each seed draws anew.
 
-With --points, only time and peak memory, on such a training with so many points.
+With --points, only time and peak memory, on such a training with so many points. Without a workspace, only the
+simulated training.
 """
 
 from __future__ import annotations
@@ -125,12 +126,11 @@ def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[floa
     source, target = folder / "data.npz", folder / "places.npz"
     np.savez(source, **data)
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, __file__, "--make", str(source), layout, str(seed), str(target)],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, __file__, "--make", str(source), layout, str(seed), str(target)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     process = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(f"the layout {layout} failed:\n{done.stderr}")
     with np.load(target) as file:
         return process, dict(file)
 
@@ -206,9 +206,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.points:
         print(cost(options.points, options.layout or ["pca", "joint", "anchored"]))
-    if options.workspace is None:
         return
-    data, keys = of_workspace(options.workspace, options.anchors)
+    given = {"workspace": of_workspace(options.workspace, options.anchors)} if options.workspace else {}
     found = []
     with tempfile.TemporaryDirectory() as name:
         for seed in range(options.seeds):
@@ -217,7 +216,7 @@ def main() -> None:
                 {"run": "simulated", "layer": "", "epoch": made["epochs"], "unit": made["units"]}
             )
             for layout in options.layout or LAYOUTS:
-                for what, (points, index) in {"simulated": (made, own), "workspace": (data, keys)}.items():
+                for what, (points, index) in ({"simulated": (made, own)} | given).items():
                     row = measured(points, index, layout, seed, Path(name))
                     found.append({"data": what, "layout": layout, "seed": seed, **row})
                     print(f"{what} {layout} seed {seed}: {row['process']:.1f} s", file=sys.stderr)
@@ -225,7 +224,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     for what, own in rows.groupby("data", sort=False):
-        points = data if what == "workspace" else simulated(0)
+        points = given[what][0] if what in given else simulated(0)
         print(
             f"\n{what}: {len(points['vectors']):,} points, {len(points['anchors'])} anchors, {options.seeds} seeds\n"
         )

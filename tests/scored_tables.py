@@ -75,7 +75,8 @@ def write(folder: Path, units: pd.DataFrame, concepts: pd.DataFrame) -> Workspac
         },
         schema=schemas.vocabulary(WIDTH),
     )
-    workspace.write(workspace.table("vocabulary"), vocabulary, "the vocabulary", {})
+    key = digest(units.to_csv(), concepts.to_csv())  # one for all three, as `score` does
+    workspace.write(workspace.table("vocabulary"), vocabulary, key, {})
     for name, frame, schema in (
         (
             "units",
@@ -85,7 +86,7 @@ def write(folder: Path, units: pd.DataFrame, concepts: pd.DataFrame) -> Workspac
         ("concepts", concepts, schemas.CONCEPTS),
     ):
         table = pa.Table.from_pandas(frame.reindex(columns=schema.names), schema=schema, preserve_index=False)
-        workspace.write(workspace.table(name), table, digest(name, frame.to_csv()), {})
+        workspace.write(workspace.table(name), table, key, {})
     return workspace
 
 

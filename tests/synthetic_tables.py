@@ -156,7 +156,9 @@ def write(folder: Path, world: World, tables: dict[str, list[dict[str, Any]]] | 
         schema = getattr(schemas, name.upper())
         table = pa.Table.from_pylist(content, schema=schema)
         parameters = {"fdr": 0.05, "prior": "null"} if name == "units" else {"made by": "a test"}
-        workspace.write(workspace.table(name), table, digest(name, content), parameters)
+        scored = [tables["units"], tables["concepts"]]  # by one stage, under one key
+        key = digest(scored) if name in ("units", "concepts") else digest(name, content)
+        workspace.write(workspace.table(name), table, key, parameters)
     return workspace
 
 

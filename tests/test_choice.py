@@ -26,6 +26,7 @@ UNITS = pd.DataFrame(
         (Choice(runs=("b", "a")), "ax0 ax1 ax2 ay0 ay1 ay2 bx0 by0"),
         (Choice(runs=("b",)), "bx0 by0"),
         (Choice(layers=("y",)), "ay0 ay1 ay2 by0"),
+        (Choice(runs=("*b*",), layers=("[xz]",)), "bx0"),
         (Choice(epochs=((1, 2),)), "ax1 ax2 ay1 ay2"),
         (Choice(epochs=((0, 0), (2, 2))), "ax0 ax2 ay0 ay2 bx0 by0"),
         (Choice(runs=("a",), layers=("x",), epochs=((0.5, 1.5),)), "ax1"),
@@ -42,6 +43,7 @@ def test_the_rows_with_all_that_was_chosen_in_their_order(choice: Choice, wanted
     [
         (Choice(runs=("c",)), "--run c: was not scored.*one of: a, b"),
         (Choice(layers=("x", "z")), "--layer z: was not scored.*one of: x, y"),
+        (Choice(layers=("z*",)), r"--layer z\*: was not scored.*one of: x, y"),
         (Choice(epochs=((0, 0), (7, 9))), "--epoch 7:9: no such epoch was scored.*some of: 0, 1, 2"),
         (Choice(runs=("b",), epochs=((2, 2),)), "--epoch 2: no such epoch.*some of: 0"),
     ],

@@ -56,7 +56,7 @@ class Place:
         return run("extract", self.workspace, *options, *MODEL, "--workers", 0, "--device", "cpu", *more)
 
     def score(self, *more: object) -> Result:
-        options = ["--concepts", self.concepts, "--top-k", 10, "--pseudo-units", 50]
+        options = ["--concepts", self.concepts, "--top-k", 4, "--pseudo-units", 50]
         return run("score", self.workspace, *options, *CLIP, "--workers", 0, "--device", "cpu", *more)
 
     def embed(self, *more: object) -> Result:
@@ -430,6 +430,8 @@ def test_embed_takes_words_and_a_part_and_the_report_is_of_that_part(place: Plac
     ("options", "message"),
     [
         (("--temperature", "0.1", "--layout", "joint"), "--temperature is of --layout anchored only"),
+        (("--temperature", "nan"), "a finite number is needed"),
+        (("--seed", "-1"), "-1 is not in the range"),
         (("--update", "--seeds", "3"), "--seeds cannot go with it"),
         (("--epoch", "two"), "'two' is not an epoch, or FIRST:LAST"),
         (("--epoch", "5:2"), "the first epoch comes after the last"),

@@ -146,16 +146,6 @@ def test_a_few_units_at_an_epoch_or_two_have_places(
     assert "cannot be told from so few" in summary.sentence
 
 
-def test_all_units_dead_is_no_error(tmp_path: Path) -> None:
-    workspace = scored_tables.write(
-        tmp_path,
-        *(scored_tables.units({"a": 1}, {"x": 3})[0].assign(status="dead"), pd.DataFrame(columns=["rank"])),
-    )
-    summary = run(workspace)
-    assert (summary.placed, summary.left_out) == (0, 3)
-    assert layout_of(workspace).query("kind == 'anchor'")[["x", "y"]].notna().all(axis=None)
-
-
 def test_a_part_is_placed_as_in_the_whole(made: Workspace, tmp_path: Path) -> None:
     """A place is a function of the unit's vector: leaving others out changes nothing."""
     workspace = scored(tmp_path)
@@ -292,12 +282,69 @@ def test_an_update_must_be_of_the_same_layout(tmp_path: Path, settings: Settings
 def test_an_update_must_be_of_the_same_anchors_and_scores(tmp_path: Path) -> None:
     run(scored(tmp_path, {"good": 2}))
     more, anchors = scored(tmp_path, {"good": 3}), [Concept(name, None) for name in NAMES[:5]]
-    with pytest.raises(CmonError, match=r"(?s)other anchors.*42 anchors.*5 anchors"):
+    with pytest.raises(CmonError, match=r"(?s)other anchors.*42: thing 0, thing 1.*5: thing 0"):
         embed(more, anchors, unasked, Settings(), update=True)
     units, concepts = scored_tables.units({"good": 3}, LAYERS, dead)
     concepts["score"] *= 3
     with pytest.raises(CmonError, match="other vectors of units"):
         run(scored_tables.write(tmp_path, units, concepts), update=True)
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(epochs=((1, 2),)), Choice(runs=("poor",)), Choice(layers=("late",), epochs=((0, 2),))]
+)
+def test_an_update_must_hold_all_that_is_placed(tmp_path: Path, choice: Choice) -> None:
+    run(scored(tmp_path, {"good": 2, "poor": 2}))
+    before = layout_of(Workspace(tmp_path))
+    more = scored(tmp_path, {"good": 3, "poor": 2})
+    with pytest.raises(CmonError, match=r"(?s)--update: .* placed already were not chosen.*without --update"):
+        run(more, Settings(choice=choice), update=True)
+    pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
+
+
+def test_an_update_may_choose_more_than_was_placed(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    run(workspace, Settings(choice=Choice(runs=("poor",))))
+    before = layout_of(workspace)
+    summary = run(workspace, update=True)
+    after = layout_of(workspace)
+    assert (
+        summary.added
+        == (after["run"] == "good").sum() - (after.query("run == 'good'")["status"] == "dead").sum()
+    )
+    stayed = after[after["run"] != "good"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(stayed, before, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
+def test_with_a_single_anchor_new_epochs_do_not_change_the_scale(tmp_path: Path, name: str) -> None:
+    """Units that stand still at all epochs, about an anchor that has no radius."""
+    one, settings = [Concept("thing 1", None)], Settings(layout=name)
+    for epochs in (2, 6):
+        units, concepts = scored_tables.units({"good": epochs}, {"late": 12})
+        still = concepts[concepts["epoch"] == 0]
+        concepts = pd.concat([still.assign(epoch=float(epoch)) for epoch in range(epochs)], ignore_index=True)
+        workspace = scored_tables.write(tmp_path, units, concepts)
+        embed(workspace, one, unasked, settings, update=True)
+    places = units_of(layout_of(workspace)).groupby("unit")[["x", "y"]]
+    assert (places.max() - places.min()).max(axis=None) < 0.01
+    assert places.mean().std().min() > 0.1
+
+
+def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    workspace.write(workspace.table("concepts"), workspace.read("concepts"), "another scoring", {})
+    with pytest.raises(CmonError, match="do not belong together"):
+        run(workspace)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_anchors_without_any_live_unit_have_places(tmp_path: Path, name: str) -> None:
+    units, concepts = scored_tables.units({"a": 1}, {"x": 3})
+    workspace = scored_tables.write(tmp_path, units.assign(status="dead"), concepts.iloc[:0])
+    summary = run(workspace, Settings(layout=name))
+    assert (summary.placed, summary.left_out) == (0, 3)
+    assert layout_of(workspace).query("kind == 'anchor'")[["x", "y"]].notna().all(axis=None)
 
 
 def test_the_aligned_layout_cannot_be_added_to(tmp_path: Path) -> None:

@@ -258,3 +258,43 @@ def test_report_prints_d_anchor_as_data_and_its_headlines_for_scripts(workspace:
         assert one["d_anchor_clip"]["last"]["high"] == pytest.approx(last["d_anchor_clip_high"])
         assert one["share_interpretable"] == last["n_interpretable"] / last["n_units"]
         assert one["n_dead"] == last["n_dead"] > 0
+
+
+def test_what_was_not_run_again_is_told(world: Path, workspace: Path) -> None:
+    """A checkpoint is retrained, then scored: until each stage was run, the next one does not take it for fresh."""
+    copy = world / "stale"
+    shutil.copytree(workspace, copy)
+    extra = world / "learning" / "epoch_3.pth"
+    torch.save(planted_network.state(0.8), extra)
+    try:
+        cmon(*extracting(world, copy))
+        for command in ("embed", "report"):
+            assert "the scores are not of the activations as they are now" in cmon(command, copy).stderr
+        scoring = ["score", copy, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40]
+        assert cmon(*scoring).exit_code == 0
+        result = cmon("report", copy)
+        assert (result.exit_code, "was made from other scores" in result.stderr) == (1, True)
+        before = pd.read_parquet(copy / "layout.parquet")
+        result = cmon("embed", copy, "--update")
+        assert result.exit_code == 0, result.stderr
+        after = pd.read_parquet(copy / "layout.parquet")
+        new = (after["run"] == "learning") & (after["epoch"] == 3)
+        assert set(after.loc[new & (after["status"] == "ok"), "placed"]) == {"placed"}
+        kept = after[~new].reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            kept[["x", "y", "placed"]], before[["x", "y", "placed"]], check_exact=True
+        )
+        result = cmon("report", copy)
+        assert (result.exit_code, "the scores are not" in result.stderr) == (0, False)
+    finally:
+        extra.unlink()
+
+
+def test_layers_that_are_not_asked_for_again_are_named(world: Path, workspace: Path) -> None:
+    copy = world / "layers"
+    shutil.copytree(workspace, copy)
+    result = cmon(*["head" if one == "detectors" else one for one in extracting(world, copy)])
+    assert "layer detectors of run learning, layer detectors of run stuck" in " ".join(result.stderr.split())
+    result = cmon(*extracting(world, copy), "--layer", "head")
+    assert "0 activation files made, 12 fresh" in result.stderr
+    assert "left out" not in result.stderr

@@ -351,7 +351,7 @@ def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-5" / "model-00002-of-00002.safetensors").unlink()
     found = checkpoints.inspect(tmp_path / "checkpoint-5", tmp_path)
     assert found.error is not None
-    assert "1 of its 2 shards are missing expected: model-00002-of-00002.safetensors" in found.error
+    assert "1 of its 2 shards are missing; expected model-00002-of-00002.safetensors" in found.error
 
 
 @pytest.mark.parametrize("name", ["trainer_state.json", "model.safetensors.index.json"])

@@ -41,7 +41,8 @@ def test_order_is_that_of_appearance_and_then_of_numbers():
     [
         ((0.2, 0.1, 0.3), "falls from 0.60 to 0.20"),
         ((0.9, 0.8, 1.0), "rises from 0.60 to 0.90"),
-        ((0.5, 0.4, 0.6), "stays near 0.50"),
+        ((0.57, 0.5, 0.64), "stays near 0.57"),
+        ((0.5, 0.4, 0.6), "goes from 0.60 to 0.50, within chance"),
     ],
 )
 def test_trend_is_claimed_only_where_intervals_are_apart(last, said):

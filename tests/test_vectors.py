@@ -49,13 +49,23 @@ def test_each_live_unit_has_its_own_vector(workspace: Workspace, choice: Choice)
         np.testing.assert_allclose(vector, scored_tables.vector_of(own), atol=1e-6)
 
 
-def test_tables_of_two_scorings_are_told_apart(tmp_path: Path) -> None:
-    units, concepts = scored_tables.units({"good": 2}, {"late": 4})
-    workspace = scored_tables.write(tmp_path, units, concepts.iloc[:-1])
-    with pytest.raises(
-        CmonError, match=r"(?s)do not belong together.*3 concepts for each of 8 units.*cmon score"
-    ):
-        vectors.of_units(workspace, vocabulary(workspace), Choice())
+def test_equal_words_and_vectors_are_one_vocabulary_whatever_was_scored(tmp_path: Path) -> None:
+    first, second = (
+        vocabulary(
+            scored_tables.write(tmp_path / str(epochs), *scored_tables.units({"good": epochs}, {"late": 4}))
+        )
+        for epochs in (2, 3)
+    )
+    assert vectors.identity(first) == vectors.identity(second)
+    other = first.assign(vector=[vector * np.float32(1.001) for vector in first["vector"]])
+    assert vectors.identity(other) != vectors.identity(first)
+    assert vectors.identity(first.assign(concept=first["concept"].str.upper())) != vectors.identity(first)
+
+
+def test_thousands_of_anchors_are_refused(workspace: Workspace) -> None:
+    many = [word(f"word {index}") for index in range(vectors.MOST + 1)]
+    with pytest.raises(CmonError, match=r"(?s)4,001 anchors.*at most 4,000.*--anchors"):
+        vectors.listed(many, vocabulary(workspace))
 
 
 def test_all_concepts_with_a_category_are_the_anchors_where_none_are_given(workspace: Workspace) -> None:
