@@ -168,9 +168,8 @@ def _say_extracted(terminal: Terminal, summary: Summary) -> None:
         f"{console.count(summary.checkpoints, 'checkpoint')} and {console.count(summary.images, 'image')} read"
     )
     if summary.redundant:
-        terminal.say(
-            f"{console.count(summary.redundant, 'checkpoint')} beside them that repeat an epoch: see `checkpoints`"
-        )
+        copies = console.count(summary.redundant, "checkpoint")
+        terminal.say(f"{copies} not read, since another file gives the epoch (see the table 'checkpoints')")
     for name, reason in summary.skipped_checkpoints:
         terminal.warn(f"skipped {name}: {reason}")
     for path, reason in summary.skipped_images[:10]:

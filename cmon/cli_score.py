@@ -49,7 +49,8 @@ from cmon import devices, options
     show_default=True,
     help="What is taken from a concept's evidence: what it gets from random image orders (null; standardized "
     "divides by its spread too), or as in CLIP-Dissect what the layer's own units give it, for soft_wpmi and "
-    "wpmi, and else nothing (layer; scores of two epochs cannot be compared).",
+    "wpmi, and else nothing (layer; scores of two epochs cannot be compared, and hardly any unit is called "
+    "interpretable).",
 )
 @click.option(
     "--fdr",

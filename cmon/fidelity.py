@@ -68,7 +68,7 @@ class Fidelity:
     each space, as in d_anchor. NaN if these are all the same."""
     same_anchor: float
     """0 to 1: share of the units whose nearest anchor in the plane is their nearest in CLIP's space. Random places
-    have about one over the number of anchors."""
+    have about one over the number of anchors. NaN with a single anchor."""
     anchor_distance: float
     """-1 to 1: Spearman's correlation of the distances between units and anchors, over all pairs: whether far
     anchors, too, are at their distance. Hardly any plane can keep that: in CLIP's space most anchors are about
@@ -203,10 +203,11 @@ def _verdicts(found: Fidelity) -> Iterable[str]:
 
 def _anchor_verdict(found: Fidelity) -> Iterable[str]:
     same, rho = found.same_anchor, found.anchor_distance
-    yield (
-        f"the anchor nearest to a neuron is its nearest in CLIP space for {same:.0%}: "
-        f"{'read' if same >= FOLLOWS else 'look up'} its name"
-    )
+    if np.isfinite(same):
+        yield (
+            f"the anchor nearest to a neuron is its nearest in CLIP space for {same:.0%}: "
+            f"{'read' if same >= FOLLOWS else 'look up'} its name"
+        )
     if np.isfinite(rho) and rho < FOLLOWS:
         yield f"distances to other anchors are not kept (rho {rho:.2f}): do not read them"
 
@@ -230,10 +231,11 @@ def _steps(keys: pd.DataFrame, vectors: Floats, places: Floats) -> pd.DataFrame:
 
 
 def _nearest(vectors: Floats, places: Floats, anchors: Floats, anchor_places: Floats) -> pd.DataFrame:
-    """One row per point: clip and plane (distances to the nearest anchor in each), same (whether it is one)."""
+    """One row per point: clip and plane (distances to the nearest anchor in each), same (1 if it is one, else 0)."""
     near, plane = statistics.nearest(places, anchor_places)
     near_clip, clip = statistics.nearest(vectors, anchors)
-    return pd.DataFrame({"clip": clip, "plane": plane, "same": near == near_clip})
+    same = np.where(len(anchors) > 1, near == near_clip, np.nan)
+    return pd.DataFrame({"clip": clip, "plane": plane, "same": same})
 
 
 def _pairs(

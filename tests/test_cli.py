@@ -143,6 +143,20 @@ def test_one_bad_checkpoint_is_skipped_with_a_warning_and_fatal_if_strict(place:
     assert place.extract("--strict").exit_code == 3
 
 
+def test_a_copy_of_a_checkpoint_is_a_row_and_no_reason_to_fail(place: Place) -> None:
+    (place.runs / "last.pt").hardlink_to(place.runs / "epoch_1.pt")
+    for _ in range(2):  # the second time without loading a network
+        result = place.extract("--strict")
+        assert result.exit_code == 0, result.stderr
+        assert "1 checkpoint not read, since another file gives the epoch" in result.stderr
+        assert "2 checkpoints and 40 images read" in result.stderr
+        assert "warning" not in result.stderr
+    rows = pq.read_table(place.workspace / "checkpoints.parquet").to_pylist()
+    found = {row["checkpoint"]: (row["status"], row["error"]) for row in rows}
+    assert found["last.pt"] == ("redundant", "the same file as epoch_1.pt")
+    assert place.extract("--dry-run", "--strict").exit_code == 0
+
+
 def test_one_bad_image_is_skipped_with_a_warning_and_fatal_if_strict(place: Place) -> None:
     (place.probe / "07.png").write_bytes(b"")
     result = place.extract()
@@ -450,3 +464,19 @@ def test_embed_names_what_was_not_scored(place: Place) -> None:
     refused(place.embed("--run", "poor"), "--run poor: was not scored", "one of: standard")
     refused(place.embed("--epoch", "7"), "--epoch 7: no such epoch was scored", "some of: 0, 1")
     assert not (place.workspace / "layout.parquet").exists()
+
+
+def test_an_anchor_that_was_not_scored_is_named_with_what_may_have_been_meant(place: Place) -> None:
+    place.extract()
+    place.score()
+    result = place.embed("--anchors", "redd", "--anchors", "red")
+    assert result.exit_code == 0, result.output
+    assert "not among the scored concepts, placed by CLIP's vector alone: redd (red?)" in result.stderr
+
+
+def test_few_images_are_warned_of(place: Place) -> None:
+    place.extract()
+    assert "looks at the 12 most activating of only 40 images" in " ".join(
+        place.score("--top-k", 12).stderr.split()
+    )
+    assert "most activating" not in place.score("--top-k", 4).stderr

@@ -28,3 +28,9 @@ def test_a_name_like_no_other_is_answered_with_the_first_known_and_their_number(
     assert hint.startswith("known names: block0, block1")
     assert hint.endswith("and 20 more")
     assert nearest_names("zzz", ["a", "b"]) == "known names: a, b"
+
+
+def test_a_message_on_one_line_keeps_its_parts_apart() -> None:
+    error = CmonError("a.pt: damaged", expected="a file\n  of torch", found="0 bytes", hint="copy it again")
+    assert error.line == "a.pt: damaged; expected a file of torch; found 0 bytes; next: copy it again"
+    assert CmonError("gone").line == "gone"

@@ -182,7 +182,7 @@ def test_one_epoch_has_no_movement_and_one_unit_no_neighbours() -> None:
     assert math.isnan(one_unit.trustworthiness)
     assert one_unit.groups == 4
     alone = of_layout(*planted(units=1, runs=("a",), layers=("l1",), epochs=(0.0,), anchors=1))
-    assert {name for name, value in values(alone).items() if not math.isnan(value)} == {"same_anchor"}
+    assert {name for name, value in values(alone).items() if not math.isnan(value)} == set()
     assert alone.groups == 1
     assert fidelity.sentence(alone).startswith("whether d_anchor orders")
     nobody = planted()
@@ -255,7 +255,7 @@ def test_the_sentence_says_what_may_be_read() -> None:
     ("change", "said"),
     [
         ({"d_anchor": 0.79}, "d_anchor does not order the epochs as CLIP space does (tau 0.79): read d_anchor_clip"),
-        ({"groups": 3}, "cannot be told from so few"),
+        ({"groups": 5}, "cannot be told from so few"),
         ({"d_anchor": math.nan}, "cannot be told from so few"),
         ({"nearest_distance": 0.41}, "does not follow CLIP space (rho 0.41): do not read it"),
         ({"same_anchor": 0.32}, "for 32%: look up its name"),
@@ -269,3 +269,10 @@ def test_the_sentence_warns_of_each_thing_alone(change: dict[str, float], said: 
     found = fidelity.sentence(replace(GOOD, **change))
     assert said in found
     assert said not in fidelity.sentence(GOOD)
+
+
+def test_of_a_single_anchor_no_name_is_said_to_be_right() -> None:
+    keys, vectors, places, anchors, where = planted()
+    found = of_layout(keys, vectors, places, anchors[:1], where[:1])
+    assert math.isnan(found.same_anchor)
+    assert "its name" not in fidelity.sentence(found)

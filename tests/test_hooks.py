@@ -316,6 +316,17 @@ def test_the_class_token_of_a_layer_without_one_is_refused() -> None:
         pass
 
 
+def test_a_flat_output_is_taken_as_it_is_beside_class_tokens(vit: nn.Module) -> None:
+    inputs = images(2)
+    outputs = hooks.trace(vit, ["encoder", "heads"], inputs)
+    found = {}
+    for pooling in ("cls", "avg"):
+        with hooks.recording(vit, outputs, pooling) as activations:
+            found[pooling] = activations(inputs)
+    torch.testing.assert_close(found["cls"]["heads"], found["avg"]["heads"])
+    assert not torch.allclose(found["cls"]["encoder"], found["avg"]["encoder"])
+
+
 def test_a_star_stops_at_a_dot_and_two_do_not() -> None:
     network = nn.Sequential()
     network.add_module("stem", nn.Conv2d(3, 4, 1))
