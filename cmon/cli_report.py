@@ -84,7 +84,9 @@ def report(
         terminal.warn(f"{images} moved or changed since extraction, not shown; the page lists them")
     if summary.images_beside:
         images = console.count(summary.images_beside, "thumbnail")
+        size = summary.page.stat().st_size / 1e6
+        rest = f", and has {size:.1f} MB without them" if size > max_html_mb else ""
         terminal.say(
-            f"{images} in {summary.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB"
+            f"{images} in {summary.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB{rest}"
         )
     terminal.say(f"{console.made(summary.made)}: {summary.page}")
