@@ -23,8 +23,10 @@ def main(page: Path, target: Path) -> None:
         window.wait_for_timeout(500)
         window.screenshot(path=target)
         browser.close()
-    # Few colours, so that the repository stays small.
-    Image.open(target).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(target, optimize=True)
+    # Few colours, so that the repository stays small; by k-means, since else thin lines take their neighbours' colour.
+    Image.open(target).convert("RGB").quantize(192, dither=Image.Dither.NONE, kmeans=3).save(
+        target, optimize=True
+    )
 
 
 def point_at_a_tracked_unit(window: Page) -> None:
