@@ -42,14 +42,18 @@ class Choice:
             if not given:
                 continue
             known = list(scored[column].unique())
+            named: set[str] = set()
             for name in given:
-                if not fnmatch.filter(known, name):
+                # A name may itself hold a pattern's signs.
+                matching = [name] if name in known else fnmatch.filter(known, name)
+                if not matching:
                     raise CmonError(
                         f"--{column} {name}: was not scored",
                         expected=f"one of: {', '.join(known)}",
                         found=name,
                     )
-            units = units[units[column].isin({one for name in given for one in fnmatch.filter(known, name)})]
+                named.update(matching)
+            units = units[units[column].isin(named)]
         if self.epochs:
             inside = pd.Series(False, index=units.index)
             for low, high in self.epochs:

@@ -42,14 +42,14 @@ from cmon import devices, options
     "runs",
     multiple=True,
     metavar="NAME",
-    help="Only this run, or those that match. Can be given more than once.",
+    help="Only this run, or those that match (*, ?, [...]). Can be given more than once.",
 )
 @click.option(
     "--layer",
     "layers",
     multiple=True,
     metavar="NAME",
-    help="Only this layer, or those that match. Can be given more than once.",
+    help="Only this layer, or those that match (*, ?, [...]). Can be given more than once.",
 )
 @click.option(
     "--epoch",

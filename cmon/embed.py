@@ -165,14 +165,8 @@ def placed(found: Content, settings: Settings, seed: int, old: Old | None = None
         places = Places(chart.at(points.vectors), chart.anchors)
     elif settings.layout == "pca":
         places = layout.pca(points, anchors, fitted)
-    elif settings.layout == "joint" and old is None:
-        places = joint.fit(points, anchors, seed)
-    elif settings.layout == "joint" and old is not None:
-        stay = np.vstack([points.vectors[fitted], anchors])
-        where = np.vstack([old.places.points[fitted], old.places.anchors])
-        new = np.full((len(found.live), 2), np.nan)
-        new[~old.known] = joint.place(points.vectors[~old.known], stay, where)
-        places = Places(new, old.places.anchors)
+    elif settings.layout == "joint":
+        places = joint.fit(points, anchors, seed) if old is None else _among(found, old)
     elif old is None:
         places = aligned.fit(points, anchors, seed)
     else:
@@ -185,6 +179,16 @@ def placed(found: Content, settings: Settings, seed: int, old: Old | None = None
     if old is None:
         return places
     return Places(np.where(old.known[:, None], old.places.points, places.points), old.places.anchors)
+
+
+def _among(found: Content, old: Old) -> Places:
+    """The new units by `joint.place`, among the fitted ones and the anchors; NaN for the others, which stay."""
+    vectors = found.points.vectors
+    stay = np.vstack([vectors[old.fitted], found.anchors])
+    where = np.vstack([old.places.points[old.fitted], old.places.anchors])
+    places = np.full((len(vectors), 2), np.nan)
+    places[~old.known] = joint.place(vectors[~old.known], stay, where)
+    return Places(places, old.places.anchors)
 
 
 def _content(

@@ -244,7 +244,8 @@ def _write_tables(
         path = workspace.table(name)
         others = []
         if path.is_file():
-            others = [row for row in read_table(path).to_pylist() if row["run"] not in asked]
+            before = read_table(path).to_pylist()
+            others = [row for row in before if row["run"] not in asked]
             if others and workspace.parameters(name).get("probe") != probe.key:
                 lost = ", ".join(sorted({row["run"] for row in others}))
                 if name == "shards":
@@ -255,7 +256,7 @@ def _write_tables(
                     )
                 others = []
             elif name == "shards":
-                _warn_of_dropped(read_table(path).to_pylist(), rows=shards)
+                _warn_of_dropped(before, shards)
         table = pa.Table.from_pylist([*others, *new], schema=schema)
         parameters = {
             "probe": probe.key,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
-from cmon import measures, origins, schemas
+from cmon import measures, schemas
 from cmon.choice import Choice
 from cmon.errors import CmonError
 from cmon.store import Workspace, is_fresh, read_table, stamp
@@ -43,7 +43,6 @@ class Frames:
 
 def read(workspace: Workspace) -> Frames:
     """Read all tables. Raises CmonError if the units of `layout` are not those of `units` that it was to be of."""
-    origins.check_layout(workspace)
     frames = {name: workspace.read(name).to_pandas() for name in TABLES}
     units = measures.in_order(chosen(workspace, frames["units"]))
     anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
@@ -71,14 +70,8 @@ def read(workspace: Workspace) -> Frames:
 
 
 def chosen(workspace: Workspace, units: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `units` that the layout is of: the runs, layers and epochs that `cmon embed` was asked for.
-
-    None if one of these is no longer there.
-    """
-    try:
-        return Choice.of_parameters(workspace.parameters("layout")).of(units)
-    except CmonError:  # something chosen has gone
-        return units.iloc[:0]
+    """The rows of `units` that the layout is of: the runs, layers and epochs that `cmon embed` was asked for."""
+    return Choice.of_parameters(workspace.parameters("layout")).of(units)
 
 
 def costs(workspace: Workspace) -> pd.DataFrame:
@@ -90,9 +83,8 @@ def costs(workspace: Workspace) -> pd.DataFrame:
 def _measures(workspace: Workspace) -> pd.DataFrame:
     """How far the layout may be believed; empty if it is another layout that was measured."""
     path = workspace.table("fidelity")
-    if path.is_file() and not is_fresh(path, workspace.key("layout")):
-        return schemas.FIDELITY.empty_table().to_pandas()
-    return _optional(workspace, "fidelity", schemas.FIDELITY)
+    fresh = is_fresh(path, workspace.key("layout"))
+    return (read_table(path) if fresh else schemas.FIDELITY.empty_table()).to_pandas()
 
 
 def _optional(workspace: Workspace, name: str, schema: pa.Schema) -> pd.DataFrame:

@@ -89,6 +89,7 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
         schemas.VERSION,
     )
     origins.check_scores(workspace)
+    origins.check_layout(workspace)
     units = workspace.read("units").select(measures.GROUP).to_pandas()
     runs = list(frames.chosen(workspace, units)["run"].unique())
     drawings = report_figures.paths(workspace.report, runs)

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmon import fidelity, ranks, vectors
+from cmon import embed, fidelity, ranks, vectors
 from cmon.choice import Choice
 from cmon.concepts import files_or_words
 from cmon.layout import Points, normalised
@@ -102,20 +102,13 @@ def of_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
 
 def make(source: Path, layout: str, seed: int, target: Path) -> None:
     """What the process of its own does."""
-    from cmon import aligned, anchored, joint
-    from cmon.layout import Places, pca
-
     with np.load(source) as file:
         data = dict(file)
     points = Points(data["vectors"], data["units"], data["epochs"])
+    rows = np.arange(len(points.units))
+    content = embed.Content(pd.DataFrame(), rows, points, data["anchors"], data["others"])
     start = time.perf_counter()
-    if layout == "anchored":
-        chart = anchored.fit(data["anchors"], data["others"], seed)
-        places = Places(chart.at(points.vectors), chart.anchors)
-    elif layout == "pca":
-        places = pca(points, data["anchors"], np.ones(len(points.units), dtype=bool))
-    else:
-        places = {"joint": joint, "aligned": aligned}[layout].fit(points, data["anchors"], seed)
+    places = embed.placed(content, embed.Settings(layout), seed)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     np.savez(target, points=places.points, anchors=places.anchors, seconds=seconds, peak=peak)

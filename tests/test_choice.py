@@ -53,6 +53,12 @@ def test_what_is_not_there_is_named_beside_what_is(choice: Choice, message: str)
         choice.of(UNITS)
 
 
+def test_a_name_that_looks_like_a_pattern_is_that_name() -> None:
+    units = UNITS.replace({"run": {"b": "a[1]"}})
+    assert set(Choice(runs=("a[1]",)).of(units)["run"]) == {"a[1]"}
+    assert set(Choice(runs=("a*",)).of(units)["run"]) == {"a", "a[1]"}
+
+
 def test_nothing_left_is_an_error_of_its_own() -> None:
     ragged = UNITS[(UNITS["run"] == "a") | (UNITS["layer"] == "x")]
     with pytest.raises(CmonError, match="nothing is left to place"):
