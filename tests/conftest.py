@@ -15,10 +15,11 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="cmon-tests-")
 
 import numpy as np
 import pytest
-import tiny_models
 import torch
 from hypothesis import settings
 from PIL import Image
+
+from tests.support import tiny_models
 
 settings.register_profile("cmon", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("cmon")

@@ -7,14 +7,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import common_words
 import pytest
 from open_clip import get_tokenizer
 from torch import float32
 
 from cmon import concepts
+from cmon.clip.open_clip import OpenClip
 from cmon.concepts import Concept
-from cmon.openclip import OpenClip
+from scripts.maintenance import common_words
 
 FOLDER = Path(__file__).parents[1] / "data" / "concepts"
 LISTS = sorted(path for path in FOLDER.iterdir() if path.suffix in (".csv", ".txt"))

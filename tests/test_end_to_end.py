@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import planted_network
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from draw_world import draw_world
 from PIL import Image
-from planted_network import DEAD, DETECTORS, UNITS
 
-from cmon.cli import main
+from cmon.cli.main import main
+from scripts.demo.draw_world import draw_world
+from tests.support import planted_network
+from tests.support.planted_network import DEAD, DETECTORS, UNITS
 
 REPOSITORY = Path(__file__).parent.parent
-NETWORK = f"python:{REPOSITORY / 'tests' / 'planted_network.py'}:factory"
+NETWORK = f"python:{REPOSITORY / 'tests' / 'support' / 'planted_network.py'}:factory"
 CLIP = f"local-dir:{REPOSITORY / 'data' / 'world-clip'}"
 CONCEPTS = REPOSITORY / "data" / "concepts" / "world.csv"
 SHARES = {0: 0.0, 1: 0.5, 2: 1.0}

@@ -7,11 +7,11 @@ import time
 import numpy as np
 import torch
 
-from cmon import statistics
-from cmon.priors import PRIORS
-from cmon.similarity import FUNCTIONS
-from validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, passing, scored
-from validation.tables import Tables
+from cmon.scoring import significance
+from cmon.scoring.priors import PRIORS
+from cmon.scoring.similarity.functions import FUNCTIONS
+from scripts.validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, passing, scored
+from scripts.validation.tables import Tables
 
 OWN = 1024
 """Pseudo-units of functions for which every layer needs its own."""
@@ -27,7 +27,7 @@ def shuffled(tables: Tables, ground: Ground, units: np.ndarray, seeds: int) -> N
         for prior in PRIORS:
             found = labelled(ground, function, prior, layers, None if function.order_only else OWN)
             shares = [passing(one.scores[:, 0].numpy(), one.null_best.numpy()).mean() for one in found]
-            p = [statistics.p_values(one.scores[:, 0].numpy(), one.null_best.numpy()) for one in found]
+            p = [significance.p_values(one.scores[:, 0].numpy(), one.null_best.numpy()) for one in found]
             of = {"function": name, "prior": prior}
             tables.number("shuffled: mean share that passes", float(np.mean(shares)), **of)
             tables.number("shuffled: largest share that passes", float(np.max(shares)), **of)
@@ -99,7 +99,7 @@ def pseudo_units(tables: Tables, ground: Ground, units: np.ndarray, seeds: int =
             labels = [scored(prior, null, evidence).argmax(dim=1) for null in nulls]
             other = np.mean([(labels[0] != more).float().mean().item() for more in labels[1:]])
             p = [
-                statistics.p_values(
+                significance.p_values(
                     scored(prior, null, fresh).amax(dim=1).numpy(),
                     scored(prior, null, null).amax(dim=1).numpy(),
                 )

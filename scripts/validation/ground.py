@@ -11,15 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon import agreement, clip, labelling, schemas, statistics
-from cmon.evidence import Similarity
-from cmon.features import Features
-from cmon.labelling import Labels
-from cmon.priors import Chance, log_mean_exp, random_orders
-from cmon.store import Workspace, read_table
-from cmon.topk import top_k
-from cmon.truth import presence, read
-from cmon.wpmi import SoftWPMI
+from cmon.clip import embedder
+from cmon.clip.features import Features
+from cmon.evaluation import agreement
+from cmon.evaluation.annotations import presence, read
+from cmon.scoring import labelling, significance
+from cmon.scoring.labelling import Labels
+from cmon.scoring.priors import Chance, log_mean_exp, random_orders
+from cmon.scoring.similarity.base import Similarity
+from cmon.scoring.similarity.top_k import top_k
+from cmon.scoring.similarity.wpmi import SoftWPMI
+from cmon.workspace import schemas
+from cmon.workspace.workspace import Workspace, read_table
 
 KEPT = 50
 """Concepts kept per unit: more than cmon keeps, since one question is whether more would be better."""
@@ -107,7 +110,7 @@ class Ground:
 
     def with_words(self, words: Sequence[str]) -> Ground:
         """With further concepts, which no image shows."""
-        vectors = clip.text_features(self.features.embedder, words)
+        vectors = embedder.text_features(self.features.embedder, words)
         nothing = np.zeros((len(self.present), len(words)), dtype=bool)
         return replace(
             self,
@@ -147,7 +150,7 @@ def labelled(
 
 def passing(scores: np.ndarray, null: np.ndarray, fdr: float = 0.05) -> np.ndarray:
     """Which units are interpretable: (K,) best scores and (M,) the null's, to (K,) bool."""
-    return statistics.discoveries(statistics.p_values(scores, null), fdr)
+    return significance.discoveries(significance.p_values(scores, null), fdr)
 
 
 CANDIDATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

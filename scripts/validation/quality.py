@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cmon.agreement import CLEAR, MEASURES
-from cmon.priors import PRIORS
-from cmon.similarity import FUNCTIONS
-from cmon.wpmi import SoftWPMI
-from validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, scored
-from validation.tables import Tables
+from cmon.evaluation.agreement import CLEAR, MEASURES
+from cmon.scoring.priors import PRIORS
+from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.wpmi import SoftWPMI
+from scripts.validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, scored
+from scripts.validation.tables import Tables
 
 ABSENT = 10
 """Objects whose images are left out, for the distractors that CLIP knows."""
-STRANGERS = Path(__file__).parents[1] / "strangers.txt"
+STRANGERS = Path(__file__).parents[1] / "demo" / "strangers.txt"
 
 
 @dataclass(frozen=True)

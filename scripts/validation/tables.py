@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmon.statistics import wilson
-from cmon.store import written_whole
+from cmon.scoring.significance import wilson
+from cmon.workspace.workspace import written_whole
 
 Row = dict[str, Any]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cmon import statistics
-from cmon.labelling import Labels
-from cmon.priors import PRIORS
-from validation.ground import SOFT, Ground, labelled
-from validation.tables import Tables
+from cmon.scoring import significance
+from cmon.scoring.labelling import Labels
+from cmon.scoring.priors import PRIORS
+from scripts.validation.ground import SOFT, Ground, labelled
+from scripts.validation.tables import Tables
 
 Weights = Callable[[np.ndarray], np.ndarray]
 
@@ -41,7 +41,7 @@ def distances(labels: Labels, texts: np.ndarray, anchors: np.ndarray, way: str) 
     kept, weigh = WAYS[way]
     weights = weigh(labels.scores[:, :kept].double().numpy())
     vectors = np.einsum("kr,krd->kd", weights, texts[labels.concepts[:, :kept].numpy()])
-    return statistics.nearest(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), anchors)[1]
+    return significance.nearest(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), anchors)[1]
 
 
 def d_prime(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,126 @@
+"""CLIP's vectors of the probe images and of texts, computed once per content and kept in the workspace."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from cmon.clip import embedder as clip
+from cmon.errors import CmonError
+from cmon.images import files as images
+from cmon.images import preprocessing
+from cmon.workspace import schemas
+from cmon.workspace.workspace import Workspace, digest, file_digest, is_fresh, read_table
+
+logger = logging.getLogger(__name__)
+
+
+class Features:
+    """The two kinds of vectors of one `--clip`; the model is loaded only when something is missing."""
+
+    def __init__(
+        self, workspace: Workspace, spec: str, device: str, precision: str, batch_size: int, workers: int
+    ) -> None:
+        self.workspace, self.spec, self.device, self.precision = workspace, spec, device, precision
+        self.batch_size, self.workers = batch_size, workers
+        self.identity = digest(clip.identity(spec), precision, schemas.VERSION)
+
+    @cached_property
+    def embedder(self) -> clip.Embedder:
+        return clip.load(self.spec, self.device, self.precision)
+
+    def of_images(self, progress: Callable[..., Iterable[Any]]) -> Tensor:
+        """(N,D) float32 unit vectors of the images that `extract` could read, in its order.
+
+        Raises CmonError when an image has changed or vanished since then.
+        """
+        rows = [row for row in self.workspace.read("images").to_pylist() if row["status"] == "ok"]
+        key = digest(self.identity, [row["sha256"] for row in rows])
+        path = self.workspace.cache / f"image-features-{self.identity[:16]}.parquet"
+        if not is_fresh(path, key):
+            parts: list[Tensor] = []
+            batch: list[Tensor] = []
+            files = [images.ImageFile(Path(row["path"]), row["path"], row["sha256"], None) for row in rows]
+            preprocess = preprocessing.CustomPreprocess(self.embedder.preprocess)
+            decoded = preprocessing.decode_all(files, preprocess, self.workers)
+            for position, array, error in progress(decoded, "embedding probe images with CLIP", len(files)):
+                if array is not None and file_digest(files[position].path) != files[position].sha256:
+                    array, error = None, "other content than then"
+                if array is None:
+                    raise CmonError(
+                        f"{files[position].path}: is not there as it was",
+                        expected="the image that `cmon extract` read",
+                        found=error,
+                        hint="run `cmon extract` again",
+                    )
+                batch.append(torch.from_numpy(array))
+                if len(batch) == self.batch_size or position == len(files) - 1:
+                    parts.append(clip.image_features(self.embedder, torch.stack(batch)))
+                    batch = []
+            vectors = torch.cat(parts).numpy()
+            schema = schemas.image_features(vectors.shape[1])
+            ids = pa.array([row["image_id"] for row in rows], pa.int32())
+            table = pa.Table.from_arrays([ids, schemas.vectors(vectors)], schema=schema)
+            self.workspace.write(path, table, key, {"clip": self.spec})
+        return torch.from_numpy(schemas.matrix(read_table(path)["vector"]))
+
+    def of_concepts(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
+        """(C,D) float32 unit vectors of the names, each put for the `{}` of every template.
+
+        Of several templates it is the direction of the mean of their unit vectors, as CLIP ensembles the prompts
+        of a class (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Without any, of the names as they are.
+        """
+        if not templates:
+            return self.of_texts(names)
+        texts = [template.replace("{}", name) for template in templates for name in names]
+        vectors = self.of_texts(texts).view(len(templates), len(names), -1)
+        return torch.nn.functional.normalize(vectors.mean(dim=0), dim=1)
+
+    def of_texts(self, texts: Sequence[str]) -> Tensor:
+        """(C,D) float32 unit vectors; only texts never seen before go through the model.
+
+        Warns of texts that are longer than what the model reads.
+        """
+        path = self.workspace.cache / f"text-features-{self.identity[:16]}.parquet"
+        key = digest(self.identity, schemas.text_features(0).names)
+        known: dict[str, tuple[np.ndarray, int | None]] = {}
+        if is_fresh(path, key):
+            table = read_table(path)
+            rows = zip(schemas.matrix(table["vector"]), table["cut_after"].to_pylist(), strict=True)
+            known = dict(zip(table["text"].to_pylist(), rows, strict=True))
+        if missing := [text for text in dict.fromkeys(texts) if text not in known]:
+            cut = clip.cut_texts(self.embedder, missing)
+            new = zip(clip.text_features(self.embedder, missing).numpy(), cut, strict=True)
+            known |= zip(missing, new, strict=True)
+            vectors = np.stack([vector for vector, _ in known.values()])
+            columns = [
+                pa.array(list(known)),
+                pa.array([after for _, after in known.values()], pa.int32()),
+                schemas.vectors(vectors),
+            ]
+            table = pa.Table.from_arrays(columns, schema=schemas.text_features(vectors.shape[1]))
+            self.workspace.write(path, table, key, {"clip": self.spec})
+        _warn_of_cut({text: known[text][1] for text in texts})
+        return torch.from_numpy(np.stack([known[text][0] for text in texts]))
+
+
+def _warn_of_cut(texts: dict[str, int | None]) -> None:
+    cut = [text for text, after in texts.items() if after]
+    if cut:
+        shown = ", ".join(repr(text if len(text) <= 60 else f"{text[:57]}...") for text in cut[:3])
+        logger.warning(
+            "CLIP reads %d tokens of a text, and %d of %d texts are longer: only their beginnings count: %s%s",
+            next(after for after in texts.values() if after),
+            len(cut),
+            len(texts),
+            shown,
+            " ..." if len(cut) > 3 else "",
+        )

@@ -1,0 +1,139 @@
+"""open_clip's models as embedders, loaded as `clip_weights` says."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cmon.clip.weights import CONFIG, read_config, source
+from cmon.errors import CmonError
+
+logger = logging.getLogger(__name__)
+
+_BRING = (
+    f"without a network, give a folder that holds {CONFIG} and the weights (--clip local-dir:FOLDER), weights "
+    f"on disk with {CONFIG} beside them (--clip ViT-B-16:/path/weights.safetensors), or copy the cache of a "
+    "machine that has them (~/.cache/huggingface)"
+)
+
+
+@dataclass(frozen=True)
+class OpenClip:
+    """An open_clip model as a `clip.Embedder`."""
+
+    name: str
+    preprocess: Callable[[Image.Image], Tensor]
+    model: Any
+    tokenizer: Callable[..., Tensor]
+    device: str
+    dtype: torch.dtype
+
+    def encode_images(self, batch: Tensor) -> Tensor:
+        return self.model.encode_image(batch.to(self.device, self.dtype))
+
+    def encode_texts(self, texts: list[str]) -> Tensor:
+        return self.model.encode_text(self.tokenizer(texts).to(self.device))
+
+    def cut(self, texts: Sequence[str]) -> list[int | None]:
+        """For each text the tokens that the model reads of it, if these are not all: tokenizers cut silently.
+
+        A text that fits gets one more token of padding where there is room for one more, and else its next word:
+        so it is for every tokenizer, whatever it puts at the end, and wherever.
+        """
+        short = self.tokenizer([*texts, ""])
+        room = short.shape[1]
+        padding = short[-1].mode().values.expand(len(texts), 1)
+        padded = torch.cat([short[:-1], padding], dim=1)
+        wide = self.tokenizer(list(texts), context_length=room + 1)
+        fits = (wide.sort(dim=1).values == padded.sort(dim=1).values).all(dim=1)
+        return [None if fit else room for fit in fits.tolist()]
+
+
+def load(spec: str, device: str, precision: str) -> OpenClip:
+    """Load the model that a spec names.
+
+    Raises CmonError when it does not exist, when its weights cannot be had on this machine, or when what they
+    need is not what would be built.
+    """
+    import open_clip
+
+    wanted = source(open_clip, spec)
+    preprocessing = {name: value for name, value in wanted.preprocessing.items() if name != "size"}
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    try:
+        with _quietly():
+            model = open_clip.create_model(
+                wanted.name,
+                pretrained=wanted.pretrained,
+                device=device,
+                precision="pure_bf16" if precision == "bf16" else "fp32",
+                force_quick_gelu=wanted.quick_gelu,
+                force_preprocess_cfg=preprocessing,
+                require_pretrained=True,
+            )
+            tokenizer = open_clip.get_tokenizer(wanted.name)
+    except Exception as error:  # hubs, files and configurations fail in many types
+        misfit = "Error(s) in loading state_dict" in str(error)
+        raise CmonError(
+            f"--clip {spec}: its weights {'do not fit the model' if misfit else 'cannot be had here'}",
+            expected="weights of just this model"
+            if misfit
+            else "weights on this machine, or a network that reaches them",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            hint=None if misfit else _BRING,
+        ) from error
+    if spec.startswith("hf-hub:"):
+        _warn_of_assumed_preprocessing(spec)
+    prepared = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
+    wanted_size, size = wanted.preprocessing.get("size", prepared.size), prepared.size
+    if _pair(wanted_size) != _pair(size):  # open_clip would stretch the position embedding, and say nothing
+        raise CmonError(
+            f"--clip {spec}: the model takes images of another size than the weights were trained with",
+            expected=f"a model for images of {wanted_size} pixels, as {CONFIG} says",
+            found=f"{wanted.name}, for images of {size} pixels",
+        )
+    preprocess = open_clip.transform.image_transform_v2(prepared, is_train=False)
+    return OpenClip(spec, preprocess, model.eval(), tokenizer, device, dtype)
+
+
+def _warn_of_assumed_preprocessing(spec: str) -> None:
+    """A repository of somebody else's cannot be mended here; open_clip's convention is taken, and said."""
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    with _quietly():
+        path = download_pretrained_from_hf(spec.partition(":")[2], filename=CONFIG)
+    stated = read_config(spec, Path(path)).get("preprocess_cfg", {})
+    if "mean" not in stated or "std" not in stated:
+        logger.warning(
+            "--clip %s: its %s gives no mean and std of the images; OpenAI's are taken. If it was trained with "
+            "others, download it, add them, and give it as local-dir:FOLDER",
+            spec,
+            CONFIG,
+        )
+
+
+def _pair(size: Any) -> tuple[int, ...]:
+    return tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+
+
+class _quietly:
+    """open_clip logs its errors to the root logger before raising them; the raised ones are enough."""
+
+    def __enter__(self) -> None:
+        self.warnings = warnings.catch_warnings()
+        self.warnings.__enter__()
+        warnings.simplefilter("ignore")
+        self.disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+
+    def __exit__(self, *error: Any) -> None:
+        logging.disable(self.disabled)
+        self.warnings.__exit__(*error)

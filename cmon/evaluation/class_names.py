@@ -1,0 +1,103 @@
+"""How right the labels of a classification head are: its units are named by their classes.
+
+CLIP-Dissect's own evaluation (arXiv 2204.10965, section 4.2): the units of a network's last layer have a known
+meaning, so the label of each is right if it is the class's name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cmon import concepts as concept_lists
+from cmon.errors import CmonError
+from cmon.reporting.measures import GROUP, in_order
+from cmon.scoring.significance import wilson
+
+logger = logging.getLogger(__name__)
+
+TOPS = (1, 5)
+"""A name counts as found if it is among so many best concepts."""
+
+
+def read_names(path: Path) -> list[str]:
+    """One class name a line, in the order of the head's units. Names may come twice, as ImageNet's do.
+
+    Raises CmonError when the file is no text, is empty, or has a blank line between names: it would shift them.
+    """
+    names = concept_lists.read_lines(path)
+    if not names:
+        raise CmonError(
+            f"{path}: holds no class name", expected="one a line, in the order of the head's units"
+        )
+    if "" in names:
+        raise CmonError(
+            f"{path}, line {names.index('') + 1}: is blank",
+            expected="one class name a line, in the order of the head's units",
+            hint="a class without a name must have some text, for example '-'; it then never counts as right",
+        )
+    return names
+
+
+def require_layer(shards: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise CmonError where no layer has as many units as there are names. shards: the table."""
+    sizes = shards.drop_duplicates(["layer", "units"])
+    if (sizes["units"] == len(names)).any():
+        return
+    pairs = zip(sizes["layer"], sizes["units"], strict=True)
+    raise CmonError(
+        f"--class-names: no layer has as many units as there are names, {len(names):,}",
+        expected="the classification head among the extracted layers, and a name for each of its units",
+        found="units: " + ", ".join(f"{layer} {units:,}" for layer, units in pairs),
+        hint="give a name for each unit of the head, or run `cmon extract` with the head's --layer too, such as fc",
+    )
+
+
+def accuracy(
+    units: pd.DataFrame, concepts: pd.DataFrame, vocabulary: Sequence[str], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Per run, layer and epoch whose units the names name: how many are found, with Wilson's 95 % intervals.
+
+    units, concepts: the tables. vocabulary: the concepts that units were scored against. A unit's name is found in
+    the top n if it is one of the unit's n best concepts; case and white space do not count. The share is over all
+    units: one that is not scored is not found, nor is one whose name is not in the vocabulary (`nameable` counts
+    those that are).
+    """
+    wanted = pd.Series([concept_lists.folded(name) for name in names])
+    known = {concept_lists.folded(name) for name in vocabulary}
+    heads = units.groupby(GROUP, sort=False).filter(lambda rows: len(rows) == len(names))[[*GROUP, "unit"]]
+    best = concepts.loc[concepts["rank"] < max(TOPS), [*GROUP, "unit", "rank", "concept"]].merge(heads)
+    best = best[best["concept"].map(concept_lists.folded) == best["unit"].map(wanted)]
+    ranks = dict(list(best.groupby(GROUP)["rank"]))
+    rows = []
+    for key, own in in_order(heads).groupby(GROUP, sort=False):
+        row = {
+            **dict(zip(GROUP, key, strict=True)),
+            "units": len(own),
+            "nameable": sum(name in known for name in wanted),
+        }
+        for top in TOPS:
+            found = int((ranks[key] < top).sum()) if key in ranks else 0
+            low, high = wilson(found, len(own))
+            of_top = {"found": found, "share": found / len(own), "low": low, "high": high}
+            row |= {f"top-{top} {name}": value for name, value in of_top.items()}
+        rows.append(row)
+    return rows
+
+
+def warn_of_unknown(vocabulary: Sequence[str], names: Sequence[str]) -> None:
+    """Say which names are no concepts: no label can be right there."""
+    known = {concept_lists.folded(name) for name in vocabulary}
+    unknown = [name for name in names if concept_lists.folded(name) not in known]
+    if unknown:
+        logger.warning(
+            "%d of %d class names are not among the concepts, so that their units' labels cannot be right: %s%s",
+            len(unknown),
+            len(names),
+            ", ".join(map(repr, unknown[:5])),
+            " ..." if len(unknown) > 5 else "",
+        )

@@ -1,0 +1,226 @@
+"""Network builders: from a `--model` spec and a checkpoint's weights to a network that fits them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+from cmon.checkpoints.state_dict import Match, WeightsMismatch, checked, match
+from cmon.errors import CmonError, nearest_names
+from cmon.images.preprocessing import CustomPreprocess, Preprocess, ResizeCrop
+
+__all__ = ["Match", "WeightsMismatch", "build", "load", "preprocess", "python_object", "resolve"]
+
+_FORMS = "torchvision:NAME, timm:NAME or python:MODULE:FACTORY"
+
+
+def build(spec: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Build the network that `spec` names, with the number of classes read off the weights, and load them.
+
+    spec: `torchvision:resnet18`, `timm:resnet10t`, or `python:package.module:factory`, where the module is
+    importable or a path of a .py file.
+    arguments: passed to the builder; `num_classes` given here is not read off the weights.
+    tensors: a checkpoint's state dict; under which names the network lies in it is found by `keys.match`.
+
+    Returns the network in eval mode. Raises CmonError when the spec names nothing or the weights do not fit.
+    """
+    builder = resolve(spec)
+    network = _call(builder, spec, arguments)
+    if spec.split(":")[0] != "python" and "num_classes" not in arguments:
+        classes = _classes(network, match(tensors, network.state_dict(), spec).tensors)
+        if classes is not None:
+            network = _call(builder, spec, {**arguments, "num_classes": classes})
+    load(network, tensors, spec)
+    return network.eval()
+
+
+def load(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -> Match:
+    """Load weights strictly; every key of the network must be there, in name and shape.
+
+    Raises WeightsMismatch that lists the first keys that do not.
+    """
+    found = checked(match(tensors, network.state_dict(), spec), spec)
+    network.load_state_dict(found.tensors, strict=False)  # what may be missing was decided above
+    return found
+
+
+def preprocess(
+    spec: str,
+    network: nn.Module,
+    image_size: int | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> Preprocess:
+    """The network's own preprocessing, or that of ImageNet at `image_size` where it has none.
+
+    torchvision: the transforms of the model's default weights; timm: its data configuration; python: the
+    network's `preprocess` attribute, a `ResizeCrop` or a function from a PIL image to a (3,H,W) tensor.
+    image_size: side of the input in pixels: resized (shorter side) and cropped to it, the rest as above.
+    mean, std: of the three channels, of values from 0 to 1, in place of the network's own.
+    """
+    own = _own_preprocess(spec, network)
+    given: dict[str, Any] = {} if image_size is None else {"resize": image_size, "crop": image_size}
+    given |= {name: value for name, value in (("mean", mean), ("std", std)) if value is not None}
+    if not given:
+        return own or ResizeCrop(256, 224)
+    if own is not None and not isinstance(own, ResizeCrop):
+        raise CmonError(
+            f"--model {spec}: has its own preprocessing function, which --image-size, --mean and --std cannot change",
+            hint="leave them out, or remove the network's attribute `preprocess`",
+        )
+    return replace(own or ResizeCrop(256, 224), **given)
+
+
+def _own_preprocess(spec: str, network: nn.Module) -> Preprocess | None:
+    kind, _, name = spec.partition(":")
+    if kind == "torchvision":
+        import torchvision
+
+        preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+        if not hasattr(preset, "crop_size"):  # segmentation and detection take images of any size
+            return None
+        return ResizeCrop(
+            int(preset.resize_size[0]),
+            int(preset.crop_size[0]),
+            tuple(preset.mean),
+            tuple(preset.std),
+            preset.interpolation.value,
+        )
+    if kind == "timm":
+        import timm
+
+        config = timm.data.resolve_model_data_config(network)
+        side = int(config["input_size"][-1])
+        resize = math.floor(side / config["crop_pct"])
+        return ResizeCrop(
+            resize,
+            side,
+            tuple(config["mean"]),
+            tuple(config["std"]),
+            config["interpolation"].replace("random", "bicubic"),  # 'random' is for augmentation
+        )
+    own = getattr(network, "preprocess", None)
+    if own is None or isinstance(own, ResizeCrop):
+        return own
+    if not callable(own):
+        raise CmonError(
+            f"--model {spec}: its attribute `preprocess` cannot be called",
+            expected="a function from a PIL image to a (3,H,W) tensor",
+            found=type(own).__name__,
+        )
+    return CustomPreprocess(own)
+
+
+def resolve(spec: str) -> Callable[..., nn.Module]:
+    """The builder that a spec names. Raises CmonError when there is none."""
+    kind, _, name = spec.partition(":")
+    if kind == "torchvision" and name:
+        import torchvision
+
+        known = torchvision.models.list_models()
+        if name not in known:
+            raise CmonError(f"--model {spec}: torchvision has no {name!r}", hint=nearest_names(name, known))
+        return lambda **arguments: torchvision.models.get_model(
+            name, weights=None, **_without_download(name, arguments)
+        )
+    if kind == "timm" and name:
+        import timm
+
+        if not timm.is_model(name):
+            hint = nearest_names(name, timm.list_models())
+            raise CmonError(f"--model {spec}: timm has no {name!r}", hint=hint)
+        return lambda **arguments: timm.create_model(name, pretrained=False, **arguments)
+    if kind == "python" and ":" in name:
+        return python_object(name, "--model")
+    raise CmonError(f"--model {spec}: cannot be understood", expected=_FORMS)
+
+
+def python_object(reference: str, option: str) -> Callable[..., Any]:
+    """The factory of `MODULE:FACTORY`, MODULE importable or the path of a .py file.
+
+    Shared by every option that takes `python:...`. Raises CmonError naming the option.
+    """
+    module_name, _, factory = reference.rpartition(":")
+    try:
+        module = _module(module_name)
+    except Exception as error:  # a user's module can fail in any way
+        raise CmonError(
+            f"{option} python:{reference}: {module_name!r} cannot be imported",
+            expected="an importable module, or the path of a .py file",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+    found = getattr(module, factory, None)
+    if not callable(found):
+        public = [
+            name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+        ]
+        raise CmonError(
+            f"{option} python:{reference}: {module_name!r} has no callable {factory!r}",
+            hint=nearest_names(factory, public),
+        )
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name).resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError(f"no such file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickles look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call(builder: Callable[..., nn.Module], spec: str, arguments: Mapping[str, Any]) -> nn.Module:
+    try:
+        network = builder(**arguments)
+    except Exception as error:  # a user's factory can fail in any way
+        given = ", ".join(f"{name}={value}" for name, value in arguments.items()) or "none"
+        raise CmonError(
+            f"--model {spec}: could not be built",
+            expected="a factory that gives a network for these arguments: " + given,
+            found=f"{type(error).__name__}: {error}",
+            hint="check --model-arg",
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise CmonError(
+            f"--model {spec}: gave no network", expected="a torch.nn.Module", found=type(network).__name__
+        )
+    return network
+
+
+def _classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
+    """The checkpoint's number of classes where it differs from the network's: rows of the last linear layer."""
+    heads = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not heads:
+        return None
+    weight = tensors.get(f"{heads[-1]}.weight")
+    built = network.state_dict()[f"{heads[-1]}.weight"]
+    if weight is None or weight.ndim != 2 or weight.shape[0] == built.shape[0]:
+        return None
+    return int(weight.shape[0])
+
+
+def _without_download(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Some torchvision builders fetch a pretrained backbone unless told not to, and warn of slow init."""
+    import torchvision
+
+    extra: dict[str, Any] = {}
+    if "weights_backbone" in inspect.signature(torchvision.models.get_model_builder(name)).parameters:
+        extra["weights_backbone"] = None
+    if name in ("googlenet", "inception_v3"):
+        extra["init_weights"] = False
+    return {**extra, **arguments}

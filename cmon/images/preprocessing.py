@@ -1,0 +1,130 @@
+"""From an image to a network's input: what is cached once, as an array, and what is done with it per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cmon.images import files as images
+from cmon.images.files import ImageFile
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class Preprocess(Protocol):
+    """How an image becomes the network's input."""
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as the array that is cached; its shape and dtype are the same for all images."""
+
+    def batch(self, pixels: np.ndarray) -> Tensor:
+        """(B, ...) cached arrays as the network's input, (B,3,H,W) float32."""
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that the result depends on, for the record and for freshness."""
+
+
+@dataclass(frozen=True)
+class ResizeCrop:
+    """Shorter side to `resize`, centre crop of `crop`, then (value / 255 - mean) / std per channel."""
+
+    resize: int
+    crop: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """(crop, crop, 3) uint8."""
+        short = min(image.size)
+        # Rounded down, as torchvision does: a pixel more would shift the whole image. Never below the crop.
+        width, height = (max(self.resize * side // short, self.crop) for side in image.size)
+        left, top = (width - self.crop) / 2, (height - self.crop) / 2
+        if (width, height) != image.size:
+            image = image.resize((width, height), _FILTERS[self.interpolation])
+        left, top = round(left), round(top)
+        return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
+
+    def batch(self, pixels: np.ndarray) -> Tensor:
+        # Kept channels-last in memory: as it was decoded, and what convolutions on a CPU want.
+        values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1) * 255
+        std = torch.tensor(self.std).view(1, 3, 1, 1) * 255
+        return values.sub_(mean).div_(std)
+
+    def describe(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CustomPreprocess:
+    """The user's own function from a PIL image to a (3,H,W) float tensor."""
+
+    function: Callable[[Image.Image], Tensor]
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """(3,H,W) float32."""
+        return np.asarray(self.function(image), dtype=np.float32)
+
+    def batch(self, pixels: np.ndarray) -> Tensor:
+        return torch.from_numpy(pixels)
+
+    def describe(self) -> dict[str, Any]:
+        # A transform of torchvision prints all its parameters. A bare function prints its address, so its
+        # results are never reused in another process: slow, but never stale.
+        return {"custom": repr(self.function)}
+
+
+class Decoder(torch.utils.data.Dataset):
+    """Decodes files by position; what fails gives its reason in place of an array."""
+
+    def __init__(self, files: list[ImageFile], preprocess: Preprocess) -> None:
+        self.files, self.preprocess = files, preprocess
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, position: int) -> tuple[int, np.ndarray | None, str | None]:
+        file = self.files[position]
+        if file.error:
+            return position, None, file.error
+        try:
+            return position, self.preprocess.pixels(images.decode(file.path)), None
+        except Exception as error:  # an image library can fail in any way on a broken file
+            return position, None, images.reason(error)
+
+
+def decode_all(
+    files: list[ImageFile], preprocess: Preprocess, workers: int
+) -> Iterator[tuple[int, np.ndarray | None, str | None]]:
+    """(position, cached array or None, error or None) of every file, in order, by `workers` processes."""
+    loader = torch.utils.data.DataLoader(
+        Decoder(files, preprocess),
+        batch_size=None,
+        collate_fn=_as_it_is,  # else arrays become tensors
+        num_workers=workers,
+        prefetch_factor=32 if workers else None,
+    )
+    return iter(loader)
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover 0..count."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _as_it_is(item: Any) -> Any:
+    return item

@@ -1,0 +1,91 @@
+"""Movement and diversity over epochs: how far units go, how wide they lie, and how often their names change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cmon.reporting.figures import panels
+from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, style
+
+ROWS: Mapping[str, str] = {
+    "step": "step",
+    "spread": "spread",
+    "labels": "labels",
+    "born": "born",
+    "lost": "lost",
+    "relabelled": "relabelled",
+}
+"""Columns of the tables `movement` and `diversity`, and what they are called in the figure."""
+
+COUNTS = ("labels", "born", "lost", "relabelled")
+
+
+def movement_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+    """A row of panels for each of ROWS, a column for each layer, all runs in one panel.
+
+    table: the columns of ROWS per run, layer, epoch; empty cells give no point.
+    """
+    runs, layers = list(table["run"].unique()), list(table["layer"].unique())
+    shown = panels.shown_layers(layers)
+    with style(theme):
+        figure, axes = panels.grid(len(ROWS), len(shown), panel_height=1.2, extra=1.3)
+        for row, (name, words) in enumerate(ROWS.items()):
+            for column, layer in enumerate(shown):
+                ax = axes[row, column]
+                for index, run in enumerate(runs):
+                    own = table[(table["run"] == run) & (table["layer"] == layer)].dropna(subset=[name])
+                    color, marker = panels.look(index, theme)
+                    every = max(1, -(-len(own) // 10))
+                    ax.plot(
+                        own["epoch"], own[name], color=color, marker=marker, markersize=4, linewidth=1.6,
+                        markevery=every,
+                    )  # fmt: skip
+                if table.loc[table["layer"] == layer, name].isna().all():
+                    panels.note(ax, "needs two epochs" if table["epoch"].nunique() == 1 else "no data", theme)
+                if row == 0:
+                    ax.set_title(shortened(layer, 60 // len(shown)))
+                panels.epoch_axis(ax, table["epoch"], len(shown))
+                ax.grid(axis="y")
+                ax.yaxis.set_major_locator(MaxNLocator(3, integer=name in COUNTS))
+                panels.outer_labels(ax, row == len(ROWS) - 1, column == 0, "epoch", words)
+                if row < len(ROWS) - 1:
+                    ax.tick_params(labelbottom=False)
+            _same_height(axes[row])
+        figure.align_ylabels(axes[:, 0])
+        legend(figure, panels.run_handles(runs, theme))
+        headline(figure, _headline(table, layers[-1]) + panels.of_layers(layers))
+    return figure
+
+
+def _same_height(row: Iterable[Axes]) -> None:
+    """One axis from 0 for all panels, with room for the uppermost marker."""
+    drawn = [np.max(line.get_ydata()) for ax in row for line in ax.lines if np.size(line.get_ydata())]
+    for ax in row:
+        ax.set_ylim(0, 1.12 * max(drawn, default=1) or 1)
+
+
+def _headline(table: pd.DataFrame, layer: str) -> str:
+    """What the last layer's units do at the last epoch."""
+    last = table[table["layer"] == layer].groupby("run", sort=False).tail(1)
+    where = f"{shortened(layer, 24)} at the last epoch"
+    names = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
+    steps = {
+        str(row["run"]): float(row["step"]) for row in last.to_dict("records") if row["step"] == row["step"]
+    }
+    said = [f"{count} distinct labels" for count in names.values()][:1] + [
+        str(count) for count in names.values()
+    ][1:]
+    if len(names) > 3:
+        moved = f"steps of {min(steps.values()):.2f} to {max(steps.values()):.2f}, " if steps else ""
+        return f"{where}: {moved}{min(names.values())} to {max(names.values())} distinct labels in {len(names)} runs"
+    parts: list[str] = []
+    for (run, _), labels in zip(names.items(), said, strict=True):
+        moved = (("a step of " if not parts else "") + f"{steps[run]:.2f} and ") if run in steps else ""
+        parts.append(f"{moved}{labels} in {shortened(run, 20)}")
+    return f"{where}: {', '.join(parts)}"

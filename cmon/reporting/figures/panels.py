@@ -1,0 +1,86 @@
+"""What charts over epochs have in common: a grid of panels, a look for each run, ticks that leave room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cmon.reporting.figures.style import WIDTH, Theme, shortened
+from cmon.workspace.schemas import epoch_text
+
+MOST_LAYERS = 4
+"""Columns that leave room for text. Of more layers, some are shown; the tables have all."""
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def grid(rows: int, columns: int, panel_height: float, extra: float) -> tuple[Figure, np.ndarray]:
+    """A figure of WIDTH with (rows, columns) panels; `extra` inches are for the title and the legend."""
+    figure = Figure(figsize=(WIDTH, rows * panel_height + extra), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def shown_layers(layers: Sequence[str]) -> list[str]:
+    """At most MOST_LAYERS of the layers, evenly, the first and the last among them."""
+    if len(layers) <= MOST_LAYERS:
+        return list(layers)
+    return [layers[at] for at in np.linspace(0, len(layers) - 1, MOST_LAYERS).round().astype(int)]
+
+
+def of_layers(layers: Sequence[str]) -> str:
+    """What a title says if not all layers are shown."""
+    return f" ({MOST_LAYERS} of {len(layers)} layers shown)" if len(layers) > MOST_LAYERS else ""
+
+
+def look(index: int, theme: Theme) -> tuple[str, str]:
+    """A run's colour and marker: no two of the first 56 runs have both in common."""
+    return theme.series[index % len(theme.series)], _MARKERS[index % len(_MARKERS)]
+
+
+def run_handles(runs: Sequence[str], theme: Theme) -> list[Line2D]:
+    """A legend's entry for each run."""
+    looks = [(run, *look(index, theme)) for index, run in enumerate(runs)]
+    return [
+        Line2D([], [], color=color, marker=marker, markersize=5, linewidth=1.8, label=shortened(run, 30))
+        for run, color, marker in looks
+    ]
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """At most about `most` of 0..count-1, evenly, the first among them."""
+    return list(range(0, count, -(-count // most)))
+
+
+def epoch_axis(ax: Axes, epochs: Iterable[float], columns: int) -> None:
+    """From the first epoch of all panels to the last, with a tick at as many of them as there is room for."""
+    known = sorted(set(epochs))
+    ticks = known[:1]
+    for epoch in known[1:]:
+        if epoch - ticks[-1] >= (known[-1] - known[0]) / max(3, 16 // columns):
+            ticks.append(epoch)
+    ax.set_xticks(ticks, [epoch_text(epoch) for epoch in ticks])
+    room = 0.04 * (known[-1] - known[0]) or 0.5
+    ax.set_xlim(known[0] - room, known[-1] + room)
+
+
+def in_runs(runs: Sequence[str]) -> str:
+    """'standard, poor' for a title, or how many if they are more than three."""
+    return ", ".join(shortened(run, 20) for run in runs) if len(runs) <= 3 else f"{len(runs)} runs"
+
+
+def note(ax: Axes, text: str, theme: Theme) -> None:
+    """What stands in a panel instead of data."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=theme.faint)
+
+
+def outer_labels(ax: Axes, last_row: bool, first_column: bool, x: str, y: str) -> None:
+    """Labels only at the grid's rim: all panels of a row share their axis."""
+    if last_row:
+        ax.set_xlabel(x)
+    if first_column:
+        ax.set_ylabel(y)
+    else:
+        ax.tick_params(labelleft=False)

@@ -1,0 +1,122 @@
+"""The images that activate tracked units most, as a figure: what each unit sees at each chosen epoch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from cmon.reporting.figures.embedding import chosen_epochs
+from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, shortened, style
+from cmon.reporting.tracked import Tracked
+from cmon.workspace.schemas import epoch_text
+
+IMAGES = 8
+"""Of a unit at an epoch."""
+_LINE = 0.19
+"""Inches that a line of SMALL text takes."""
+
+
+def moments(units: pd.DataFrame, run: str, tracked: Sequence[Tracked]) -> list[pd.DataFrame]:
+    """For each tracked unit its rows of `units` at the run's first, middle and last epoch."""
+    own = units[units["run"] == run]
+    own = own[own["epoch"].isin(chosen_epochs(own["epoch"]))]
+    return [own[(own["layer"] == one.layer) & (own["unit"] == one.unit)] for one in tracked]
+
+
+def image_ids(units: pd.DataFrame, runs: Sequence[str], tracked: Sequence[Tracked]) -> set[int]:
+    """The images that the figures of all runs show."""
+    shown = [row for run in runs for rows in moments(units, run, tracked) for row in rows["top_images"]]
+    return {int(image) for row in shown for image in row[:IMAGES]}
+
+
+def tracked_images(
+    units: pd.DataFrame,
+    run: str,
+    tracked: Sequence[Tracked],
+    pictures: Mapping[int, np.ndarray],
+    theme: Theme = LIGHT,
+) -> Figure:
+    """The IMAGES most activating images of each tracked unit (row) at a run's first, middle and last epoch.
+
+    units: the table of that name in the order of `measures.in_order`. pictures: image_id to (S,S,3) uint8; ids
+    without a picture are grey squares.
+    """
+    rows = moments(units, run, tracked)
+    columns = max([1, *map(len, rows)])
+    across = 4 if columns > 1 else IMAGES
+    down = IMAGES // across
+    block_width = WIDTH / columns
+    side = (block_width - 0.15) / across
+    block_height = side * down + 2 * _LINE + 0.12
+    with style(theme):
+        figure = Figure(figsize=(WIDTH, 1))
+        head = 0.24 + 0.21 * headline(
+            figure, f"What activates the tracked neurons most, in {shortened(run, 30)}"
+        )
+        height = block_height * max(1, len(rows)) + head + _LINE
+        figure.set_size_inches(WIDTH, height)
+        for row, (one, shown) in enumerate(zip(tracked, rows, strict=True)):
+            top = height - head - row * block_height
+            color = theme.tracked[row % len(theme.tracked)]
+            said = textwrap.shorten(f"{one.name} · {one.reason}", _fitting(1.08 * WIDTH), placeholder=" …")
+            _text(figure, 0, top, said, color=color)
+            if shown.empty:
+                _text(figure, 0, top - _LINE, "this run has no such unit", color=theme.faint)
+            for column, moment in enumerate(shown.to_dict("records")):
+                left = column * block_width
+                said, look = _said(moment, _fitting(block_width), theme)
+                _text(figure, left, top - _LINE, said, **look)
+                # A dead unit's top images are the first ones of a tie among all: they say nothing.
+                if moment["status"] == "ok":
+                    mosaic = _mosaic(moment["top_images"], pictures, across, down, theme)
+                    corner = ((left + 0.06) / WIDTH, (top - block_height + 0.12) / height)
+                    ax = figure.add_axes((*corner, across * side / WIDTH, down * side / height))
+                    ax.imshow(mosaic, interpolation="lanczos")
+                    ax.set_axis_off()
+        if not tracked:
+            _text(figure, 0, height - head, "no live unit to follow", color=theme.faint)
+        _text(figure, 0, 0.2, "Grey, n.s.: the label is not beyond chance.", color=theme.faint)
+    return figure
+
+
+def _fitting(inches: float) -> int:
+    """Characters of SMALL text that fit, bold ones too."""
+    return int((inches - 0.1) * 72 / (0.62 * SMALL))
+
+
+def _text(figure: Figure, left: float, top: float, said: str, **look: str) -> None:
+    """Text at inches from the lower left corner, hanging from `top`."""
+    width, height = figure.get_size_inches()
+    figure.text((left + 0.06) / width, top / height, said, va="top", fontsize=SMALL, **look)  # type: ignore[arg-type]
+
+
+def _said(moment: Mapping[Any, Any], most: int, theme: Theme) -> tuple[str, dict[str, str]]:
+    """'epoch 4: dog 86.3' in at most about `most` characters, and how it looks."""
+    epoch = f"epoch {epoch_text(moment['epoch'])}"
+    if moment["status"] != "ok":
+        return f"{epoch}: {moment['status']}", {"color": theme.faint}
+    score = f"{moment['score']:#.3g}".rstrip(".") + ("" if moment["interpretable"] else " n.s.")
+    said = f"{epoch}: {shortened(str(moment['label']), max(4, most - len(epoch) - len(score) - 3))} {score}"
+    return said, {"fontweight": "bold"} if moment["interpretable"] else {"color": theme.faint}
+
+
+def _mosaic(
+    ids: Sequence[int], pictures: Mapping[int, np.ndarray], across: int, down: int, theme: Theme
+) -> np.ndarray:
+    """The pictures side by side on the figure's ground; an id without a picture is a grey square."""
+    size = next((len(picture) for picture in pictures.values()), 1)
+    gap = -(-size // 20)
+    pitch = size + gap
+    mosaic = np.empty((down * pitch, across * pitch, 3), dtype=np.uint8)
+    mosaic[:] = np.round(np.multiply(to_rgb(theme.paper), 255))
+    missing = np.round(np.multiply(to_rgb(theme.neurons[0]), 255))
+    for place, image_id in enumerate(ids[:IMAGES]):
+        top, left = place // across * pitch, place % across * pitch
+        mosaic[top : top + size, left : left + size] = pictures.get(image_id, missing)
+    return mosaic

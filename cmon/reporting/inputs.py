@@ -1,0 +1,98 @@
+"""A workspace's tables as DataFrames, checked to belong together: what a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from cmon.errors import CmonError
+from cmon.reporting import measures
+from cmon.workspace import schemas
+from cmon.workspace.selection import Choice
+from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+
+TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables in the order of `measures.in_order`."""
+
+    images: pd.DataFrame
+    checkpoints: pd.DataFrame
+    units: pd.DataFrame
+    concepts: pd.DataFrame
+    layout: pd.DataFrame
+    """Anchors first."""
+    costs: pd.DataFrame
+    """Of the other stages; no rows if they were not measured."""
+    fidelity: pd.DataFrame
+    """Of the layout; no rows if it was not measured."""
+
+    @property
+    def places(self) -> pd.DataFrame:
+        """The units of `layout`."""
+        return self.layout[self.layout["kind"] == "unit"]
+
+    @property
+    def runs(self) -> list[str]:
+        """In the order in which they were given."""
+        return [str(run) for run in self.units["run"].unique()]
+
+
+def read(workspace: Workspace) -> Frames:
+    """Read all tables. Raises CmonError if the units of `layout` are not those of `units` that it was to be of."""
+    frames = {name: workspace.read(name).to_pandas() for name in TABLES}
+    units = measures.in_order(chosen(workspace, frames["units"]))
+    anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
+    places = measures.in_order(frames["layout"][frames["layout"]["kind"] == "unit"])
+    live, placed = (
+        set(frame.loc[frame["status"] == "ok", [*measures.GROUP, "unit"]].itertuples(index=False, name=None))
+        for frame in (units, places)
+    )
+    if live != placed:
+        raise CmonError(
+            f"{workspace.table('layout')}: was not made from these units",
+            expected=f"the {len(live)} live units of the table 'units'",
+            found=f"{len(placed)} placed units, {len(live & placed)} of them the same",
+            hint=f"run `cmon embed {workspace.root}` again",
+        )
+    return Frames(
+        frames["images"],
+        frames["checkpoints"],
+        units,
+        frames["concepts"],
+        pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
+        costs(workspace),
+        _measures(workspace),
+    )
+
+
+def chosen(workspace: Workspace, units: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `units` that the layout is of: the runs, layers and epochs that `cmon embed` was asked for."""
+    return Choice.of_parameters(workspace.parameters("layout")).of(units)
+
+
+def costs(workspace: Workspace) -> pd.DataFrame:
+    """What the other stages cost: a report that held its own cost would never be fresh."""
+    found = _optional(workspace, "costs", schemas.COSTS)
+    return found[found["stage"] != "report"].reset_index(drop=True)
+
+
+def _measures(workspace: Workspace) -> pd.DataFrame:
+    """How far the layout may be believed; empty if it is another layout that was measured."""
+    path = workspace.table("fidelity")
+    fresh = is_fresh(path, workspace.key("layout"))
+    return (read_table(path) if fresh else schemas.FIDELITY.empty_table()).to_pandas()
+
+
+def _optional(workspace: Workspace, name: str, schema: pa.Schema) -> pd.DataFrame:
+    path = workspace.table(name)
+    return (read_table(path) if path.is_file() else schema.empty_table()).to_pandas()
+
+
+def fidelity_key(workspace: Workspace) -> str | None:
+    """What the layout's measures were made from; None if it was not measured."""
+    return stamp(workspace.table("fidelity")).get("key")

@@ -1,0 +1,235 @@
+"""The data of the page's interactive embedding, small enough to stand inside the page.
+
+Numbers are columns of bytes in base64, and words that repeat stand once in a list. A run's columns are matrices
+of epochs by units in one fixed order of units, so that the page reads an epoch as a slice.
+"""
+
+from __future__ import annotations
+
+import base64
+import os.path
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from cmon.reporting import measures
+from cmon.reporting.figures import fan, style
+from cmon.reporting.figures.style import Theme
+from cmon.reporting.tracked import Tracked
+from cmon.scoring import status
+from cmon.workspace.schemas import epoch_text
+
+IMAGES = 5
+"""Top images of a unit at an epoch."""
+STATUSES = tuple(status.STATUSES)
+NOWHERE = -32768
+"""The place of a unit that has none."""
+_FINEST = 32767
+_LONGEST = 1.35
+"""The longer side of the frame over the shorter one, at most: two must fit side by side."""
+_WHOLE_TYPES = ("int8", "int16", "int32")
+
+Data = dict[str, Any]
+
+
+def data(
+    units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[Tracked]
+) -> Data:
+    """Everything that the interactive embedding shows, to be written as JSON.
+
+    units: the table of that name in the order of `measures.in_order`; layout: the whole table, anchors first.
+    paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
+    `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
+    dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
+    units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
+    it a unit is drawn (see `fan`). Everything else is as in the tables, as float32.
+    """
+    anchors = layout[layout["kind"] == "anchor"]
+    places = layout.loc[layout["kind"] == "unit", [*measures.GROUP, "unit", "x", "y"]]
+    placed = units.merge(places, on=[*measures.GROUP, "unit"], how="left")
+    epochs = sorted(units["epoch"].unique())
+    layers = list(units["layer"].unique())
+    categories = _categories([*units["category"], *anchors["category"]])
+    labels = _labels(units, categories)
+    shown = image_ids(units)
+    centre, half = _frame(anchors, placed)
+    reach = fan.reach(anchors[["x", "y"]].to_numpy())
+    for axis, middle in zip("xy", centre, strict=True):
+        placed[axis] -= middle
+    return {
+        "epochs": [epoch_text(epoch) for epoch in epochs],
+        "layers": layers,
+        "statuses": list(STATUSES),
+        "categories": categories,
+        "labels": {"names": list(labels["label"]), "categories": _places_in(categories, labels["category"])},
+        "anchors": _anchors(anchors, centre, layout, categories),
+        "images": {"ids": shown, "names": _short_names(paths, shown)},
+        "runs": [
+            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), reach)
+            for run, own in placed.groupby("run", sort=False)
+        ],
+        "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
+        "half": half.tolist(),
+        "themes": {
+            "light": _colors(style.LIGHT, categories, layers),
+            "dark": _colors(style.DARK, categories, layers),
+        },
+    }
+
+
+def image_ids(units: pd.DataFrame) -> list[int]:
+    """All images that any unit shows at any epoch, rising; those of units without a label say nothing."""
+    found = np.unique(_top_images(units))
+    return [int(image) for image in found if image >= 0]
+
+
+def _top_images(units: pd.DataFrame) -> np.ndarray:
+    """(rows, IMAGES) image_id, -1 where there is none."""
+    tops = np.full((len(units), IMAGES), -1, dtype=np.int64)
+    said = (units["status"] == "ok").to_numpy()
+    for row, images in zip(np.flatnonzero(said), units["top_images"].to_numpy()[said], strict=True):
+        first = images[:IMAGES]
+        tops[row, : len(first)] = first
+    return tops
+
+
+def _run(
+    name: str,
+    own: pd.DataFrame,
+    epochs: Sequence[float],
+    layers: Sequence[str],
+    labels: Sequence[str],
+    images: Sequence[int],
+    farthest: float,
+    reach: float,
+) -> Data:
+    """One run: who its units are, and for each of its epochs a row of what they do.
+
+    farthest: of a place from the middle. reach: how far beside its place a unit is drawn at most.
+    """
+    layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
+    # Which unit and which epoch each row of the table is about, as positions in the matrices.
+    who, unit_at = np.unique(np.stack([layer, own["unit"].to_numpy()]), axis=1, return_inverse=True)
+    when, epoch_at = np.unique(own["epoch"].to_numpy(), return_inverse=True)
+    shape = (len(when), who.shape[1])
+
+    def matrix(values: np.ndarray, empty: float) -> np.ndarray:
+        table = np.full((*shape, *values.shape[1:]), empty, dtype=values.dtype)
+        table[epoch_at, unit_at.ravel()] = values
+        return table
+
+    beside = fan.offsets(who[0], who[1], reach).astype(np.float32)
+    label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
+    tops = _top_images(own)
+    shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
+    return {
+        "name": name,
+        "epochs": [int(at) for at in np.searchsorted(epochs, when)],
+        "units": shape[1],
+        "layer": encoded(who[0]),
+        "unit": encoded(who[1]),
+        "beside_x": encoded(beside[:, 0], "float32"),
+        "beside_y": encoded(beside[:, 1], "float32"),
+        **{
+            axis: encoded(
+                matrix(quantised(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16"
+            )
+            for axis in ("x", "y")
+        },
+        "status": encoded(matrix(own["status"].map(STATUSES.index).to_numpy(), -1)),
+        "interpretable": encoded(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
+        "label": encoded(matrix(label, -1)),
+        "images": encoded(matrix(shown, -1)),
+        **{
+            column: encoded(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
+            for column in ("score", "margin", "p_value")
+        },
+    }
+
+
+def encoded(values: np.ndarray, kind: str = "") -> dict[str, str]:
+    """An array as its type and its bytes, little-endian, in base64; whole numbers in the smallest type."""
+    if not kind:
+        low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+        kind = next(name for name in _WHOLE_TYPES if np.iinfo(name).min <= low and high <= np.iinfo(name).max)
+    little = np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<"))
+    return {"type": kind, "data": base64.b64encode(little.tobytes()).decode()}
+
+
+def quantised(values: np.ndarray, reach: float) -> np.ndarray:
+    """Places from -reach to reach as whole numbers from -32767 to 32767, NOWHERE for NaN: int32."""
+    steps = np.round(values / reach * _FINEST)
+    return np.where(np.isnan(steps), NOWHERE, steps).astype(np.int32)
+
+
+def _frame(anchors: pd.DataFrame, placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Middle (2,) and half the sides (2,) of a frame that holds everything, with room for labels at the rim."""
+    points = np.concatenate([anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()])
+    if not len(points):
+        return np.zeros(2), np.ones(2)
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = np.maximum((high - low) / 2 * 1.1, 1e-3)
+    return (low + high) / 2, np.maximum(half, half[::-1] / _LONGEST)
+
+
+def _categories(found: Sequence[Any]) -> list[str]:
+    """Of labels and anchors: the known ones in their order, then others by name."""
+    names = {str(name) for name in found if pd.notna(name)}
+    others = sorted(names - set(measures.CATEGORIES))
+    return [name for name in (*measures.CATEGORIES, *others) if name in names]
+
+
+def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
+    """Each label once, with its category, the most frequent first."""
+    named = units[units["label"].notna()]
+    counts = named.groupby("label", sort=True)["category"].agg(["size", "first"]).reset_index()
+    counts = counts.sort_values(["size", "label"], ascending=[False, True])
+    return counts.rename(columns={"first": "category"})[["label", "category"]]
+
+
+def _places_in(categories: Sequence[str], values: pd.Series) -> list[int]:
+    """Each value's place in `categories`, -1 for none."""
+    return [categories.index(value) if pd.notna(value) else -1 for value in values]
+
+
+def _anchors(
+    anchors: pd.DataFrame, centre: np.ndarray, layout: pd.DataFrame, categories: Sequence[str]
+) -> Data:
+    """The anchors that most units are near at the last epochs first: they are labelled first."""
+    last = measures.last_epochs(layout[layout["kind"] == "unit"])
+    near = anchors["concept"].map(last["nearest_anchor"].value_counts()).fillna(0)
+    ranked = anchors.assign(near=near).sort_values("near", ascending=False, kind="stable")
+    return {
+        "names": list(ranked["concept"]),
+        "categories": _places_in(categories, ranked["category"]),
+        **{
+            axis: [round(float(value), 4) for value in ranked[axis] - middle]
+            for axis, middle in zip("xy", centre, strict=True)
+        },
+    }
+
+
+def _short_names(paths: Mapping[int, str], shown: Sequence[int]) -> list[str]:
+    """Paths below the folder that all images are in."""
+    folders = {os.path.dirname(path) for path in paths.values()}
+    common = os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
+    return [os.path.relpath(paths[image], common) if common else paths[image] for image in shown]
+
+
+def _colors(theme: Theme, categories: Sequence[str], layers: Sequence[str]) -> Data:
+    by_category = style.category_colors([*categories, measures.NO_CATEGORY])
+    ramp = mpl.colormaps["viridis"]
+    # The ends of the map are too near to black and to white to be seen on the page's grounds.
+    return {
+        "paper": theme.paper,
+        "ink": theme.ink,
+        "anchor": theme.anchor,
+        "plain": [theme.neurons[1], theme.neurons[0]],
+        "tracked": list(theme.tracked),
+        "categories": list(by_category.values()),
+        "layers": [to_hex(ramp(0.15 + 0.7 * at / max(1, len(layers) - 1))) for at in range(len(layers))],
+    }

@@ -1,0 +1,227 @@
+"""The report's page: one HTML file that needs nothing else, not even a network.
+
+Everything that comes from a table is escaped by jinja2, or enters the page as text by the page's own scripts, and
+the page's security policy allows no script but those in it, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from cmon.reporting.page import explorer_panels
+
+_FOLDER = Path(__file__).parent / "web"
+_KEY = re.compile(r'<meta name="cmon-key" content="([0-9a-f]+)">')
+_BESIDE = re.compile(r'<meta name="cmon-thumbnails" content="([0-9]+)">')
+_THUMBNAILS = '<style id="thumbnails"></style>'
+_STYLES = ("page.css", "explorer.css")
+_SCRIPTS = (
+    "explorer_data.js",
+    "explorer_view.js",
+    "explorer_plot.js",
+    "explorer_panel.js",
+    "explorer.js",
+    "explorer_controls.js",
+    "units_table.js",
+)
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure with the words around it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    """What the figure shows, for those who cannot see it."""
+    light: bytes
+    """SVG on a light ground."""
+    dark: bytes
+    """The same on a dark one."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A tracked unit at one epoch of one run."""
+
+    epoch: str
+    label: str
+    """Its label, or its status where it has none."""
+    score: float | None
+    significant: bool
+    next_labels: str
+    images: Sequence[int]
+
+
+@dataclass(frozen=True)
+class TrackedView:
+    """A tracked unit in all runs that have it."""
+
+    name: str
+    reason: str
+    color: str
+    color_dark: str
+    runs: Mapping[str, Sequence[Moment]]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table with its caption, if it is not clear from where it stands; cells are text or numbers."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """A unit at its run's last epoch."""
+
+    run: str
+    layer: str
+    unit: int
+    label: str
+    category: str
+    color: str
+    score: float | None
+    p_value: float | None
+    significant: bool
+    images: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page says."""
+
+    key: str
+    version: str
+    title: str
+    facts: Sequence[tuple[str, str]]
+    """(number, what it counts)."""
+    findings: Sequence[tuple[str, str]]
+    """(run or other subject, what is said of it)."""
+    explorer: Mapping[str, Any]
+    """What `explorer.data` gives."""
+    figures: Mapping[str, FigureView]
+    """By name; 'embedding', 'd_anchor' and 'interpretable' have places of their own."""
+    files: Mapping[str, Sequence[tuple[str, str]]]
+    """Name of a figure or table to (form, link) of each of its files beside the page."""
+    tracked: Sequence[TrackedView]
+    d_anchor_table: TableView
+    frequent: Sequence[TableView]
+    movement: TableView
+    units: Sequence[UnitRow]
+    more_units: int
+    """Units for which the table of all units has no room."""
+    statuses: TableView
+    costs: TableView | None
+    skipped: Sequence[tuple[str, str]]
+    """(what, why)."""
+    parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    """(stage or table, its parameters)."""
+
+    @property
+    def more(self) -> list[FigureView]:
+        """Figures without a place of their own."""
+        placed = ("embedding", "d_anchor", "interpretable")
+        return [figure for name, figure in self.figures.items() if name not in placed]
+
+
+def render(page: Page, images_beside: int = 0) -> str:
+    """The page as HTML, without thumbnails; see `with_thumbnails`.
+
+    images_beside: how many thumbnails lie in a folder beside the page.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "svg_uri": _svg_uri}
+    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of keys has a meaning
+    scripts = [explorer_panels.library(), *map(_own, _SCRIPTS)]
+    panels = explorer_panels.panels(len(page.explorer["runs"]), page.explorer["half"])
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        css="".join(map(_own, _STYLES)),
+        scripts=scripts,
+        policy=_policy(scripts, images_beside > 0),
+        panels={"document": panels.document, "roots": panels.roots},
+        images_beside=images_beside,
+        example=_example(page.explorer),
+    )
+
+
+def with_thumbnails(html: str, css: str) -> str:
+    """The page with the classes that `thumbnails.css` gives."""
+    # Text from files cannot hold this mark: its angle brackets would be escaped.
+    return html.replace(_THUMBNAILS, _THUMBNAILS.replace("><", f">\n{css}<"), 1)
+
+
+def _policy(scripts: Iterable[str], images_beside: bool) -> str:
+    """Scripts by hash and nothing from outside; styles inline, since Bokeh writes some; pictures inside or beside."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    # Browsers differ in whether a page opened from disk is of one origin with its folder.
+    pictures = "data: 'self' file:" if images_beside else "data:"
+    return (
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src {pictures}; "
+        f"style-src 'unsafe-inline'; script-src {hashes}"
+    )
+
+
+def _own(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _example(explorer: Mapping[str, Any]) -> str:
+    """What the search field says may be typed."""
+    words = [f"{explorer['layers'][one['layer']]}:{one['unit']}" for one in explorer["tracked"][:1]]
+    return " or ".join([*words, *explorer["labels"]["names"][:1]])
+
+
+def key_of(path: Path) -> str | None:
+    """The key that the page was made with, or None if it is not there or not cmon's."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = _KEY.search(file.read(4096))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found.group(1) if found else None
+
+
+def images_beside(path: Path) -> int:
+    """How many thumbnails the page at `path` expects in the folder beside it."""
+    with path.open(encoding="utf-8") as file:
+        found = _BESIDE.search(file.read(4096))
+    return int(found.group(1)) if found else 0
+
+
+def number(value: Any) -> str:
+    """Text as it is, whole numbers with thin groups, other numbers to three digits; a dash for nothing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        if value and abs(value) < 1e-3:
+            return f"{value:.1e}"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _svg_uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()

@@ -1,0 +1,114 @@
+"""The tables of the page, made from the tables of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cmon.reporting import measures
+from cmon.reporting.page.html import TableView
+from cmon.scoring.status import STATUSES
+from cmon.workspace.schemas import epoch_text
+
+
+def d_anchor_table(d_anchor: pd.DataFrame) -> TableView:
+    """The values as text, each with its interval."""
+    rows = []
+    for row in d_anchor.to_dict("records"):
+        rows.append(
+            [
+                row["run"],
+                row["layer"],
+                epoch_text(row["epoch"]),
+                *[_interval(row, kind) for kind in ("d_anchor", "d_anchor_clip")],
+                *[int(row[name]) for name in ("n_units", "n_live", "n_dead", "n_interpretable")],
+            ]
+        )
+    names = ["run", "layer", "epoch", "d_anchor", "d_anchor_clip", "units", "live", "dead", "interpretable"]
+    return TableView("", "In brackets: the confidence interval.", names, rows)
+
+
+def movement_table(movement: pd.DataFrame) -> TableView:
+    names = {
+        "step": "step",
+        "from_first": "from first",
+        "spread": "spread",
+        "labels": "labels",
+        "entropy": "entropy",
+    }
+    counts = ["born", "lost", "relabelled", "settled"]
+    rows = [
+        [
+            row["run"],
+            row["layer"],
+            epoch_text(row["epoch"]),
+            *[row[name] if pd.notna(row[name]) else None for name in names],
+            *[int(row[name]) if pd.notna(row[name]) else None for name in counts],
+        ]
+        for row in movement.to_dict("records")
+    ]
+    note = (
+        "step, from first: mean displacement in the plane since the previous and the first epoch. spread: mean "
+        "distance between two live units. labels, entropy (bits): how many and how evenly the labels of "
+        "interpretable units. born, lost, relabelled: since the previous epoch. settled: units that keep their "
+        "final label from this epoch on."
+    )
+    return TableView("", note, ["run", "layer", "epoch", *names.values(), *counts], rows)
+
+
+def frequent_tables(units: pd.DataFrame) -> list[TableView]:
+    """Per run and layer, the labels that most interpretable units carry at the last epoch."""
+    counts = measures.frequent_concepts(measures.last_epochs(units))
+    return [
+        TableView(
+            f"{run} · {layer}",
+            "",
+            ["concept", "category", "units"],
+            [
+                [row["label"], "" if pd.isna(row["category"]) else row["category"], int(row["count"])]
+                for row in rows.to_dict("records")
+            ],
+        )
+        for (run, layer), rows in counts.groupby(["run", "layer"], sort=False)
+    ]
+
+
+def status_table(units: pd.DataFrame) -> TableView:
+    last = measures.last_epochs(units)
+    rows = [
+        [
+            run,
+            layer,
+            epoch_text(own["epoch"].iloc[0]),
+            *[int((own["status"] == status).sum()) for status in STATUSES],
+        ]
+        for (run, layer), own in last.groupby(["run", "layer"], sort=False)
+    ]
+    note = " ".join(f"{status}: {meaning}." for status, meaning in STATUSES.items())
+    return TableView("Units by status at the last epoch", note, ["run", "layer", "epoch", *STATUSES], rows)
+
+
+def cost_table(costs: Sequence[Mapping[str, Any]]) -> TableView | None:
+    if not costs:
+        return None
+    rows = [
+        [
+            row["stage"],
+            row["seconds"],
+            f"{row['items']:,} {row['item']}",
+            row["items_per_second"],
+            row["peak_memory_mb"],
+            row["written_mb"],
+        ]
+        for row in costs
+    ]
+    names = ["stage", "seconds", "work", "per second", "peak memory, MB", "written, MB"]
+    return TableView("Cost of the last run of each stage", "", names, rows)
+
+
+def _interval(row: Mapping[Any, Any], kind: str) -> str | None:
+    if pd.isna(row[kind]):
+        return None
+    return f"{row[kind]:.3f} ({row[f'{kind}_low']:.3f} to {row[f'{kind}_high']:.3f})"

@@ -1,0 +1,110 @@
+"""Small pictures of probe images, for figures and the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image, ImageOps
+
+from cmon.images import files as images
+
+Files = Mapping[int, tuple[Path, str | None]]
+"""image_id to path and SHA-256 of the bytes that were scored."""
+Progress = Callable[..., Iterable[Any]]
+SIZE = 96
+"""Pixels a side on the page: twice what most screens give it."""
+FOLDER = "thumbnails"
+_Made = TypeVar("_Made")
+
+
+def load(
+    files: Files, size: int, progress: Progress = lambda items, *_: items
+) -> tuple[dict[int, Image.Image], dict[int, str]]:
+    """Square RGB pictures of `size` pixels, cut from the middle as a network's input is.
+
+    Returns image_id to picture, and image_id to reason for those that cannot be shown: a file that changed
+    since is not the image that activated the unit.
+    """
+    return _made(files, size, lambda picture: picture, progress, "reading top images")
+
+
+def small(
+    files: Files, progress: Progress = lambda items, *_: items
+) -> tuple[dict[int, bytes], dict[int, str]]:
+    """The same as `load`, but as WebP files of SIZE pixels."""
+    return _made(files, SIZE, _webp, progress, "reading thumbnails")
+
+
+def css(uris: Mapping[int, str]) -> str:
+    """One class for each picture, so that each stands once in the page however often it is shown."""
+    return "".join(f'.t{image}{{background-image:url("{uri}")}}\n' for image, uri in uris.items())
+
+
+def data_uris(pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """The pictures themselves as URIs."""
+    return {
+        image: "data:image/webp;base64," + base64.b64encode(data).decode() for image, data in pictures.items()
+    }
+
+
+def names(pictures: Iterable[int]) -> list[str]:
+    """What their files are called."""
+    return [f"{image}.webp" for image in pictures]
+
+
+def file_uris(pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """Their files in FOLDER beside the page, as links."""
+    return {image: f"{FOLDER}/{name}" for image, name in zip(pictures, names(pictures), strict=True)}
+
+
+def _made(
+    files: Files, size: int, make: Callable[[Image.Image], _Made], progress: Progress, words: str
+) -> tuple[dict[int, _Made], dict[int, str]]:
+    def one(image_id: int) -> tuple[int, _Made | None, str]:
+        try:
+            return image_id, make(_picture(*files[image_id], size)), ""
+        except Exception as error:  # an image library can fail in any way on a broken file
+            return image_id, None, _why(error)
+
+    found: dict[int, _Made] = {}
+    missing: dict[int, str] = {}
+    # Decoding, scaling and hashing leave Python's lock to others.
+    with images.bombs_refused(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for image_id, made, why in progress(pool.map(one, files), words, len(files)):
+            if made is None:
+                missing[image_id] = why
+            else:
+                found[image_id] = made
+    return found, missing
+
+
+class _Changed(Exception):
+    """The file's bytes are not those that were scored."""
+
+
+def _picture(path: Path, sha256: str | None, size: int) -> Image.Image:
+    data = path.read_bytes()
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise _Changed
+    # Scaling from twice the size is as good as from the original, and a JPEG gives it in a fraction of the time.
+    picture = images.upright(io.BytesIO(data), enough=2 * size)
+    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, _Changed):
+        return "changed since it was extracted"
+    return "no longer there" if isinstance(error, FileNotFoundError) else images.reason(error)
+
+
+def _webp(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=70, method=2)  # more effort: twice as slow, 4 % smaller
+    return buffer.getvalue()

@@ -1,0 +1,63 @@
+"""How many units carry which label, category and status: tidy counts per run, layer and epoch.
+
+units: the table `units` in the order of `measures.in_order`, which the rows keep.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cmon.reporting import measures
+from cmon.scoring.status import STATUSES
+
+
+def category_counts(units: pd.DataFrame) -> pd.DataFrame:
+    """Interpretable units by category: report_schemas.INTERPRETABLE.
+
+    A row for every category that occurs anywhere, with 0 units where it does not occur, in the order of
+    `measures.categories`; so the shares of a layer and epoch add up to its share of interpretable units.
+    """
+    names = measures.categories(units)
+    category = units["category"].fillna(measures.NO_CATEGORY).where(units["interpretable"])
+    keyed = pd.concat([units[measures.GROUP], *[(category == name).rename(name) for name in names]], axis=1)
+    sums = keyed.groupby(measures.GROUP, sort=False).sum().reset_index()
+    tidy = sums.melt(measures.GROUP, var_name="category", value_name="units")
+    # melt gives one category after the other; the rows of one layer and epoch belong together.
+    tidy = tidy.assign(at=list(range(len(sums))) * len(names)).sort_values(
+        "at", kind="stable", ignore_index=True
+    )
+    return _with_shares(tidy.drop(columns="at"), units)
+
+
+def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
+    """Interpretable units by label, the most frequent first, then by name: report_schemas.CONCEPT_COUNTS."""
+    named = units[units["interpretable"]]
+    groups = named.groupby([*measures.GROUP, "label"], sort=False)["category"]
+    found = groups.agg(units="size", category="first").reset_index().rename(columns={"label": "concept"})
+    found = found.sort_values(["units", "concept"], ascending=[False, True], kind="stable")
+    order = {
+        key: at
+        for at, key in enumerate(units[measures.GROUP].drop_duplicates().itertuples(index=False, name=None))
+    }
+    places = [order[key] for key in found[measures.GROUP].itertuples(index=False, name=None)]
+    found = found.assign(at=places).sort_values("at", kind="stable", ignore_index=True)
+    return _with_shares(found[[*measures.GROUP, "concept", "category", "units"]], units)
+
+
+def status_counts(units: pd.DataFrame) -> pd.DataFrame:
+    """Units by status: report_schemas.STATUS."""
+    flags = {"n_units": pd.Series(True, index=units.index)}
+    flags |= {column_of(status): units["status"] == status for status in STATUSES}
+    keyed = pd.concat([units[measures.GROUP], pd.DataFrame(flags)], axis=1)
+    return keyed.groupby(measures.GROUP, sort=False).sum().reset_index()
+
+
+def column_of(status: str) -> str:
+    """'n_non_finite' for 'non-finite'."""
+    return f"n_{status.replace('-', '_')}"
+
+
+def _with_shares(counts: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
+    sizes = units.groupby(measures.GROUP).size().rename("n_units").reset_index()
+    found = counts.merge(sizes, on=measures.GROUP, how="left")
+    return found.assign(share=found["units"] / found["n_units"])

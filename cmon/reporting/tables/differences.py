@@ -1,0 +1,122 @@
+"""What two networks detect differently: counts of concepts and categories, side by side, beyond chance.
+
+A side is a layer of a run at an epoch. With several runs every run stands against the first, at the last epoch
+that all of them have; a single run stands at its last epoch against its first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from scipy.stats import fisher_exact
+
+from cmon.reporting import measures
+
+RATE = 0.05
+"""Expected share of false ones among the differences that are called such."""
+ALL = "interpretable"
+"""Name of the row that counts interpretable units under any label."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run at an epoch."""
+
+    run: str
+    epoch: float
+
+
+def sides(units: pd.DataFrame) -> list[Side]:
+    """What stands beside what; the first is what the others are compared with.
+
+    Every run at the last epoch that all runs have, or where there is none each at its own last. A single run:
+    first its first, then its last epoch; with one epoch there is only one side.
+    """
+    epochs = {str(run): set(own["epoch"]) for run, own in units.groupby("run", sort=False)}
+    if len(epochs) == 1:
+        run, own = next(iter(epochs.items()))
+        return [Side(run, epoch) for epoch in sorted({min(own), max(own)})]
+    common = set.intersection(*epochs.values())
+    return [Side(run, max(common or own)) for run, own in epochs.items()]
+
+
+def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
+    """Every side against the first: rows as in report_schemas.CONCEPT_DIFFERENCES.
+
+    units: the table `units` in the order of `measures.in_order`. Per layer that both sides have, a row for each
+    concept and each category that an interpretable unit of either carries, and one for all interpretable units.
+    `p_value` is that of Fisher's exact test (two-sided) on units that do and do not carry it, out of all units
+    of the layer, dead ones included. `q_value` is Benjamini and Hochberg's over all rows; `differs` where it is
+    at most RATE. The test takes units as drawn one by one: it tells differences of the two networks' layers from
+    chance, and not whether two other trainings of the same kind would differ alike.
+    """
+    first, *others = sides(units)
+    found = [row for other in others for row in _rows(units, other, first)]
+    columns = [
+        "layer",
+        "kind",
+        "name",
+        "run",
+        "epoch",
+        "other_run",
+        "other_epoch",
+        "units",
+        "n_units",
+        "share",
+    ]
+    columns += ["other_units", "other_n_units", "other_share", "p_value"]
+    table = pd.DataFrame(found, columns=columns)
+    table["q_value"] = q_values(table["p_value"].to_numpy(dtype=float))
+    table["differs"] = table["q_value"] <= RATE
+    return table
+
+
+def q_values(p: np.ndarray) -> np.ndarray:
+    """Smallest rate at which `statistics.discoveries` would take each of (K,) p-values: (K,) in 0..1.
+
+    Benjamini & Hochberg 1995 in the form of adjusted p-values: q_(k) = min over j >= k of p_(j) K / j.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
+    found = np.empty(len(p))
+    found[order] = np.minimum.accumulate(steps[::-1])[::-1]
+    return np.minimum(found, 1)
+
+
+def _rows(units: pd.DataFrame, side: Side, other: Side) -> Iterator[tuple[object, ...]]:
+    for layer in units["layer"].unique():
+        here, there = (
+            units[(units["layer"] == layer) & (units["run"] == one.run) & (units["epoch"] == one.epoch)]
+            for one in (side, other)
+        )
+        if here.empty or there.empty:
+            continue
+        counts, other_counts = _counts(here), _counts(there)
+        for kind, name in dict.fromkeys([*counts, *other_counts]):
+            count, other_count = (found.get((kind, name), 0) for found in (counts, other_counts))
+            yield (
+                layer, kind, name, side.run, side.epoch, other.run, other.epoch,
+                count, len(here), count / len(here), other_count, len(there), other_count / len(there),
+                _p_value(count, len(here), other_count, len(there)),
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=2**16)
+def _p_value(count: int, n_units: int, other_count: int, other_n_units: int) -> float:
+    """Of Fisher's exact test; most concepts are rare, so that the same few tables come again and again."""
+    return float(fisher_exact([[count, n_units - count], [other_count, other_n_units - other_count]]).pvalue)
+
+
+def _counts(units: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """(kind, name) to number of interpretable units: all of them, then by category, then by label."""
+    named = units[units["interpretable"]]
+    categories = named["category"].fillna(measures.NO_CATEGORY).value_counts()
+    return {
+        ("all", ALL): len(named),
+        **{("category", str(name)): int(count) for name, count in categories.items()},
+        **{("concept", str(name)): int(count) for name, count in named["label"].value_counts().items()},
+    }

@@ -1,0 +1,153 @@
+"""cos_similarity and cos_similarity_cubed: a unit's activations and a concept's similarities as vectors over images.
+
+Both are inner products of a vector of the unit and a vector of the concept, over the N images. So what chance
+gives, over all N! orders of the unit's vector x against the concept's y, has closed forms:
+
+    mean = N mean(x) mean(y)        variance = N^2 / (N - 1) var(x) var(y)
+
+The standardized cos_similarity is therefore Pearson's correlation times the root of N - 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cmon.scoring.priors import Chance
+from cmon.scoring.similarity.base import (
+    Block,
+    Ranking,
+    Similarity,
+    Units,
+    concept_slices,
+    cosine_blocks,
+    product,
+    wide,
+)
+
+_CHUNK = 2**22
+"""Numbers in double precision that are held at a time."""
+
+
+class _InnerProduct(Similarity):
+    """What the two share. Units and blocks are a vector, and the mean and standard deviation of x or y."""
+
+    order_only = False
+
+    def top_images(self, images: int) -> None:
+        return None
+
+    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
+        (*_, count, mean_y, deviation_y), (*_, mean_x, deviation_x) = block, units
+        images = float(count)
+        mean = images * torch.outer(mean_x, mean_y)
+        deviation = images / math.sqrt(max(1.0, images - 1)) * torch.outer(deviation_x, deviation_y)
+        return Chance.known(kind, mean.float(), deviation.float(), least=1e-9)
+
+
+@dataclass(frozen=True)
+class CosSimilarity(_InnerProduct):
+    """See `cos_similarity`.
+
+    The concept's vector is images @ text, so that the inner product with activations x is (x @ images) @ text and
+    its length the root of text' (images' images) text: nothing of size (N,C) is ever computed. In double
+    precision, since these sums cancel where the cosines are small.
+
+    Units: x @ images / |x|, (K,D). Blocks: text / |images @ text|, (C',D).
+    """
+
+    name: ClassVar[str] = "cos_similarity"
+
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
+        largest = activations.abs().amax(dim=0).to(wide(images.device))
+        total = torch.zeros(activations.shape[1], 2, dtype=wide(images.device), device=images.device)
+        vectors = torch.zeros(
+            activations.shape[1], images.shape[1], dtype=wide(images.device), device=images.device
+        )
+        step = max(1, _CHUNK // max(1, *activations.shape[1:], images.shape[1]))
+        for some, seen in zip(activations.split(step), images.split(step), strict=True):
+            x = some.to(vectors.dtype) / torch.where(largest > 0, largest, 1)  # nothing can overflow
+            vectors += x.T @ seen.to(vectors.dtype)
+            total += torch.stack([x.sum(dim=0), x.square().sum(dim=0)], dim=1)
+        return _normalized(vectors, len(images), *total.T)
+
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+        dtype, width = wide(images.device), images.shape[1]
+        squares = torch.zeros(width, width, dtype=dtype, device=images.device)
+        for some in images.split(max(1, _CHUNK // width)):
+            squares += some.to(dtype).T @ some.to(dtype)
+        total = images.sum(dim=0, dtype=dtype)
+        count = torch.tensor(len(images))
+
+        def block(some: Tensor) -> Block:
+            text = some.to(dtype)
+            length = torch.einsum("cd,cd->c", text @ squares, text).clamp(min=0)
+            vectors, mean, deviation = _normalized(text, len(images), text @ total, length)
+            return vectors, count, mean, deviation
+
+        slices = concept_slices(len(images), len(texts))
+        return iter([(concepts, partial(block, texts[concepts])) for concepts in slices])
+
+    def evidence(self, block: Block, units: Units) -> Tensor:
+        return (units[0] @ block[0].T).float()
+
+
+@dataclass(frozen=True)
+class CosSimilarityCubed(_InnerProduct):
+    """See `cos_similarity_cubed`. Units and blocks: (N,K) and (N,C') float32, and so the largest of the five."""
+
+    name: ClassVar[str] = "cos_similarity_cubed"
+    least_norm: float = 1e-3
+
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
+        step = max(1, _CHUNK // len(activations))
+        parts = [self._cubed(some.to(wide(images.device))) for some in activations.split(step, dim=1)]
+        vectors, mean, deviation = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
+        return vectors.T, mean, deviation
+
+    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+        count = torch.tensor(len(images))
+
+        def block(cosines: Callable[[], Tensor]) -> Block:
+            vectors, mean, deviation = self._cubed(cosines())
+            return vectors, count, mean, deviation
+
+        return ((concepts, partial(block, cosines)) for concepts, cosines in cosine_blocks(images, texts))
+
+    def evidence(self, block: Block, units: Units) -> Tensor:
+        return product(units[0], block[0])
+
+    def _cubed(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(z - mean)^3 over the larger of its norm and least_norm, float32, its mean and deviation: (N,K) to those."""
+        centred = columns - columns.mean(dim=0)
+        largest = centred.abs().amax(dim=0).clamp(min=1e-300 if columns.dtype == torch.float64 else 1e-30)
+        cubes = centred.div_(largest).pow_(3)  # of numbers up to 1: nothing can overflow
+        length = cubes.square().sum(dim=0).sqrt_()
+        norm = length.maximum(self.least_norm / largest.pow(3))
+        cubes /= norm
+        mean = cubes.mean(dim=0)
+        # Nothing cancels here: of cubes of centred numbers, the squared mean is a fraction of the mean square. And
+        # std_mean takes as long as all that stands above.
+        variance = (length / norm).square() / len(cubes) - mean.square()
+        return cubes.float(), mean.float(), variance.clamp(min=0).sqrt().float()
+
+
+def _normalized(
+    vectors: Tensor, images: int, total: Tensor, squares: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows over the length of what they stand for, and its mean and deviation after that; rows of length 0 are 0.
+
+    total, squares: sum over images of what they stand for, and of its square.
+    """
+    length = squares.sqrt()
+    scale = torch.where(length > 0, 1 / length, 0)
+    mean = total / images
+    # The variance of numbers that are all equal is not 0 in rounding; below that, it is.
+    variance = (squares / images - mean.square()) * (squares > images * mean.square() * (1 + 1e-12))
+    return vectors * scale[:, None], mean * scale, variance.clamp(min=0).sqrt() * scale

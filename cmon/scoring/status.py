@@ -1,0 +1,69 @@
+"""Why a unit has no label: its status, and how many units have which.
+
+Only a unit with the status 'ok' is scored. All others would get a label too, by chance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cmon.reporting import measures
+
+STATUSES = {
+    "ok": "scored",
+    "dead": "0 for every image",
+    "constant": "the same activation, not 0, for every image",
+    "tied": "so many top images share one activation that which they are is arbitrary",
+    "non-finite": "a NaN or an infinity among its activations",
+}
+"""Every status with what it means, in the order in which tables show them."""
+
+
+def of_units(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
+    """(K,) str: each unit's status, the first that holds of 'non-finite', 'dead', 'constant', 'tied' and 'ok'.
+
+    activations: (N,K); top_values: (K, top_k), each unit's largest in falling order, or None if its label does
+    not depend on which images are on top: then it is never 'tied'.
+    'dead' is what a ReLU leaves of a unit that answers to no image; where a bias or a normalisation follows, such
+    a unit is 'constant'. 'tied': more than half of its top images share one activation (a ReLU unit that answers
+    to a handful of images, and is 0 for all others).
+    """
+    finite = np.isfinite(activations).all(axis=0)
+    largest, least = activations.max(axis=0), activations.min(axis=0)
+    tied = np.zeros(len(finite), dtype=bool)
+    if top_values is not None:
+        # In a falling order, a tie of more than half covers the middle; look at the run of the middle value.
+        middle = top_values[:, top_values.shape[1] // 2, None]
+        alike = (top_values == middle).sum(axis=1)
+        tied = (alike > top_values.shape[1] / 2) & (alike > 1)
+    same = largest == least
+    return np.select(
+        [~finite, same & (largest == 0), same, tied], ["non-finite", "dead", "constant", "tied"], default="ok"
+    )
+
+
+def counts(units: pa.Table) -> list[dict[str, Any]]:
+    """The table `units`, counted: a row per run, layer and epoch (`measures.in_order`).
+
+    How many units there are, have each status, and are interpretable; and the label that most of the
+    interpretable carry, of equally frequent ones the first by name.
+    """
+    frame = measures.in_order(units.select([*measures.GROUP, "status", "label", "interpretable"]).to_pandas())
+    found = []
+    for key, rows in frame.groupby(measures.GROUP, sort=False):
+        labels = rows.loc[rows["interpretable"], "label"].value_counts()
+        label = min(labels.index[labels == labels.max()], default=None)
+        found.append(
+            {
+                **dict(zip(measures.GROUP, key, strict=True)),
+                "units": len(rows),
+                **{status: int((rows["status"] == status).sum()) for status in STATUSES},
+                "interpretable": int(labels.sum()),
+                "most frequent label": label,
+                "its units": int(labels.max()) if label else 0,
+            }
+        )
+    return found

@@ -1,0 +1,192 @@
+"""The workspace: where each table lies, and the rule that a visible file is a whole, fresh file.
+
+Every file that a stage writes carries a *key*: a hash of everything that its content depends on
+(content hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, key)` before it
+works; names and dates never decide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import cmon
+from cmon.errors import CmonError
+from cmon.workspace import schemas
+
+_METADATA = b"cmon"
+_MADE_BY = {
+    "checkpoints": "extract",
+    "images": "extract",
+    "shards": "extract",
+    "units": "score",
+    "concepts": "score",
+    "vocabulary": "score",
+    "layout": "embed",
+}
+
+
+def digest(*parts: Any) -> str:
+    """Hex SHA-256 of the parts' canonical JSON; equal parts, equal digest, on every machine."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        while block := file.read(1 << 22):
+            found.update(block)
+    return found.hexdigest()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path aside to write to; move it to `path` when the block ends well, remove it when not.
+
+    Raises CmonError when the disk is full, or nothing may be written there.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise CmonError(
+            f"{path}: cannot be written",
+            found=error.strerror or str(error),
+            hint="make room or give the right to write there, or use another workspace",
+        ) from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+class Workspace:
+    """A folder of tables that all stages read and write.
+
+    Raises CmonError when the folder is a file, or is asked for a table that no stage has made yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise CmonError(
+                f"{self.root}: cannot be used as the workspace",
+                expected="a folder, or a path where one can be made",
+                found="a file",
+            )
+        self.written_bytes = 0
+        """Bytes written through this object: the stage's cost."""
+
+    # -- paths ------------------------------------------------------------------------------------
+    def table(self, name: str) -> Path:
+        return self.root / f"{name}.parquet"
+
+    def activations(self, run: str, layer: str, epoch: float) -> Path:
+        folders = (quote(part, safe=" ._-") for part in (run, layer))
+        return self.root.joinpath("activations", *folders, f"{schemas.epoch_text(epoch)}.parquet")
+
+    @property
+    def cache(self) -> Path:
+        """Files that can be deleted at any time and are made again when they are needed."""
+        return self.root / "cache"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    # -- reading ----------------------------------------------------------------------------------
+    def read(self, name: str) -> pa.Table:
+        """The table, as the stage wrote it."""
+        return read_table(self._made(name))
+
+    def _stamp(self, name: str) -> dict[str, Any]:
+        path = self._made(name)
+        found = stamp(path)
+        if found.get("schema_version") != schemas.VERSION:
+            raise CmonError(
+                f"{path}: was written by another version of cmon",
+                expected=f"schema version {schemas.VERSION}",
+                found=str(found.get("schema_version", "no version")),
+                hint=f"run `cmon {_MADE_BY[name]}` again",
+            )
+        return found
+
+    def _made(self, name: str) -> Path:
+        path = self.table(name)
+        if not path.is_file():
+            stage = _MADE_BY[name]
+            raise CmonError(
+                f"{path}: not there yet",
+                expected=f"the table {name!r}, which `cmon {stage}` writes",
+                found="an empty workspace" if not self.root.exists() else "a workspace without it",
+                hint=f"run `cmon {stage} {self.root} ...` first",
+            )
+        return path
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """The parameters that the table was made with."""
+        return self._stamp(name)["parameters"]
+
+    def key(self, name: str) -> str:
+        """The key of the table: what a later stage's key is built on."""
+        return self._stamp(name)["key"]
+
+    # -- writing ----------------------------------------------------------------------------------
+    def write(
+        self, path: Path, table: pa.Table, key: str, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a table of an explicit schema with its key; it is visible only when whole."""
+        note = {
+            "schema_version": schemas.VERSION,
+            "cmon_version": cmon.__version__,
+            "key": key,
+            "parameters": dict(parameters or {}),
+        }
+        table = table.replace_schema_metadata({_METADATA: json.dumps(note, default=str).encode()})
+        with written_whole(path) as aside:
+            pq.write_table(table, aside, compression="zstd")
+            rows = pq.read_metadata(aside).num_rows
+            if rows != table.num_rows:  # a full disk has been seen to cut files without an error
+                raise CmonError(
+                    f"{path}: could not be written whole", expected=f"{table.num_rows} rows", found=f"{rows}"
+                )
+            self.written_bytes += aside.stat().st_size
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read one Parquet file; a damaged file is a CmonError that says to delete it."""
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CmonError(
+            f"{path}: cannot be read",
+            expected="a Parquet file that cmon wrote",
+            found=str(error).splitlines()[0],
+            hint="delete the file and run the stage again",
+        ) from error
+
+
+def stamp(path: Path) -> dict[str, Any]:
+    """The note that `Workspace.write` left in a file; empty if the file is absent or not cmon's."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowInvalid, OSError):
+        return {}
+    return json.loads(metadata.get(_METADATA, b"{}"))
+
+
+def is_fresh(path: Path, key: str) -> bool:
+    """Whether the file is there and was made from exactly what `key` stands for."""
+    return stamp(path).get("key") == key

@@ -1,0 +1,202 @@
+"""How fast `cmon extract` is, against what people do today, on the same checkpoints and photographs.
+
+    python -m scripts.bench.extract PHOTOS [--checkpoints 10] [--precision fp32 --precision bf16]
+
+The baseline: for each checkpoint, a DataLoader decodes every image, and an eager float32 network with hooks
+runs on it. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds,
+the ratio to the baseline of the same run, the peak memory, and the overlap of the top images per unit.
+
+    python -m scripts.bench.extract PHOTOS --memory
+
+Peak memory with more images and with more checkpoints; the photographs are taken again and again.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+
+LAYERS = ("layer2", "layer3", "layer4")
+TOP = 100
+
+
+def write_checkpoints(folder: Path, count: int) -> None:
+    """ResNet-18s that differ in every weight, with batch-norm statistics as training leaves them."""
+    import torch
+    from torchvision.models import resnet18
+
+    folder.mkdir(parents=True)
+    for epoch in range(count):
+        torch.manual_seed(epoch)
+        network = resnet18()
+        network.train()
+        with torch.no_grad():
+            for _ in range(3):  # so that activations stay in range through the layers
+                network(torch.randn(8, 3, 64, 64))
+        torch.save(network.state_dict(), folder / f"epoch_{epoch}.pt")
+
+
+def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -> None:
+    """Decode everything again for every checkpoint; hooks, float32, the whole network."""
+    import torch
+    from PIL import Image
+    from torchvision.models import ResNet18_Weights, resnet18
+
+    from cmon.checkpoints.names import natural_key
+
+    transform = ResNet18_Weights.DEFAULT.transforms()
+    paths = sorted(photos.iterdir(), key=lambda path: natural_key(path.name))  # cmon's order, to compare rows
+
+    class Photos(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(paths)
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return transform(Image.open(paths[index]).convert("RGB"))
+
+    def keep(rows: list[torch.Tensor], _module: object, _inputs: object, output: torch.Tensor) -> None:
+        rows.append(output.mean((2, 3)).cpu())
+
+    found: dict[str, np.ndarray] = {}
+    for checkpoint in sorted(folder.iterdir()):
+        network = resnet18()
+        network.load_state_dict(torch.load(checkpoint, weights_only=True))
+        network = network.eval().to(device)
+        pooled: dict[str, list[torch.Tensor]] = {layer: [] for layer in LAYERS}
+        for layer in LAYERS:
+            network.get_submodule(layer).register_forward_hook(partial(keep, pooled[layer]))
+        with torch.no_grad():
+            for batch in torch.utils.data.DataLoader(Photos(), batch_size=64, num_workers=workers):
+                network(batch.to(device))
+        found |= {f"{checkpoint.stem}/{layer}": torch.cat(pooled[layer]).numpy() for layer in LAYERS}
+    np.savez(out, **found)
+
+
+def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, precision: str) -> None:
+    """The stage behind `cmon extract`, into an empty workspace."""
+    from cmon.extraction import stage as extract
+    from cmon.workspace import schemas
+    from cmon.workspace.workspace import Workspace, read_table
+
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = Workspace(Path(scratch))
+        settings = extract.Settings(
+            "torchvision:resnet18", LAYERS, device=device, precision=precision, workers=workers
+        )
+        extract.extract(workspace, {"run": folder}, photos, settings)
+        found = {}
+        for shard in workspace.read("shards").to_pylist():
+            table = read_table(workspace.activations(shard["run"], shard["layer"], shard["epoch"]))
+            name = f"epoch_{schemas.epoch_text(shard['epoch'])}/{shard['layer']}"
+            found[name] = schemas.matrix(table["activations"])
+        np.savez(out, **found)
+
+
+def overlap(first: Path, second: Path, top: int) -> float:
+    """Mean share of a unit's top images that both ways agree on."""
+    with np.load(first) as one, np.load(second) as other:
+        shares = []
+        for name in one.files:
+            tops = [np.argsort(-values[name], axis=0, kind="stable")[:top].T for values in (one, other)]
+            shares += [len(np.intersect1d(*pair)) / top for pair in zip(*tops, strict=True)]
+    return float(np.mean(shares))
+
+
+def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, device: str) -> dict[str, float]:
+    """One way in a process of its own: {'seconds': ..., 'peak_mib': ...}."""
+    command = [sys.executable, __file__, str(photos), "--workers", str(workers), "--device", device]
+    command += ["--part", name, "--folder", str(folder), "--out", str(out)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare_memory(photos: Path, workers: int, device: str, precision: str) -> None:
+    """Peak memory of cmon at 200 and 2,000 images, and at 2 and 20 checkpoints."""
+    originals = sorted(photos.iterdir())
+    print("| images | checkpoints | peak MiB | growth |\n|---|---|---|---|")
+    first = None
+    with tempfile.TemporaryDirectory() as scratch:
+        for images, checkpoints in ((200, 2), (2000, 2), (200, 20)):
+            probe = Path(scratch) / f"images-{images}"
+            if not probe.exists():
+                probe.mkdir()
+                for number in range(images):
+                    original = originals[number % len(originals)]
+                    (probe / f"{number}{original.suffix}").symlink_to(original.resolve())
+            folder = Path(scratch) / f"checkpoints-{checkpoints}"
+            if not folder.exists():
+                write_checkpoints(folder, checkpoints)
+            row = run_part(precision, probe, folder, Path(scratch) / "out.npz", workers, device)
+            first = first or row["peak_mib"]
+            print(
+                f"| {images} | {checkpoints} | {row['peak_mib']:.0f} | {row['peak_mib'] / first - 1:+.0%} |",
+                flush=True,
+            )
+
+
+@click.command()
+@click.argument("photos", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--checkpoints", default=10, show_default=True)
+@click.option("--precision", "precisions", multiple=True, default=("fp32", "bf16"), show_default=True)
+@click.option("--workers", default=2, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--memory", is_flag=True, help="Measure peak memory instead of speed.")
+@click.option("--part", hidden=True, help="Run one way in this process.")
+@click.option("--folder", type=click.Path(path_type=Path), hidden=True)
+@click.option("--out", type=click.Path(path_type=Path), hidden=True)
+def main(
+    photos: Path,
+    checkpoints: int,
+    precisions: tuple[str, ...],
+    workers: int,
+    device: str,
+    memory: bool,
+    part: str | None,
+    folder: Path | None,
+    out: Path | None,
+) -> None:
+    """Compare `cmon extract` with the baseline on PHOTOS."""
+    if part and folder and out:
+        start = time.perf_counter()
+        if part == "baseline":
+            baseline(photos, folder, out, workers, device)
+        else:
+            ours(photos, folder, out, workers, device, part)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": time.perf_counter() - start, "peak_mib": peak}))
+        return
+
+    if memory:
+        compare_memory(photos, workers, device, precisions[0])
+        return
+    images = len(list(photos.iterdir()))
+    top = min(TOP, images // 2)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "checkpoints"
+        write_checkpoints(folder, checkpoints)
+        rows = {}
+        for name in ("baseline", *precisions):
+            rows[name] = run_part(name, photos, folder, Path(scratch) / f"{name}.npz", workers, device)
+        print(f"{checkpoints} ResNet-18 checkpoints x {images} photographs, 224 pixels, {device}\n")
+        print(f"| way | seconds | times as fast | peak MiB | same top {top} images per unit |")
+        print("|---|---|---|---|---|")
+        slow = rows["baseline"]["seconds"]
+        for name, row in rows.items():
+            same = overlap(Path(scratch) / "baseline.npz", Path(scratch) / f"{name}.npz", top)
+            label = "baseline" if name == "baseline" else f"cmon, {name}"
+            print(
+                f"| {label} | {row['seconds']:.1f} | {slow / row['seconds']:.2f} | {row['peak_mib']:.0f} | {same:.4f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

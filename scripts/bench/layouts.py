@@ -1,0 +1,238 @@
+"""How far each layout may be believed, and what it costs: simulated training, and the runs of a workspace.
+
+    python -m scripts.bench.layouts demo/workspace --anchors data/concepts/world_anchors.csv
+    python -m scripts.bench.layouts --points 100000
+
+Every layout is made once for each seed, in a process of its own: `process` is that process from start to end, imports,
+compilation and reading included; `fit` is the layout alone, compilation included. The measures are those of
+cmon/fidelity.py. `aligned`, umap-learn's AlignedUMAP, is what people have today.
+
+Simulated training: 400 units over 10 epochs, vectors of 256 numbers, 60 anchors in random directions. 300 units drift
+from the anchors' centroid to their own anchor, each at its own speed; 100 stand still. Each unit has a deviation of its
+own that stays (as long as an anchor's vector), and at each epoch a small one (a 200th of that). Each seed draws anew.
+
+With --points, only time and peak memory, on such a training with so many points. Without a workspace, only the
+simulated training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cmon.concepts import files_or_words
+from cmon.embedding import fidelity, ranks, vectors
+from cmon.embedding import stage as embed
+from cmon.embedding.layouts.base import Points, normalised
+from cmon.workspace.selection import Choice
+from cmon.workspace.workspace import Workspace
+
+LAYOUTS = ("aligned", "pca", "joint", "anchored")
+Data = dict[str, np.ndarray]
+
+MEASURES = {
+    "trustworthiness": "trust",
+    "continuity": "continuity",
+    "still_step": "still",
+    "displacement": "steps",
+    "nearest_distance": "unit-anchor",
+    "d_anchor": "tau",
+    "same_anchor": "same anchor",
+    "anchor_distance": "all anchors",
+}
+PLANTED = {"still_planted": "still (planted)", "moved": "displacement", "own_anchor": "own anchor"}
+
+
+def simulated(seed: int, epochs: int = 10, units: int = 400, width: int = 256, anchors: int = 60) -> Data:
+    """See the top of this file."""
+    random = np.random.default_rng(seed)
+    targets = normalised(random.normal(size=(anchors, width)))
+    goal = random.integers(anchors, size=units)
+    speed = random.uniform(0.1, 1, units)
+    speed[:100] = 0
+    own = random.normal(size=(units, width)) / np.sqrt(width)
+    found = []
+    for epoch in range(epochs):
+        reached = (speed * epoch / (epochs - 1))[:, None]
+        shaken = random.normal(size=own.shape) / np.sqrt(width) / 200
+        found.append(
+            normalised((1 - reached) * targets.mean(axis=0) + reached * targets[goal] + own + shaken)
+        )
+    return {
+        "vectors": np.concatenate(found),
+        "units": np.tile(np.arange(units), epochs),
+        "epochs": np.repeat(np.arange(epochs, dtype=float), units),
+        "anchors": targets,
+        "others": np.empty((0, width)),
+        "goal": np.tile(goal, epochs),
+        "still": np.tile(np.arange(units) < 100, epochs),
+    }
+
+
+def of_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
+    """The units and anchors of a workspace, and their keys."""
+    workspace = Workspace(folder)
+    vocabulary = workspace.read("vocabulary").to_pandas()
+    anchors = vectors.listed(files_or_words(given) if given else None, vocabulary)
+
+    def unknown(_: Any, texts: Any) -> Any:
+        raise SystemExit(f"these anchors were not scored: {', '.join(texts)}")
+
+    units, live, own = vectors.of_units(workspace, vocabulary, Choice())
+    targets, others = vectors.of_anchors(workspace, vocabulary, anchors, unknown)
+    rows = units.iloc[live]
+    data = {
+        "vectors": own,
+        "units": rows.groupby(["run", "layer", "unit"]).ngroup().to_numpy(),
+        "epochs": rows["epoch"].to_numpy(dtype=float),
+        "anchors": targets,
+        "others": others,
+    }
+    return data, rows[vectors.KEYS]
+
+
+def make(source: Path, layout: str, seed: int, target: Path) -> None:
+    """What the process of its own does."""
+    with np.load(source) as file:
+        data = dict(file)
+    points = Points(data["vectors"], data["units"], data["epochs"])
+    rows = np.arange(len(points.units))
+    content = embed.Content(pd.DataFrame(), rows, points, data["anchors"], data["others"])
+    start = time.perf_counter()
+    places = embed.placed(content, embed.Settings(layout), seed)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    np.savez(target, points=places.points, anchors=places.anchors, seconds=seconds, peak=peak)
+
+
+def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[float, Data]:
+    """The seconds from start to end of a process of its own, and what `make` wrote there."""
+    source, target = folder / "data.npz", folder / "places.npz"
+    np.savez(source, **data)
+    start = time.perf_counter()
+    command = [sys.executable, __file__, "--make", str(source), layout, str(seed), str(target)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    process = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(f"the layout {layout} failed:\n{done.stderr}")
+    with np.load(target) as file:
+        return process, dict(file)
+
+
+def measured(data: Data, keys: pd.DataFrame, layout: str, seed: int, folder: Path) -> dict[str, float]:
+    process, made = in_a_process(data, layout, seed, folder)
+    places, anchors, seconds = made["points"], made["anchors"], float(made["seconds"])
+    found = fidelity.of_layout(keys, data["vectors"], places, data["anchors"], anchors)
+    row = {"process": process, "fit": seconds} | {name: getattr(found, name) for name in MEASURES}
+    return row | (planted(data, places, anchors) if "goal" in data else {})
+
+
+def planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict[str, float]:
+    """What only a simulation knows: who stands still, how far each unit came, and which anchor is its own.
+
+    The mean step of the still, in units of the anchors' RMS radius; over units, the rank correlation of the way
+    from the first to the last epoch; over units and epochs, that of the distance to the own anchor.
+    """
+    count = int((data["epochs"] == 0).sum())
+    path, clip = places.reshape(-1, count, 2), data["vectors"].reshape(-1, count, data["vectors"].shape[1])
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=2)
+    ends = [np.linalg.norm(each[-1] - each[0], axis=1) for each in (clip, path)]
+    own = [
+        np.linalg.norm(points - targets[data["goal"]], axis=1)
+        for points, targets in ((data["vectors"], data["anchors"]), (places, anchors))
+    ]
+    return {
+        "still_planted": float(steps[:, data["still"][:count]].mean()),
+        "moved": ranks.spearman(*ends),
+        "own_anchor": ranks.spearman(*own),
+    }
+
+
+def cost(points: int, layouts: list[str]) -> str:
+    """Seconds and peak memory with many points, as Markdown."""
+    data = simulated(0, units=points // 10)
+    lines = ["| layout | process, s | fit, s | peak MB |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as name:
+        for layout in layouts:
+            process, made = in_a_process(data, layout, 0, Path(name))
+            lines.append(f"| {layout} | {process:.0f} | {made['seconds']:.1f} | {made['peak'] / 1e6:,.0f} |")
+    return "\n".join(lines)
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Mean and half the range over the seeds, of times the median, as Markdown."""
+    names = {"process": "process, s", "fit": "fit, s"} | MEASURES | PLANTED
+    columns = [name for name in names if name in rows]
+    lines = [
+        "| layout | " + " | ".join(names[name] for name in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for layout, own in rows.groupby("layout", sort=False):
+        cells = []
+        for name in columns:
+            mean, half = own[name].mean(), (own[name].max() - own[name].min()) / 2
+            timed = name in ("process", "fit")  # other programs disturb times
+            cells.append(f"{own[name].median():.1f}" if timed else f"{mean:.3f} ±{half:.3f}")
+        lines.append(f"| {layout} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("workspace", type=Path, nargs="?")
+    parser.add_argument("--anchors", action="append", default=[], help="as of cmon embed")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only these")
+    parser.add_argument("--json", type=Path, help="all numbers, for each seed")
+    parser.add_argument("--points", type=int, help="time and memory with so many simulated points")
+    options = parser.parse_args()
+    if options.points:
+        print(cost(options.points, options.layout or ["pca", "joint", "anchored"]))
+        return
+    given = {"workspace": of_workspace(options.workspace, options.anchors)} if options.workspace else {}
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        for seed in range(options.seeds):
+            made = simulated(seed)
+            own = pd.DataFrame(
+                {"run": "simulated", "layer": "", "epoch": made["epochs"], "unit": made["units"]}
+            )
+            for layout in options.layout or LAYOUTS:
+                for what, (points, index) in ({"simulated": (made, own)} | given).items():
+                    row = measured(points, index, layout, seed, Path(name))
+                    found.append({"data": what, "layout": layout, "seed": seed, **row})
+                    print(f"{what} {layout} seed {seed}: {row['process']:.1f} s", file=sys.stderr)
+    rows = pd.DataFrame(found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    for what, own in rows.groupby("data", sort=False):
+        points = given[what][0] if what in given else simulated(0)
+        print(
+            f"\n{what}: {len(points['vectors']):,} points, {len(points['anchors'])} anchors, {options.seeds} seeds\n"
+        )
+        print(table(own.dropna(axis=1, how="all")))
+        times = own.groupby("layout")[["process", "fit"]].median()
+        if {"aligned", "anchored"} <= set(times.index):
+            ratio = times.loc["aligned"] / times.loc["anchored"]
+            print(
+                f"\nanchored: 1/{ratio['process']:.1f} of aligned's process, 1/{ratio['fit']:.0f} of its fit"
+            )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--make"]:
+        make(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
+    else:
+        main()

@@ -1,0 +1,364 @@
+"""The tables layout and fidelity, whole: who has a place, whose it is, what stays where it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmon.concepts import Concept
+from cmon.embedding import fidelity
+from cmon.embedding.layouts import anchored, joint
+from cmon.embedding.stage import LAYOUTS, Settings, Summary, embed
+from cmon.errors import CmonError
+from cmon.workspace.selection import Choice
+from cmon.workspace.workspace import Workspace
+from tests.support import scored_tables
+from tests.support.scored_tables import KEYS, NAMES, OTHERS, texts, unasked, word_vectors
+
+RUNS, LAYERS = {"good": 3, "poor": 2}, {"early": 12, "late": 20}
+
+
+def dead(row: pd.Series) -> bool:
+    """A unit that is dead from the start, one that dies, one that comes to life, one that is away for an epoch."""
+    unit, epoch = row["unit"], row["epoch"]
+    return unit == 3 or (unit == 4 and epoch > 0) or (unit == 6 and epoch < 1) or (unit == 7 and epoch == 1)
+
+
+def scored(folder: Path, runs: dict[str, int] | None = None) -> Workspace:
+    return scored_tables.write(folder, *scored_tables.units(runs or RUNS, LAYERS, dead))
+
+
+def layout_of(workspace: Workspace) -> pd.DataFrame:
+    return workspace.read("layout").to_pandas()
+
+
+def units_of(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["kind"] == "unit"].reset_index(drop=True)
+
+
+def run(workspace: Workspace, settings: Settings | None = None, **more: object) -> Summary:
+    return embed(workspace, None, unasked, settings or Settings(), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = scored(tmp_path_factory.mktemp("scored"))
+    summary = run(workspace, Settings(seeds=2))
+    assert (summary.anchors, summary.placed, summary.left_out, summary.added) == (42, 136, 24, 0)
+    return workspace
+
+
+# -- the tables ----------------------------------------------------------------------------------------
+
+
+def test_every_scored_unit_is_a_row_and_only_live_ones_have_a_place(made: Workspace) -> None:
+    table = units_of(layout_of(made))
+    scored = made.read("units").to_pandas()
+    pd.testing.assert_frame_equal(table[[*KEYS, "status"]], scored[[*KEYS, "status"]], check_dtype=False)
+    away = table["status"] == "dead"
+    assert 0 < away.sum() < len(table)
+    own = ["placed", "x", "y", "nearest_anchor", "distance", "nearest_anchor_clip", "distance_clip"]
+    assert table.loc[away, [*own, "step_clip", "from_first_clip"]].isna().all(axis=None)
+    assert table.loc[~away, own].notna().all(axis=None)
+    assert (table.loc[~away, "placed"] == "fitted").all()
+
+
+def test_anchors_are_the_concepts_with_a_category_and_their_frame(made: Workspace) -> None:
+    anchors = layout_of(made).query("kind == 'anchor'")
+    assert anchors["concept"].tolist() == NAMES
+    assert (anchors["category"] == "object").all()
+    places = anchors[["x", "y"]].to_numpy()
+    np.testing.assert_allclose(places.mean(axis=0), 0, atol=1e-9)
+    assert math.sqrt((places**2).sum(axis=1).mean()) == pytest.approx(1)
+
+
+def test_places_and_distances_are_those_of_the_units_vectors(made: Workspace) -> None:
+    """Each row anew from the table of concepts, its nearest anchors by a plain loop."""
+    table = layout_of(made)
+    anchors = table[table["kind"] == "anchor"]
+    text = texts()
+    others = np.stack([text[name] for name in OTHERS])
+    chart = anchored.fit(np.stack([text[name] for name in NAMES]), others, 0)
+    places = dict(zip(anchors["concept"], anchors[["x", "y"]].to_numpy(), strict=True))
+    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(KEYS)))
+    live = units_of(table).query("status == 'ok'")
+    for row in live.itertuples():
+        vector = scored_tables.vector_of(concepts[row.run, row.layer, row.epoch, row.unit])
+        np.testing.assert_allclose([row.x, row.y], chart.at(vector[None])[0], atol=1e-4)
+        apart = {name: math.dist((row.x, row.y), place) for name, place in places.items()}
+        assert row.distance == pytest.approx(min(apart.values()))
+        assert apart[row.nearest_anchor] == pytest.approx(row.distance)
+        apart = {name: math.dist(vector, text[name]) for name in NAMES}
+        assert row.distance_clip == pytest.approx(min(apart.values()), abs=1e-4)
+        assert row.nearest_anchor_clip == min(apart, key=lambda name: apart[name])
+
+
+def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(made: Workspace) -> None:
+    table = made.read("fidelity").to_pandas()
+    assert table["seed"].unique().tolist() == [0, 1]
+    layout = layout_of(made)
+    live, anchors = units_of(layout).query("status == 'ok'"), layout.query("kind == 'anchor'")
+    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(KEYS)))
+    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[KEYS].to_numpy()])
+    text = np.stack([texts()[name] for name in anchors["concept"]])
+    places = (live[["x", "y"]].to_numpy(), text, anchors[["x", "y"]].to_numpy())
+    wanted = fidelity.of_layout(live[KEYS], vectors, *places)
+    own = table[(table["seed"] == 0) & table["epoch"].isna()].set_index("measure")["value"]
+    for name in fidelity.OVERALL:
+        assert own[name] == pytest.approx(getattr(wanted, name), abs=0.01, nan_ok=True), name
+    assert made.parameters("fidelity")["sentence"] == fidelity.sentence(wanted)
+    summary = run(made, Settings(seeds=2))
+    assert not summary.made
+    assert (summary.measures["seeds"] == 2).all()
+
+
+# -- which layout, and of what -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "aligned"])  # see test_aligned
+def test_the_same_seed_gives_the_same_places_in_every_layout(tmp_path: Path, name: str) -> None:
+    first, second = scored(tmp_path / "first"), scored(tmp_path / "second")
+    for workspace in (first, second):
+        run(workspace, Settings(layout=name))
+    pd.testing.assert_frame_equal(layout_of(first), layout_of(second), check_exact=True)
+    live = units_of(layout_of(first)).query("status == 'ok'")
+    assert np.isfinite(live[["x", "y", "distance"]]).all(axis=None)
+    assert first.parameters("layout")["layout"] == name
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize(
+    ("runs", "layers"), [({"a": 1}, {"x": 1}), ({"a": 2}, {"x": 1}), ({"a": 1}, {"x": 2, "y": 1})]
+)
+def test_a_few_units_at_an_epoch_or_two_have_places(
+    tmp_path: Path, name: str, runs: dict[str, int], layers: dict[str, int]
+) -> None:
+    workspace = scored_tables.write(tmp_path, *scored_tables.units(runs, layers))
+    summary = embed(
+        workspace, [Concept("thing 1", None), Concept("thing 9", None)], unasked, Settings(layout=name)
+    )
+    assert summary.left_out == 0
+    assert layout_of(workspace)[["x", "y"]].notna().all(axis=None)
+    assert "cannot be told from so few" in summary.sentence
+
+
+def test_a_part_is_placed_as_in_the_whole(made: Workspace, tmp_path: Path) -> None:
+    """A place is a function of the unit's vector: leaving others out changes nothing."""
+    workspace = scored(tmp_path)
+    run(workspace, Settings(choice=Choice(("good",), ("late",), ((1, 2),))))
+    part = units_of(layout_of(workspace))
+    assert part.groupby(["run", "layer", "epoch"]).size().to_dict() == {
+        ("good", "late", 1.0): 20,
+        ("good", "late", 2.0): 20,
+    }
+    whole = part[KEYS].merge(units_of(layout_of(made)), on=KEYS)
+    pd.testing.assert_frame_equal(part[[*KEYS, "x", "y"]], whole[[*KEYS, "x", "y"]])
+
+
+def test_words_that_were_not_scored_are_anchors_too(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    anchors = [Concept("quokka", "animal"), *(Concept(name, None) for name in NAMES[:5])]
+    embed(workspace, anchors, word_vectors, Settings())
+    table = layout_of(workspace)
+    found = table[table["kind"] == "anchor"]
+    assert found["concept"].tolist() == ["quokka", *NAMES[:5]]
+    assert found["category"].tolist() == ["animal", *["object"] * 5]
+    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(KEYS)))
+    [quokka] = word_vectors({}, ["quokka"])
+    near = 0
+    for row in units_of(table).query("nearest_anchor_clip == 'quokka'").itertuples():
+        vector = scored_tables.vector_of(concepts[row.run, row.layer, row.epoch, row.unit])
+        assert row.distance_clip == pytest.approx(math.dist(vector, quokka), abs=1e-4)
+        near += 1
+    assert near > 0
+
+
+# -- freshness -----------------------------------------------------------------------------------------
+
+
+def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    base = Settings()
+    assert run(workspace, base).made
+    assert not run(workspace, base).made
+    for changed in (
+        replace(base, temperature=0.2),
+        replace(base, layout="pca"),
+        replace(base, seed=1),
+        replace(base, seeds=2),
+        replace(base, choice=Choice(runs=("good",))),
+    ):
+        assert run(workspace, changed).made
+        assert not run(workspace, changed).made
+    workspace.table("fidelity").unlink()
+    assert run(workspace, changed).made
+    units, concepts = scored_tables.units(RUNS, LAYERS, dead)
+    concepts["score"] *= 2
+    units["score"] = 1.0
+    assert run(scored_tables.write(tmp_path, units, concepts), changed).made
+
+
+# -- updates -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
+def test_a_new_epoch_is_placed_and_nothing_else_moves(tmp_path: Path, name: str) -> None:
+    settings = Settings(layout=name)
+    run(scored(tmp_path, {"good": 2, "poor": 2}), settings)
+    before = layout_of(Workspace(tmp_path))
+    workspace = scored(tmp_path, {"good": 3, "poor": 2})
+    summary = run(workspace, settings, update=True)
+    after = layout_of(workspace)
+    new = after["epoch"] == 2
+    pd.testing.assert_frame_equal(after[~new].reset_index(drop=True), before, check_exact=True)
+    live = after[new & (after["status"] == "ok")]
+    assert summary.added == len(live) == 28
+    assert (live["placed"] == "placed").all()
+    assert np.isfinite(live[["x", "y"]]).all(axis=None)
+    # a unit that stands still in CLIP's space (every fifth) stays where it was
+    merged = live.merge(before, on=["run", "layer", "unit"], suffixes=("", "_old")).query("epoch_old == 1")
+    step = np.hypot(merged["x"] - merged["x_old"], merged["y"] - merged["y_old"])
+    still = merged["unit"] % 5 == 0
+    assert step[still].mean() < 0.1 * step[~still].mean()
+    assert not run(workspace, settings, update=True).made
+    # the next epoch goes among the fitted ones; those added before stay, too
+    workspace = scored(tmp_path, {"good": 4, "poor": 2})
+    run(workspace, settings, update=True)
+    again = layout_of(workspace)
+    pd.testing.assert_frame_equal(again[again["epoch"] != 3].reset_index(drop=True), after, check_exact=True)
+    # all anew: all are fitted again
+    run(workspace, settings)
+    assert (layout_of(workspace)["placed"].dropna() == "fitted").all()
+
+
+def test_an_update_of_the_anchored_layout_is_the_layout_of_all(tmp_path: Path) -> None:
+    run(scored(tmp_path / "grown", {"good": 2}))
+    grown, whole = scored(tmp_path / "grown", {"good": 4}), scored(tmp_path / "whole", {"good": 4})
+    run(grown, update=True)
+    run(whole)
+    columns = ["x", "y", "distance", "step_clip", "from_first_clip"]
+    np.testing.assert_allclose(layout_of(grown)[columns], layout_of(whole)[columns], atol=1e-6)
+
+
+def test_a_joint_update_puts_new_points_among_the_fitted_ones(tmp_path: Path) -> None:
+    """Against `joint.place`, from the table alone; a point that was placed before is no support."""
+    settings = Settings(layout="joint")
+    for epochs in (2, 3, 4):
+        workspace = scored(tmp_path, {"good": epochs})
+        run(workspace, settings, update=True)
+    table = layout_of(workspace)
+    live = units_of(table).query("status == 'ok'")
+    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(KEYS)))
+    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[KEYS].to_numpy()])
+    anchors = table.query("kind == 'anchor'")
+    fitted = (live["placed"] == "fitted").to_numpy()
+    assert set(live.loc[fitted, "epoch"]) == {0.0, 1.0}
+    support = np.vstack([vectors[fitted], [texts()[name] for name in anchors["concept"]]])
+    places = np.vstack([live.loc[fitted, ["x", "y"]], anchors[["x", "y"]]])
+    found = joint.place(vectors[~fitted], support, places)
+    np.testing.assert_allclose(live.loc[~fitted, ["x", "y"]], found, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(temperature=0.3), "other temperature"),
+        (Settings(layout="pca"), "other layout"),
+        (Settings(seed=4), "other seed"),
+    ],
+)
+def test_an_update_must_be_of_the_same_layout(tmp_path: Path, settings: Settings, message: str) -> None:
+    run(scored(tmp_path, {"good": 2}))
+    before = layout_of(Workspace(tmp_path))
+    with pytest.raises(CmonError, match=rf"(?s)--update: .*{message}.*without --update"):
+        run(scored(tmp_path, {"good": 3}), settings, update=True)
+    pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
+
+
+def test_an_update_must_be_of_the_same_anchors_and_scores(tmp_path: Path) -> None:
+    run(scored(tmp_path, {"good": 2}))
+    more, anchors = scored(tmp_path, {"good": 3}), [Concept(name, None) for name in NAMES[:5]]
+    with pytest.raises(CmonError, match=r"(?s)other anchors.*42: thing 0, thing 1.*5: thing 0"):
+        embed(more, anchors, unasked, Settings(), update=True)
+    units, concepts = scored_tables.units({"good": 3}, LAYERS, dead)
+    concepts["score"] *= 3
+    with pytest.raises(CmonError, match="other vectors of units"):
+        run(scored_tables.write(tmp_path, units, concepts), update=True)
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(epochs=((1, 2),)), Choice(runs=("poor",)), Choice(layers=("late",), epochs=((0, 2),))]
+)
+def test_an_update_must_hold_all_that_is_placed(tmp_path: Path, choice: Choice) -> None:
+    run(scored(tmp_path, {"good": 2, "poor": 2}))
+    before = layout_of(Workspace(tmp_path))
+    more = scored(tmp_path, {"good": 3, "poor": 2})
+    with pytest.raises(CmonError, match=r"(?s)--update: .* placed already were not chosen.*without --update"):
+        run(more, Settings(choice=choice), update=True)
+    pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
+
+
+def test_an_update_may_choose_more_than_was_placed(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    run(workspace, Settings(choice=Choice(runs=("poor",))))
+    before = layout_of(workspace)
+    summary = run(workspace, update=True)
+    after = layout_of(workspace)
+    assert (
+        summary.added
+        == (after["run"] == "good").sum() - (after.query("run == 'good'")["status"] == "dead").sum()
+    )
+    stayed = after[after["run"] != "good"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(stayed, before, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
+def test_with_a_single_anchor_new_epochs_do_not_change_the_scale(tmp_path: Path, name: str) -> None:
+    """Units that stand still at all epochs, about an anchor that has no radius."""
+    one, settings = [Concept("thing 1", None)], Settings(layout=name)
+    for epochs in (2, 6):
+        units, concepts = scored_tables.units({"good": epochs}, {"late": 12})
+        still = concepts[concepts["epoch"] == 0]
+        concepts = pd.concat([still.assign(epoch=float(epoch)) for epoch in range(epochs)], ignore_index=True)
+        workspace = scored_tables.write(tmp_path, units, concepts)
+        embed(workspace, one, unasked, settings, update=True)
+    places = units_of(layout_of(workspace)).groupby("unit")[["x", "y"]]
+    assert (places.max() - places.min()).max(axis=None) < 0.01
+    assert places.mean().std().min() > 0.1
+
+
+def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    workspace.write(workspace.table("concepts"), workspace.read("concepts"), "another scoring", {})
+    with pytest.raises(CmonError, match="do not belong together"):
+        run(workspace)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_anchors_without_any_live_unit_have_places(tmp_path: Path, name: str) -> None:
+    units, concepts = scored_tables.units({"a": 1}, {"x": 3})
+    workspace = scored_tables.write(tmp_path, units.assign(status="dead"), concepts.iloc[:0])
+    summary = run(workspace, Settings(layout=name))
+    assert (summary.placed, summary.left_out) == (0, 3)
+    assert layout_of(workspace).query("kind == 'anchor'")[["x", "y"]].notna().all(axis=None)
+
+
+def test_the_aligned_layout_cannot_be_added_to(tmp_path: Path) -> None:
+    workspace = scored_tables.write(tmp_path, *scored_tables.units({"a": 2}, {"x": 1}))
+    settings, few = Settings(layout="aligned"), [Concept("thing 1", None)]
+    embed(workspace, few, unasked, settings)
+    more = scored_tables.write(tmp_path, *scored_tables.units({"a": 3}, {"x": 1}))
+    with pytest.raises(CmonError, match=r"(?s)'aligned' cannot place.*without --update, all are placed anew"):
+        embed(more, few, unasked, settings, update=True)
+
+
+def test_an_update_of_nothing_is_a_layout(tmp_path: Path) -> None:
+    workspace = scored(tmp_path)
+    summary = run(workspace, update=True)
+    assert (summary.made, summary.added) == (True, 0)
+    assert not run(workspace).made

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from cmon.cli.main import main
+from cmon.errors import CmonError
+from cmon.evaluation import class_names
+from cmon.scoring.significance import wilson
+from tests.support import tiny_models
+
+WORDS = [f"word {number}" for number in range(30)]
+
+
+def world(sizes: dict[str, int], epochs: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `units` and `concepts`: ten concepts of each unit at random; the last unit of a layer is dead."""
+    random = np.random.default_rng(seed)
+    units, concepts = [], []
+    for run in ("b", "a"):
+        for epoch in range(epochs):
+            for layer, size in sizes.items():
+                for unit in range(size):
+                    key = {"run": run, "layer": layer, "epoch": float(epoch), "unit": unit}
+                    best = random.permutation(WORDS)[:10] if unit < size - 1 else []
+                    units.append({**key, "label": best[0] if len(best) else None})
+                    concepts += [{**key, "rank": rank, "concept": word} for rank, word in enumerate(best)]
+    return pd.DataFrame(units), pd.DataFrame(concepts)
+
+
+def test_accuracy_is_the_share_of_units_whose_name_is_among_their_best_concepts() -> None:
+    units, concepts = world({"layer4": 25, "fc": 20}, epochs=3)
+    names = [*WORDS[:9], "Word  3", "unheard of", *WORDS[10:19]]  # one twice, in another spelling
+    found = class_names.accuracy(units, concepts, WORDS, names)
+    assert [(row["run"], row["layer"], row["epoch"]) for row in found] == [
+        (run, "fc", epoch) for run in "ba" for epoch in (0, 1, 2)
+    ]
+    hits = 0
+    for row in found:
+        counted = {1: 0, 5: 0}
+        for unit, name in enumerate(names):
+            own = concepts[(concepts["run"] == row["run"]) & (concepts["layer"] == "fc")]
+            own = own[(own["epoch"] == row["epoch"]) & (own["unit"] == unit)].sort_values("rank")
+            for top in counted:
+                counted[top] += " ".join(name.lower().split()) in list(own["concept"][:top])
+        assert (row["units"], row["nameable"]) == (20, 19)
+        for top, number in counted.items():
+            assert row[f"top-{top} found"] == number
+            assert row[f"top-{top} share"] == pytest.approx(number / 20)
+            assert (row[f"top-{top} low"], row[f"top-{top} high"]) == wilson(number, 20)
+        hits += counted[5]
+    assert hits > 5, "chance alone finds some"
+
+
+def test_labels_that_are_the_names_are_all_found_and_shuffled_names_are_not() -> None:
+    units, concepts = world({"fc": 20}, epochs=1)
+    labels = list(units.loc[units["run"] == "b", "label"].fillna("-"))
+    planted, other = class_names.accuracy(units, concepts, WORDS, labels)
+    assert (planted["top-1 found"], planted["top-5 found"]) == (19, 19), "all but the dead unit"
+    assert other["top-1 found"] < 5
+    (shuffled, _) = class_names.accuracy(units, concepts, WORDS, labels[1:] + labels[:1])
+    assert shuffled["top-1 found"] < 5
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("dog\nPolar  bear\ndog\n\n", ["dog", "Polar bear", "dog"]),
+        ("\ufefftench, Tinca tinca\r\ncrane\r\n", ["tench, Tinca tinca", "crane"]),
+    ],
+)
+def test_class_names_are_lines_and_may_come_twice(tmp_path: Path, content: str, names: list[str]) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes(content.encode())
+    assert class_names.read_names(path) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("a\n\nb\n", "line 2: is blank"), ("\n \n", "holds no class")]
+)
+def test_a_blank_line_never_shifts_the_names(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text(content)
+    with pytest.raises(CmonError, match=message):
+        class_names.read_names(path)
+
+
+def test_names_that_are_no_concepts_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        class_names.warn_of_unknown(WORDS, ["WORD 1", "word  2"])
+        assert not caplog.records
+        class_names.warn_of_unknown(WORDS, ["word 1", "cat", "dog", "ant", "bee", "cow", "elk"])
+    (record,) = caplog.records
+    assert "6 of 7 class names" in record.getMessage()
+    assert "'cat', 'dog', 'ant', 'bee', 'cow' ..." in record.getMessage()
+
+
+# -- by the command ------------------------------------------------------------------------------------
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Path:
+    options = [
+        "--run",
+        f"standard={checkpoints_folder}",
+        "--probe",
+        probe_folder,
+        "--layer",
+        "conv2",
+        "--layer",
+        "fc",
+    ]
+    model = ["--model", "python:tests.support.tiny_models:network", "--workers", 0, "--device", "cpu"]
+    result = run("extract", tmp_path / "work", *options, *model)
+    assert result.exit_code == 0, result.output
+    return tmp_path / "work"
+
+
+def scored(workspace: Path, concepts: Path, *more: object) -> Result:
+    options = [
+        "--concepts",
+        concepts,
+        "--clip",
+        "python:tests.support.tiny_models:embedder",
+        "--pseudo-units",
+        50,
+        "--top-k",
+        10,
+    ]
+    return run("score", workspace, *options, "--workers", 0, "--device", "cpu", *more)
+
+
+def test_the_command_prints_the_heads_table_also_when_all_is_fresh(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join([*list(tiny_models.COLORS)[:4], "mauve"]) + "\n")
+    printed = []
+    for _ in range(2):
+        result = scored(workspace, concepts_file, "--class-names", names, "--format", "json")
+        assert result.exit_code == 0, result.output
+        assert "1 of 5 class names are not among the concepts" in result.stderr
+        printed.append(json.loads(result.stdout))
+    assert "all is fresh" in result.stderr
+    assert printed[0] == printed[1]
+    assert list(printed[0]) == ["units", "heads"]
+    units, accuracy = printed[0].values()
+    assert [(row["layer"], row["units"]) for row in units] == [
+        ("conv2", 8),
+        ("conv2", 8),
+        ("fc", 5),
+        ("fc", 5),
+    ]
+    assert [(row["layer"], row["epoch"], row["nameable"]) for row in accuracy] == [("fc", 0, 4), ("fc", 1, 4)]
+    alone = scored(workspace, concepts_file, "--format", "json")
+    assert json.loads(alone.stdout) == {"units": units}
+    csv = scored(workspace, concepts_file, "--class-names", names, "--format", "csv").stdout
+    assert [part.count("\n") for part in csv.split("\n\n")] == [4, 3]
+
+
+def test_names_that_fit_no_layer_list_the_layers(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("red\nblue\n")
+    result = scored(workspace, concepts_file, "--class-names", names)
+    assert result.exit_code == 1
+    assert "no layer has as many units as there are names, 2" in result.stderr
+    assert "conv2 8, fc 5" in result.stderr
+    assert not (workspace / "units.parquet").exists(), "said before the work is done"

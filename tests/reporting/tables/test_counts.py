@@ -1,0 +1,79 @@
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from cmon.reporting import measures
+from cmon.reporting.tables import counts
+from tests.support.synthetic_tables import World, rows
+
+UNITS = measures.in_order(
+    pd.DataFrame(rows(World(runs=("z", "standard"), units=30, epochs=(0.0, 2.0, 5.0), dead=0.2))["units"])
+)
+KEY = ("run", "layer", "epoch")
+
+
+def groups() -> dict[tuple, list[dict]]:
+    found: dict[tuple, list[dict]] = {}
+    for unit in UNITS.to_dict("records"):
+        found.setdefault(tuple(unit[name] for name in KEY), []).append(unit)
+    return found
+
+
+def test_categories_are_counted_and_add_up():
+    table = counts.category_counts(UNITS)
+    names = measures.categories(UNITS)
+    wanted = [
+        (*key, name, sum(unit["interpretable"] and unit["category"] == name for unit in units), len(units))
+        for key, units in groups().items()
+        for name in names
+    ]
+    assert list(table[[*KEY, "category", "units", "n_units"]].itertuples(index=False, name=None)) == wanted
+    assert table["share"].tolist() == pytest.approx((table["units"] / table["n_units"]).tolist())
+    per_layer = table.groupby(list(KEY), sort=False)["units"].sum().tolist()
+    assert per_layer == [sum(unit["interpretable"] for unit in units) for units in groups().values()]
+
+
+def test_labels_without_a_category_are_counted_too():
+    units = UNITS.assign(category=None, label="dog", interpretable=True)
+    table = counts.category_counts(units)
+    assert set(table["category"]) == {measures.NO_CATEGORY}
+    assert (table["share"] == 1).all()
+    assert counts.concept_counts(units)["category"].isna().all()
+
+
+def test_concepts_are_counted_the_most_frequent_first():
+    table = counts.concept_counts(UNITS)
+    wanted = []
+    for key, units in groups().items():
+        found = Counter(unit["label"] for unit in units if unit["interpretable"])
+        wanted += [
+            (*key, name, number) for name, number in sorted(found.items(), key=lambda one: (-one[1], one[0]))
+        ]
+    assert list(table[[*KEY, "concept", "units"]].itertuples(index=False, name=None)) == wanted
+    categories = dict(zip(UNITS["label"], UNITS["category"], strict=True))
+    assert table["category"].tolist() == [categories[name] for name in table["concept"]]
+    assert (table["n_units"] == 30).all()
+
+
+def test_every_unit_has_one_status():
+    units = UNITS.copy()
+    units.loc[units["unit"] == 3, "status"] = "tied"
+    units.loc[units["unit"] == 4, "status"] = "non-finite"
+    units.loc[units["unit"] == 5, "status"] = "constant"
+    table = counts.status_counts(units)
+    assert len(table) == len(groups())
+    assert (
+        table[["n_ok", "n_dead", "n_constant", "n_tied", "n_non_finite"]].sum(axis=1) == table["n_units"]
+    ).all()
+    assert (table[["n_constant", "n_tied", "n_non_finite"]] == 1).all(axis=None)
+    assert table["n_dead"].tolist() == [
+        sum(unit["status"] == "dead" for unit in own if unit["unit"] not in (3, 4, 5))
+        for own in groups().values()
+    ]
+
+
+def test_nothing_interpretable_gives_no_rows():
+    nothing = UNITS.assign(interpretable=False)
+    assert counts.concept_counts(nothing).empty
+    assert counts.category_counts(nothing).empty

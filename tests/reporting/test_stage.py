@@ -1,0 +1,319 @@
+import csv
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cmon.cli.main import main
+from cmon.errors import CmonError
+from cmon.reporting.findings import headlines
+from cmon.reporting.page import html as page
+from cmon.reporting.stage import Settings, report
+from cmon.reporting.tables import catalog as report_tables
+from cmon.reporting.tables import formats
+from cmon.workspace.schemas import meaning
+from cmon.workspace.workspace import Workspace
+from tests.support.synthetic_tables import World, rows, write
+
+WORLD = World(units=24, images=40, epochs=(0.0, 0.5, 1.0))
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Workspace:
+    workspace = write(tmp_path_factory.mktemp("report"), WORLD)
+    report(workspace, Settings())
+    return workspace
+
+
+def table_of(workspace: Workspace, name: str) -> list[dict[str, str]]:
+    with (workspace.report / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def html_of(workspace: Workspace) -> str:
+    return (workspace.report / "index.html").read_text(encoding="utf-8")
+
+
+class Reader(HTMLParser):
+    """What a browser would load or run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_d_anchor_is_the_mean_distance_of_live_units(made):
+    layout = made.read("layout").to_pylist()
+    units = made.read("units").to_pylist()
+    found = table_of(made, "d_anchor")
+    assert len(found) == len(WORLD.runs) * len(WORLD.layers) * len(WORLD.epochs)
+    assert {row["epoch"] for row in found} == {"0", "0.5", "1"}
+    for row in found:
+
+        def here(other, row=row):
+            key = (row["run"], row["layer"], float(row["epoch"]))
+            return (other["run"], other["layer"], other["epoch"]) == key
+
+        for column, source in (("d_anchor", "distance"), ("d_anchor_clip", "distance_clip")):
+            values = [one[source] for one in layout if here(one) and one["status"] == "ok"]
+            assert float(row[column]) == pytest.approx(sum(values) / len(values))
+            assert float(row[f"{column}_low"]) < float(row[column]) < float(row[f"{column}_high"])
+        mine = [one for one in units if here(one)]
+        assert int(row["n_units"]) == 24
+        assert int(row["n_dead"]) == sum(one["status"] == "dead" for one in mine)
+        assert int(row["n_interpretable"]) == sum(one["interpretable"] for one in mine)
+
+
+def test_the_same_rows_in_all_forms(made):
+    parquet = pq.read_table(made.report / "d_anchor.parquet").to_pylist()
+    markdown = (made.report / "d_anchor.md").read_text().partition("\n\n")[2].splitlines()
+    tex = (made.report / "d_anchor.tex").read_text()
+    rows = tex.partition("\\midrule")[2].partition("\\bottomrule")[0].split("\\\\\n")[:-1]
+    assert len(parquet) == len(table_of(made, "d_anchor")) == len(markdown) - 2 == len(rows) == 12
+    assert markdown[2].startswith(f"| standard | layer3 | 0 | {parquet[0]['d_anchor']:.3f} |")
+    low, high = parquet[0]["d_anchor_low"], parquet[0]["d_anchor_high"]
+    interval = f"{parquet[0]['d_anchor']:.3f} {{[}}{low:.3f}, {high:.3f}]"
+    assert rows[0].strip().startswith(f"standard & layer3 & 0 & {interval} &")
+
+
+def test_every_table_is_written_whole_and_says_what_it_holds(made):
+    for table in report_tables.TABLES:
+        schema = pq.read_schema(made.report / f"{table.name}.parquet")
+        assert schema.equals(table.schema)
+        assert all(meaning(field) for field in schema)
+        assert (made.report / f"{table.name}.md").read_text().startswith(formats.markdown_text(table.caption))
+        assert (
+            f"\\label{{tab:{table.name.replace('_', '-')}}}"
+            in (made.report / f"{table.name}.tex").read_text()
+        )
+        head = (made.report / f"{table.name}.csv").read_text().partition("\n")[0]
+        assert head == ",".join(table.schema.names)
+
+
+def test_all_tables_compile(made, tmp_path):
+    if not shutil.which("pdflatex"):
+        pytest.skip("pdflatex is not installed")
+    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in report_tables.TABLES)
+    (tmp_path / "paper.tex").write_text(
+        f"\\documentclass{{article}}\\usepackage{{booktabs,longtable}}\\begin{{document}}\n{inputs}\\end{{document}}"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_figures_are_there_in_both_formats(made):
+    names = [
+        "embedding",
+        "d_anchor",
+        "interpretable",
+        "side-by-side",
+        "movement",
+        "tracked-standard",
+        "tracked-poor",
+    ]
+    for name in names:
+        with Image.open(made.report / f"{name}.png") as image:
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=1)
+        assert "</text>" in (made.report / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def test_headlines_are_those_of_the_table(made):
+    summary = report(Workspace(made.root), Settings())
+    assert not summary.made
+    assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
+    said = CliRunner().invoke(main, ["report", str(made.root), "--format", "json", "--quiet"])
+    assert json.loads(said.stdout) == summary.headlines
+    rows = CliRunner().invoke(main, ["report", str(made.root), "--format", "csv", "--quiet"]).stdout
+    assert next(csv.DictReader(rows.splitlines()))["d_anchor"] == table_of(made, "d_anchor")[0]["d_anchor"]
+
+
+def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
+    world = World(runs=("a", "b"), layers=("l",), epochs=(0.0, 1.0), units=6, images=12)
+    workspace = write(tmp_path, world)
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,loss\n0,2.5\n1,1.5\n")
+    settings = Settings(metrics=(("b", log),))
+    assert report(workspace, settings).made
+    assert table_of(workspace, "training") == [
+        {"run": "b", "epoch": epoch, "metric": "loss", "value": value}
+        for epoch, value in (("0", "2.5"), ("1", "1.5"))
+    ]
+    assert ">loss</text>" in (workspace.report / "d_anchor.svg").read_text(encoding="utf-8")
+    assert not report(workspace, settings).made
+    log.write_text("epoch,loss\n0,2.5\n1,1.0\n")
+    assert report(workspace, settings).made
+    with pytest.raises(CmonError, match="has no run 'bb'"):
+        report(workspace, Settings(metrics=(("bb", log),)))
+    with pytest.raises(CmonError, match="cannot be read"):
+        report(workspace, Settings(metrics=(("b", tmp_path / "none.csv"),)))
+
+
+def test_the_page_needs_nothing_else(made):
+    text = html_of(made)
+    reader = Reader(text)
+    loaded = [
+        attributes[name] or ""
+        for _, attributes in reader.tags
+        for name in ("src", "srcset", "href", "data")
+        if name in attributes
+    ]
+    assert loaded
+    links = [unquote(link) for link in loaded if not link.startswith(("data:", "#"))]
+    assert links  # to be downloaded, not loaded
+    assert all((made.report / link).is_file() for link in links)
+    policies = [attributes["content"] for _, attributes in reader.tags if "http-equiv" in attributes]
+    assert len(policies) == 1
+    assert policies[0].startswith("default-src 'none';")
+    assert "unsafe-eval" not in policies[0]
+    assert all(attributes.get("alt") for tag, attributes in reader.tags if tag == "img")
+
+
+def test_the_page_holds_all_units_of_the_last_epoch(made):
+    body = html_of(made).partition('<table id="units">')[2].partition("</table>")[0]
+    assert body.count("<tr") - 1 == len(WORLD.runs) * len(WORLD.layers) * 24
+    last = [unit for unit in made.read("units").to_pylist() if unit["epoch"] == 1]
+    assert body.count('data-significant="1"') == sum(unit["interpretable"] for unit in last)
+    assert body.count("<td>dead</td>") == sum(unit["status"] == "dead" for unit in last)
+
+
+def test_a_fresh_report_is_not_made_again(made):
+    before = {path: path.stat().st_mtime_ns for path in made.report.iterdir()}
+    again = report(Workspace(made.root), Settings())
+    assert not again.made
+    assert [subject for subject, _ in again.findings] == ["standard", "poor", "Agreement"]
+    assert again.d_anchor.num_rows == 12
+    assert {path: path.stat().st_mtime_ns for path in made.report.iterdir()} == before
+
+
+def test_what_makes_a_report_stale(tmp_path):
+    small = World(runs=("a", "b"), layers=("l",), epochs=(0.0,), units=4, images=12)
+    workspace = write(tmp_path, small)
+    assert report(workspace, Settings()).made
+    assert report(workspace, Settings(track=(("l", 2),))).made
+    (workspace.report / "embedding.svg").unlink()
+    assert report(workspace, Settings(track=(("l", 2),))).made
+    (workspace.report / "index.html").write_bytes(b"\xff somebody else's page")
+    assert report(workspace, Settings(track=(("l", 2),))).made
+    tables = {name: [row for row in table if row.get("run") != "b"] for name, table in rows(small).items()}
+    write(tmp_path, small, tables)
+    assert report(workspace, Settings(track=(("l", 2),))).made
+    assert (workspace.report / "tracked-a.png").is_file()
+    assert not (workspace.report / "tracked-b.png").exists()
+
+
+def test_a_hostile_concept_and_run_are_inert(tmp_path):
+    world = World(runs=(HOSTILE, "../b"), layers=("l",), epochs=(0.0, 1.0), units=12, images=12,
+                  anchors=((HOSTILE, HOSTILE), ("dog", None), ("cat", "object")))  # fmt: skip
+    workspace = write(tmp_path, world)
+    summary = report(workspace, Settings())
+    text = html_of(workspace)
+    assert HOSTILE not in text
+    assert html.escape(HOSTILE) in text
+    assert HOSTILE.partition(">")[0] not in text.partition('id="explorer-data"')[2].partition("</script>")[0]
+    clean = write(tmp_path / "clean", World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=12))
+    report(clean, Settings())
+    tags = [
+        [tag for tag, _ in Reader(one).tags if tag in ("script", "style")] for one in (text, html_of(clean))
+    ]
+    assert tags[0] == tags[1]
+    assert all(path.parent == workspace.report for path in summary.figures)
+
+
+def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_path):
+    small = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
+    workspace = write(tmp_path, small)
+    assert report(workspace, Settings(max_html_mb=0)).images_beside == 12
+    again = report(workspace, Settings(max_html_mb=0))
+    assert (again.made, again.images_beside) == (False, 12)
+    (workspace.report / "thumbnails" / "3.webp").unlink()
+    assert report(workspace, Settings(max_html_mb=0)).made
+
+
+def test_every_file_of_the_report_can_be_downloaded(made):
+    text = html_of(made).partition('<section id="files">')[2]
+    links = {unquote(link) for link in re.findall(r'<a href="([^"]*)" download>', text)}
+    assert links == {path.name for path in made.report.iterdir()} - {"index.html"}
+
+
+def test_a_dead_layer_has_empty_cells(tmp_path):
+    world = World(runs=("a",), layers=("l",), epochs=(0.0, 1.0), units=6, images=12, dead=1.1)
+    workspace = write(tmp_path, world)
+    report(workspace, Settings())
+    for row in table_of(workspace, "d_anchor"):
+        assert row["d_anchor"] == row["d_anchor_clip_high"] == ""
+        assert (row["n_units"], row["n_live"], row["n_dead"]) == ("6", "0", "6")
+    assert "nothing to follow" in html_of(workspace)
+
+
+def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
+    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
+    workspace = write(tmp_path, world)
+    (tmp_path / "probe" / "00003.png").unlink()
+    (tmp_path / "probe" / "00004.png").write_bytes((tmp_path / "probe" / "00005.png").read_bytes())
+    assert report(workspace, Settings()).missing_images == 2
+    text = html_of(workspace)
+    assert "not shown: no longer there" in text
+    assert "not shown: changed since it was extracted" in text
+    assert ".t5{" in text
+    assert ".t4{" not in text
+    # Another size: made again, and said again.
+    said = CliRunner().invoke(main, ["report", str(workspace.root), "--max-html-mb", "0"]).stderr
+    assert "warning: 2 top images moved or changed since extraction" in said
+    assert f"8 thumbnails in {workspace.report / 'thumbnails'}: the page would exceed 0 MB" in said
+
+
+def test_a_report_needs_no_torch():
+    code = "import sys, cmon.reporting.stage; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_skipped_inputs_are_listed(tmp_path):
+    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
+    tables = rows(world)
+    tables["checkpoints"].append(
+        {"run": "a", "checkpoint": "broken.pt", "status": "skipped", "error": "cut off"}
+    )
+    workspace = write(tmp_path, world, tables)
+    report(workspace, Settings())
+    assert "a: broken.pt" in html_of(workspace)
+    assert "cut off" in html_of(workspace)
+
+
+def test_a_layout_of_other_units_is_refused(tmp_path):
+    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12, dead=0)
+    tables = rows(world)
+    tables["units"][0] |= {"status": "tied", "label": None, "interpretable": False}
+    workspace = write(tmp_path, world, tables)
+    with pytest.raises(CmonError, match="cmon embed"):
+        report(workspace, Settings())
+    assert not workspace.report.exists()
+
+
+def test_errors_say_what_to_do(tmp_path, made):
+    with pytest.raises(CmonError, match="cmon extract"):
+        report(Workspace(tmp_path), Settings())
+    with pytest.raises(CmonError, match="has no unit 99"):
+        report(Workspace(made.root), Settings(track=(("layer4", 99),)))
+
+
+def test_numbers_as_the_page_shows_them():
+    shown = [page.number(value) for value in (None, float("nan"), 0.0, 0.12345, 0.00001, 12345, 1234.5, "x")]
+    assert shown == ["–", "–", "0.000", "0.123", "1.0e-05", "12,345", "1,234.5", "x"]

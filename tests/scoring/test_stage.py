@@ -1,0 +1,154 @@
+"""The stage's choices: which function, which prior, and what a unit without a label is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from cmon.cli.main import main
+from cmon.scoring import stage as score
+from cmon.scoring.priors import PRIORS
+from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.workspace import schemas
+from cmon.workspace.workspace import Workspace, read_table
+from tests.support import tiny_models
+
+MODEL = ["--model", "python:tests.support.tiny_models:network"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Path:
+    options = ["--run", f"standard={checkpoints_folder}", "--probe", probe_folder, "--layer", "conv2"]
+    result = run("extract", tmp_path / "work", *options, *MODEL, "--workers", 0, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "work"
+
+
+def scored(workspace: Path, concepts: Path, *more: object) -> pd.DataFrame:
+    options = [
+        "--concepts",
+        concepts,
+        "--clip",
+        "python:tests.support.tiny_models:embedder",
+        "--pseudo-units",
+        50,
+    ]
+    result = run("score", workspace, *options, "--workers", 0, "--device", "cpu", *more)
+    assert result.exit_code == 0, result.output
+    return Workspace(workspace).read("units").to_pandas()
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_every_function_and_prior_labels_every_live_unit(
+    workspace: Path, concepts_file: Path, name: str, prior: str
+) -> None:
+    units = scored(workspace, concepts_file, "--similarity", name, "--prior", prior)
+    live = units["status"] == "ok"
+    assert live.any()
+    assert units.loc[live, ["label", "score", "margin", "p_value"]].notna().all(axis=None)
+    assert np.isfinite(units.loc[live, "score"]).all()
+    assert units.loc[~live, ["label", "category", "score", "margin", "p_value"]].isna().all(axis=None)
+    assert not units.loc[~live, "interpretable"].any()
+    concepts = Workspace(workspace).read("concepts").to_pandas()
+    best = concepts[concepts["rank"] == 0].set_index(["run", "layer", "epoch", "unit"])["concept"]
+    labels = units[live].set_index(["run", "layer", "epoch", "unit"])["label"]
+    pd.testing.assert_series_equal(best, labels, check_names=False)
+    stored = Workspace(workspace).parameters("units")
+    assert stored["similarity"]["function"] == name
+    assert stored["prior"] == prior
+
+
+def test_another_function_or_number_of_top_images_makes_the_tables_stale(
+    workspace: Path, concepts_file: Path
+) -> None:
+    keys = []
+    for options in (
+        [],
+        ["--similarity", "wpmi"],
+        ["--similarity", "wpmi", "--top-k", 10],
+        ["--top-k", 10],
+        ["--similarity", "cos_similarity"],
+        ["--similarity", "cos_similarity_cubed"],
+        ["--similarity", "rank_reorder"],
+    ):
+        scored(workspace, concepts_file, *options)
+        keys.append(Workspace(workspace).key("units"))
+    assert len(set(keys)) == len(keys)
+    scored(workspace, concepts_file)
+    assert Workspace(workspace).key("units") == keys[0]
+
+
+def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
+    workspace: Path, concepts_file: Path, tmp_path: Path
+) -> None:
+    place = Workspace(workspace)
+    scored(workspace, concepts_file)
+    plain = place.key("units")
+    scored(workspace, concepts_file, "--template", "a {} wall")
+    assert place.key("units") != plain
+    assert place.parameters("units")["templates"] == ["a {} wall"]
+    (tmp_path / "anchors.txt").write_text("red\nmauve\n")
+    result = run("embed", workspace, "--anchors", tmp_path / "anchors.txt", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    (cache,) = place.cache.glob("text-features-*")
+    texts = set(read_table(cache)["text"].to_pylist())
+    assert {"red", "a red wall", "a mauve wall"} <= texts
+    assert "mauve" not in texts
+    vocabulary = place.read("vocabulary").to_pandas().set_index("concept")["vector"]
+    direction = np.asarray(tiny_models.embedder().encode_texts(["a red wall"]))[0]
+    np.testing.assert_allclose(vocabulary["red"], direction / np.linalg.norm(direction), atol=1e-6)
+
+
+def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
+    workspace: Path, concepts_file: Path
+) -> None:
+    options = ["--concepts", concepts_file, "--similarity", "cos_similarity", "--top-k", 10]
+    result = run("score", workspace, *options)
+    assert result.exit_code == 2
+    assert "cos_similarity has no fixed number of top images" in result.stderr
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_a_unit_that_dies_changes_no_other_units_score(
+    workspace: Path, concepts_file: Path, name: str
+) -> None:
+    place = Workspace(workspace)
+    whole = scored(workspace, concepts_file, "--similarity", name)
+    (shard, *_) = place.read("shards").to_pylist()
+    path = place.activations(shard["run"], shard["layer"], shard["epoch"])
+    table = read_table(path)
+    activations = schemas.matrix(table["activations"])
+    activations[:, 0], activations[5, 2] = 1.5, np.nan
+    column = pa.FixedSizeListArray.from_arrays(pa.array(activations.ravel()), activations.shape[1])
+    columns = [table["image_id"], column]
+    place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["key"])
+    place.table("units").unlink()
+    parts = scored(workspace, concepts_file, "--similarity", name)
+    assert parts["status"][:3].tolist() == ["constant", "ok", "non-finite"]
+    same = ~parts.index.isin([0, 2])
+    assert parts.loc[same, "label"].equals(whole.loc[same, "label"])
+    np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_passes_over_the_concepts_make_no_difference(
+    workspace: Path, concepts_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for one layer and epoch at a time."""
+    whole = scored(workspace, concepts_file, "--similarity", name)
+    Workspace(workspace).table("units").unlink()
+    monkeypatch.setattr(score, "_PASS_BYTES", 1)
+    parts = scored(workspace, concepts_file, "--similarity", name)
+    exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]
+    pd.testing.assert_frame_equal(parts[exact], whole[exact])
+    np.testing.assert_allclose(parts["score"], whole["score"], rtol=1e-4, atol=1e-4)

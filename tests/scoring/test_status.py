@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmon.scoring import status as statuses
+from cmon.workspace import schemas
+from tests.support.synthetic_tables import World
+from tests.support.synthetic_tables import rows as synthetic_rows
+
+
+def literal_status(activations: list[float], top: int | None) -> str:
+    """From the words of `STATUSES`, for one unit."""
+    if not np.isfinite(activations).all():
+        return "non-finite"
+    if len(set(activations)) == 1:
+        return "dead" if activations[0] == 0 else "constant"
+    shown = sorted(activations, reverse=True)[:top]
+    most = max(shown.count(value) for value in shown)
+    return "tied" if top and most > len(shown) / 2 and most > 1 else "ok"
+
+
+def test_statuses_say_why_a_unit_has_no_label() -> None:
+    activations = np.tile(np.arange(20.0)[:, None], (1, 8))
+    activations[3, 0] = np.nan
+    activations[:, 1] = -2
+    activations[:, 2] = 0
+    activations[4, 2] = 1  # one image, and 0 for all others
+    activations[:, 3] //= 4
+    activations[:, 5] = 0
+    activations[:, 6] = [0.0, -0.0] * 10
+    activations[:, 7] = np.inf
+    top = -np.sort(-np.nan_to_num(activations), axis=0)[:10].T
+    always = ["non-finite", "constant", "ok", "ok", "ok", "dead", "dead", "non-finite"]
+    assert statuses.of_units(activations, None).tolist() == always
+    always[2] = "tied"
+    assert statuses.of_units(activations, top).tolist() == always
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, np.nan, np.inf]), min_size=1, max_size=9),
+    st.one_of(st.none(), st.integers(1, 9)),
+)
+def test_a_units_status_is_what_the_words_say(activations: list[float], top: int | None) -> None:
+    column = np.array(activations, dtype=np.float32)[:, None]
+    values = -np.sort(-np.nan_to_num(column, posinf=0), axis=0)[:top].T if top else None
+    assert statuses.of_units(column, values).tolist() == [literal_status(activations, top)]
+
+
+@pytest.mark.parametrize("dead", [0.0, 0.3])
+def test_counts_are_those_of_the_table(dead: float) -> None:
+    units = pa.Table.from_pylist(
+        synthetic_rows(World(units=30, epochs=(0.0, 1.5), dead=dead))["units"], schemas.UNITS
+    )
+    rows = units.to_pylist()
+    found = statuses.counts(units)
+    keys = list(dict.fromkeys((row["run"], row["layer"], row["epoch"]) for row in rows))
+    assert sorted((row["run"], row["layer"], row["epoch"]) for row in found) == sorted(keys)
+    for row in found:
+        own = [one for one in rows if all(one[key] == row[key] for key in ("run", "layer", "epoch"))]
+        assert row["units"] == len(own) == sum(row[status] for status in statuses.STATUSES)
+        for status in statuses.STATUSES:
+            assert row[status] == sum(one["status"] == status for one in own)
+        labels = [one["label"] for one in own if one["interpretable"]]
+        assert row["interpretable"] == len(labels)
+        assert row["its units"] == max(map(labels.count, labels), default=0)
+        if labels:
+            assert labels.count(row["most frequent label"]) == row["its units"]
+
+
+def test_runs_and_layers_stand_in_their_order_and_epochs_rise() -> None:
+    def unit(run: str, layer: str, epoch: float, label: str | None) -> dict[str, object]:
+        return {
+            "run": run, "layer": layer, "epoch": epoch, "unit": 0, "status": "ok" if label else "constant",
+            "label": label, "interpretable": bool(label), "top_images": [], "top_activations": [],
+        }  # fmt: skip
+
+    rows = [unit(run, layer, epoch, None) for run in "ba" for epoch in (2.0, 0.5) for layer in ("l2", "l1")]
+    rows += [unit("b", "l2", 0.5, label) for label in ("dog", "cat", "cat", "dog", "ant")]
+    found = statuses.counts(pa.Table.from_pylist(rows, schemas.UNITS))
+    assert [(row["run"], row["layer"], row["epoch"]) for row in found] == [
+        (run, layer, epoch) for run in "ba" for layer in ("l2", "l1") for epoch in (0.5, 2.0)
+    ]
+    assert (found[0]["most frequent label"], found[0]["its units"], found[0]["constant"]) == ("cat", 2, 1)
+    assert (found[1]["most frequent label"], found[1]["its units"]) == (None, 0)

@@ -1,0 +1,103 @@
+"""The plan of the house, read off its imports: which folder may import which, and who touches the outside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "cmon"
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+INSIDE = {
+    "checkpoints": ("formats",),
+    "scoring": ("similarity",),
+    "embedding": ("layouts",),
+    "reporting": ("tables", "figures", "page"),
+}
+"""Folders within folders. Each may import what stands before it, and none what lies beside all of them."""
+
+ONLY_IN = {
+    "click": "cli",
+    "rich": "cli",
+    "open_clip": "clip",
+    "umap": "embedding/layouts",
+    "pynndescent": "embedding/layouts",
+    "numba": "scoring/similarity",
+    "bokeh": "reporting/page",
+    "jinja2": "reporting/page",
+    "matplotlib": "reporting/figures reporting/page",
+    "timm": "extraction",
+    "safetensors": "checkpoints/formats",
+}
+"""What comes from outside, and the folders that may import it."""
+
+MATHEMATICS = [
+    *(PACKAGE / "scoring" / "similarity").glob("*.py"),
+    *(PACKAGE / "embedding" / "layouts").glob("*.py"),
+    *[PACKAGE / f"{name}.py" for name in ("scoring/labelling", "scoring/priors", "scoring/significance")],
+    *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/placement")],
+]
+"""Files that take arrays and give arrays."""
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def of_cmon(path: Path) -> list[list[str]]:
+    """The parts of what a file imports from the package, without `cmon` in front; not its version."""
+    parts = [name.split(".") for name in imported(path)]
+    return [name[1:] for name in parts if name[0] == "cmon" and len(name) > 1 and name[1] != "__version__"]
+
+
+@pytest.mark.parametrize("own", sorted(INSIDE))
+def test_folders_inside_a_room_follow_each_other(own: str) -> None:
+    inner = INSIDE[own]
+    assert set(inner) == {path.name for path in (PACKAGE / own).iterdir() if (path / "__init__.py").is_file()}
+    for position, name in enumerate(inner):
+        for path in (PACKAGE / own / name).rglob("*.py"):
+            deeper = {other[1] for other in of_cmon(path) if other[0] == own and len(other) > 2}
+            assert not deeper & set(inner[position + 1 :]), f"{path} imports what is made from it"
+
+
+@pytest.mark.parametrize("outside", sorted(ONLY_IN))
+def test_what_is_outside_has_one_place(outside: str) -> None:
+    users = {path for path in FILES if outside in {name.split(".")[0] for name in imported(path)}}
+    allowed = [PACKAGE / place for place in ONLY_IN[outside].split()]
+    strangers = {str(path) for path in users if not any(place in path.parents for place in allowed)}
+    assert users
+    assert not strangers
+
+
+def test_modules_do_not_go_in_circles() -> None:
+    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in FILES}
+    waiting = {}
+    for name, path in names.items():
+        found = {".".join(other[:length]) for other in of_cmon(path) for length in range(1, len(other) + 1)}
+        waiting[name] = (found & set(names)) - {name}
+    while free := {name for name, needs in waiting.items() if not needs & set(waiting)}:
+        waiting = {name: needs for name, needs in waiting.items() if name not in free}
+    assert not waiting, f"circle among {sorted(waiting)}"
+
+
+@pytest.mark.parametrize("path", MATHEMATICS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_mathematics_reads_and_writes_nothing(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imported(path)}
+    assert not outside & {"pathlib", "os", "io", "pyarrow", "pandas", "PIL", "logging"}
+
+
+@pytest.mark.parametrize("folder", ["scripts", "tests"])
+def test_no_file_changes_where_python_looks(folder: str) -> None:
+    here = Path(__file__)
+    for path in (here.parents[1] / folder).rglob("*.py"):
+        assert path == here or "sys.path" not in path.read_text(encoding="utf-8"), path
