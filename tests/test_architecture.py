@@ -10,6 +10,29 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmon"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
+BASE = "errors progress"  # imported by anybody
+MAY_IMPORT = {
+    "errors": "",
+    "progress": "",
+    "trajectories": "",
+    "rank_correlation": "",
+    "concepts": BASE,
+    "devices": BASE,
+    "user_code": BASE,
+    "workspace": BASE,
+    "images": f"{BASE} workspace",
+    "checkpoints": f"{BASE} workspace",
+    "clip": f"{BASE} user_code workspace images",
+    "extraction": f"{BASE} user_code workspace images checkpoints",
+    "scoring": f"{BASE} concepts workspace images clip",
+    "evaluation": f"{BASE} concepts workspace",
+    "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
+    "reporting": f"{BASE} concepts trajectories rank_correlation workspace images",
+    "cli": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
+    "__main__": "cli",
+}
+"""Folder or file of the package to what it may import besides itself: the data's way, from top to bottom."""
+
 INSIDE = {
     "checkpoints": ("formats",),
     "scoring": ("similarity",),
@@ -58,6 +81,23 @@ def of_cmon(path: Path) -> list[list[str]]:
     """The parts of what a file imports from the package, without `cmon` in front; not its version."""
     parts = [name.split(".") for name in imported(path)]
     return [name[1:] for name in parts if name[0] == "cmon" and len(name) > 1 and name[1] != "__version__"]
+
+
+def room(path: Path) -> str:
+    """The folder below the package that a file lies in, or the file itself."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_the_table_names_every_room_and_no_other() -> None:
+    assert set(MAY_IMPORT) == {room(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    own = room(path)
+    allowed = {own, *MAY_IMPORT[own].split()}
+    outside = {".".join(name) for name in of_cmon(path) if name[0] not in allowed}
+    assert not outside, f"{own} may import {MAY_IMPORT[own] or 'nothing'}"
 
 
 @pytest.mark.parametrize("own", sorted(INSIDE))

@@ -18,7 +18,7 @@ from cmon.checkpoints import names as naming
 from cmon.checkpoints import state_dict
 from cmon.checkpoints.formats import base as containers
 from cmon.errors import CmonError
-from cmon.workspace.workspace import digest
+from cmon.workspace.files import digest
 
 NO_EPOCH = "no epoch: neither stored in it nor a number in its name"
 
@@ -75,9 +75,9 @@ class Checkpoint:
     """Where the epoch stood: 'stored', 'name', or 'step' where only a step is known, which then counts as it."""
     prefix: str | None = None
     """In front of the network's names in the checkpoint; None before it was matched to a network."""
-    keys: int | None = None
+    tensors: int | None = None
     """How many names the network has,"""
-    keys_matched: int | None = None
+    tensors_matched: int | None = None
     """and how many of them the checkpoint has, in the right shape."""
     stamp: tuple[Any, ...] = ()
     """Device, inode, size and time of the files when they were hashed."""

@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from cmon.checkpoints.names import SUFFIXES, natural_key
+from cmon.checkpoints.names import SUFFIXES
 from cmon.errors import CmonError
-from cmon.workspace.workspace import digest, file_digest
+from cmon.workspace.files import digest, file_digest, natural_key
 
 METADATA = ".metadata"
 """What makes a folder one checkpoint of torch.distributed.checkpoint."""

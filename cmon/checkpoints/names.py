@@ -48,15 +48,6 @@ def told(name: str, saved_by_step: bool = False) -> Told:
     return Told()
 
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that orders the numbers in a text by value."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]
-
-
 def _stem(part: str) -> str:
     for suffix in SUFFIXES:
         if part.endswith(suffix):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from cmon.checkpoints import find as folders
 from cmon.checkpoints import names as naming
 from cmon.checkpoints.checkpoint import NO_EPOCH, Checkpoint
 from cmon.errors import CmonError
-from cmon.workspace.schemas import epoch_text
+from cmon.progress import Progress, silent
+from cmon.workspace.keys import epoch_text
 
 Found = list[tuple[str, Checkpoint]]
 """(run, checkpoint), skipped ones included."""
@@ -22,7 +23,7 @@ def survey(
     weights: str = "raw",
     trust_pickle: bool = False,
     known: Iterable[Mapping[str, Any]] = (),
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
+    progress: Progress = silent,
 ) -> Found:
     """Find and inspect every checkpoint of every run.
 

@@ -109,7 +109,7 @@ def embed(
         settings["temperature"] = temperature
     if update and settings["seeds"] > 1:
         raise click.UsageError("--update places among one layout that is there: --seeds cannot go with it")
-    wanted = stage.Settings(**settings, choice=Choice(runs, layers, epochs))
+    wanted = stage.EmbedSettings(**settings, choice=Choice(runs, layers, epochs))
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
         place = Workspace(workspace)
         listed = concept_lists.files_or_words(anchors) if anchors else None

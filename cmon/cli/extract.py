@@ -10,7 +10,7 @@ import click
 
 from cmon import devices
 from cmon.cli import options
-from cmon.extraction.settings import Plan, Summary
+from cmon.extraction.settings import ExtractResult, Plan
 
 if TYPE_CHECKING:
     from cmon.cli.terminal import Terminal
@@ -129,7 +129,7 @@ def extract(
     """
     from cmon.cli import terminal as console
     from cmon.extraction import receipts
-    from cmon.extraction.settings import Settings
+    from cmon.extraction.settings import ExtractSettings
     from cmon.workspace.workspace import Workspace
 
     if len(dict(runs)) < len(runs):
@@ -137,9 +137,9 @@ def extract(
     if not (settings["layers"] or dry_run):
         raise click.UsageError("Missing option '--layer'. --dry-run shows the network's layers.")
     settings["layers"] = tuple(dict.fromkeys(settings["layers"]))
-    wanted = Settings(**settings, model_arguments=dict(model_arguments))
+    wanted = ExtractSettings(**settings, model_arguments=dict(model_arguments))
     place = Workspace(workspace)
-    found: Plan | Summary | None
+    found: Plan | ExtractResult | None
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
         found = None if dry_run else receipts.unchanged(place, dict(runs), probe, wanted)
         if found is None:
@@ -151,7 +151,7 @@ def extract(
                 found = stage.plan(dict(runs), probe, wanted, progress)
             else:
                 found = stage.extract(place, dict(runs), probe, wanted, progress)
-    if isinstance(found, Summary):
+    if isinstance(found, ExtractResult):
         _say_extracted(terminal, found)
     else:
         tables = {"checkpoints": _checkpoint_rows(found), "layers": _layer_rows(found)}
@@ -161,7 +161,7 @@ def extract(
         ctx.exit(options.STRICT_EXIT)
 
 
-def _say_extracted(terminal: Terminal, summary: Summary) -> None:
+def _say_extracted(terminal: Terminal, summary: ExtractResult) -> None:
     from cmon.cli import terminal as console
 
     done = f"{console.count(summary.made, 'activation file')} made, {summary.reused} fresh"
@@ -192,7 +192,9 @@ def _checkpoint_rows(plan: Plan) -> list[dict[str, Any]]:
             "step": checkpoint.step,
             "weights": checkpoint.weights,
             "prefix": checkpoint.prefix,
-            "keys matched": f"{checkpoint.keys_matched} of {checkpoint.keys}" if checkpoint.keys else None,
+            "tensors matched": f"{checkpoint.tensors_matched} of {checkpoint.tensors}"
+            if checkpoint.tensors
+            else None,
             "status": checkpoint.status,
             "error": checkpoint.error,
         }
@@ -205,7 +207,7 @@ def _layer_rows(plan: Plan) -> list[dict[str, Any]]:
         {
             "layer": output.name,
             "output": "x".join(map(str, output.shape)),
-            "read as": output.layout,
+            "read as": output.axes,
             "units": output.units,
         }
         for output in plan.outputs

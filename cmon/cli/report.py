@@ -68,7 +68,7 @@ def report(
     from cmon.workspace.workspace import Workspace
 
     with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        settings = stage.Settings(track, seed, metrics=metrics, max_html_mb=max_html_mb)
+        settings = stage.ReportSettings(track, seed, metrics=metrics, max_html_mb=max_html_mb)
         summary = stage.report(Workspace(workspace), settings, progress)
     if table_format == "json":
         print(json.dumps(summary.headlines, indent=1))

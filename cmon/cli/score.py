@@ -135,7 +135,7 @@ def score(
         features = Features(
             place, clip_spec, where, precision, devices.batch_size(batch_size, where), workers
         )
-        wanted = stage.Settings(similarity=function, device=where, **settings)
+        wanted = stage.ScoreSettings(similarity=function, device=where, **settings)
         summary = stage.score(place, listed, features, wanted, progress)
         tables = {"units": summary.layers}
         if names:

@@ -16,8 +16,8 @@ from torch import Tensor
 from cmon.clip import open_clip as openclip
 from cmon.clip import weights
 from cmon.errors import CmonError
-from cmon.extraction.network import python_object
-from cmon.workspace.workspace import digest
+from cmon.user_code import python_object
+from cmon.workspace.files import digest
 
 
 class Embedder(Protocol):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +16,10 @@ from cmon.clip import embedder as clip
 from cmon.errors import CmonError
 from cmon.images import files as images
 from cmon.images import preprocessing
+from cmon.progress import Progress
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, file_digest, is_fresh, read_table
+from cmon.workspace.files import digest, file_digest
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +38,15 @@ class Features:
     def embedder(self) -> clip.Embedder:
         return clip.load(self.spec, self.device, self.precision)
 
-    def of_images(self, progress: Callable[..., Iterable[Any]]) -> Tensor:
+    def of_images(self, progress: Progress) -> Tensor:
         """(N,D) float32 unit vectors of the images that `extract` could read, in its order.
 
         Raises CmonError when an image has changed or vanished since then.
         """
         rows = [row for row in self.workspace.read("images").to_pylist() if row["status"] == "ok"]
-        key = digest(self.identity, [row["sha256"] for row in rows])
+        origin = digest(self.identity, [row["sha256"] for row in rows])
         path = self.workspace.cache / f"image-features-{self.identity[:16]}.parquet"
-        if not is_fresh(path, key):
+        if not is_fresh(path, origin):
             parts: list[Tensor] = []
             batch: list[Tensor] = []
             files = [images.ImageFile(Path(row["path"]), row["path"], row["sha256"], None) for row in rows]
@@ -69,7 +70,7 @@ class Features:
             schema = schemas.image_features(vectors.shape[1])
             ids = pa.array([row["image_id"] for row in rows], pa.int32())
             table = pa.Table.from_arrays([ids, schemas.vectors(vectors)], schema=schema)
-            self.workspace.write(path, table, key, {"clip": self.spec})
+            self.workspace.write(path, table, origin, {"clip": self.spec})
         return torch.from_numpy(schemas.matrix(read_table(path)["vector"]))
 
     def of_concepts(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
@@ -90,9 +91,9 @@ class Features:
         Warns of texts that are longer than what the model reads.
         """
         path = self.workspace.cache / f"text-features-{self.identity[:16]}.parquet"
-        key = digest(self.identity, schemas.text_features(0).names)
+        origin = digest(self.identity, schemas.text_features(0).names)
         known: dict[str, tuple[np.ndarray, int | None]] = {}
-        if is_fresh(path, key):
+        if is_fresh(path, origin):
             table = read_table(path)
             rows = zip(schemas.matrix(table["vector"]), table["cut_after"].to_pylist(), strict=True)
             known = dict(zip(table["text"].to_pylist(), rows, strict=True))
@@ -107,7 +108,7 @@ class Features:
                 schemas.vectors(vectors),
             ]
             table = pa.Table.from_arrays(columns, schema=schemas.text_features(vectors.shape[1]))
-            self.workspace.write(path, table, key, {"clip": self.spec})
+            self.workspace.write(path, table, origin, {"clip": self.spec})
         _warn_of_cut({text: known[text][1] for text in texts})
         return torch.from_numpy(np.stack([known[text][0] for text in texts]))
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cmon.errors import CmonError, nearest_names
-from cmon.workspace.workspace import digest, file_digest
+from cmon.workspace.files import digest, file_digest
 
 CONFIG = "open_clip_config.json"
 _FORMS = "NAME:PRETRAINED, hf-hub:ORG/NAME, local-dir:FOLDER or python:MODULE:FACTORY"

@@ -15,8 +15,9 @@ import pandas as pd
 
 from cmon import trajectories
 from cmon.embedding import ranks
-from cmon.reporting import measures
-from cmon.scoring import significance
+from cmon.embedding.distances import nearest
+from cmon.rank_correlation import kendall_tau, spearman
+from cmon.workspace.keys import GROUP
 
 Floats = npt.NDArray[np.floating]
 MOST_ASKED = 2_048
@@ -134,7 +135,7 @@ def of_layout(
             }
         )
     epochs = pd.DataFrame(per_epoch, columns=["epoch", "points", "steps", *PER_EPOCH])
-    means = nearest[["clip", "plane"]].groupby([keys[name] for name in measures.GROUP]).mean()
+    means = nearest[["clip", "plane"]].groupby([keys[name] for name in GROUP]).mean()
     return Fidelity(
         trustworthiness=float(epochs["trustworthiness"].mean()),
         continuity=float(epochs["continuity"].mean()),
@@ -143,7 +144,7 @@ def of_layout(
         nearest_distance=_spearman(nearest),
         same_anchor=float(nearest["same"].mean()),
         anchor_distance=_spearman(pairs),
-        d_anchor=measures.agreement(means["plane"], means["clip"]),
+        d_anchor=kendall_tau(means["plane"], means["clip"]),
         groups=len(means),
         epochs=epochs,
     )
@@ -235,8 +236,8 @@ def _steps(keys: pd.DataFrame, vectors: Floats, places: Floats) -> pd.DataFrame:
 
 def _nearest(vectors: Floats, places: Floats, anchors: Floats, anchor_places: Floats) -> pd.DataFrame:
     """One row per point: clip and plane (distances to the nearest anchor in each), same (1 if it is one, else 0)."""
-    near, plane = significance.nearest(places, anchor_places)
-    near_clip, clip = significance.nearest(vectors, anchors)
+    near, plane = nearest(places, anchor_places)
+    near_clip, clip = nearest(vectors, anchors)
     same = np.where(len(anchors) > 1, near == near_clip, np.nan)
     return pd.DataFrame({"clip": clip, "plane": plane, "same": same})
 
@@ -265,7 +266,7 @@ def _pairs(
 
 
 def _spearman(compared: pd.DataFrame) -> float:
-    return ranks.spearman(compared["clip"].to_numpy(), compared["plane"].to_numpy())
+    return spearman(compared["clip"], compared["plane"])
 
 
 def _still_step(steps: pd.DataFrame, limit: float) -> float:

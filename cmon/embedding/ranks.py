@@ -49,19 +49,6 @@ def neighbours_kept(
     return 1 - norm * trust, 1 - norm * continuity
 
 
-def spearman(first: Floats, second: Floats) -> float:
-    """Spearman's rank correlation of two (n,) arrays, ties at their mean rank: -1 to 1.
-
-    NaN if either is constant or there are fewer than two pairs.
-    """
-    if len(first) < 2:
-        return float("nan")
-    x, y = (_mean_ranks(values) for values in (first, second))
-    x, y = x - x.mean(), y - y.mean()
-    norm = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / norm) if norm else float("nan")
-
-
 def _squares(points: Floats, lengths: Floats, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     """(R,n) squared distances from the points `rows` to all; infinite to themselves. lengths: |p|^2."""
     if points.shape[1] <= 3:  # exact, also for points that are close together and far from the origin
@@ -88,8 +75,3 @@ def _intrusion(near: npt.NDArray[np.float64], true: npt.NDArray[np.float64], k: 
     nearer, up_to = (torch.searchsorted(ordered, wanted, right=right).numpy() for right in (False, True))
     ranks = (nearer + 1 + up_to) / 2
     return float((weight * np.maximum(ranks - k, 0)).sum())
-
-
-def _mean_ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

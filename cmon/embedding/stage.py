@@ -7,7 +7,7 @@ vectors against places --> how far the plane may be believed; table `fidelity`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,21 +18,24 @@ import pyarrow as pa
 from cmon import trajectories
 from cmon.concepts import Concept
 from cmon.embedding import fidelity, vectors
+from cmon.embedding.distances import nearest
 from cmon.embedding.layouts import aligned, anchored, joint
 from cmon.embedding.layouts import base as layout
 from cmon.embedding.layouts.base import Places, Points
-from cmon.embedding.vectors import KEYS, TextVectors
+from cmon.embedding.vectors import TextVectors
 from cmon.errors import CmonError
-from cmon.scoring import significance
+from cmon.progress import Progress, silent
 from cmon.workspace import costs, provenance, schemas
+from cmon.workspace.files import digest
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
-from cmon.workspace.workspace import Workspace, digest, is_fresh, read_table, stamp
+from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
 LAYOUTS = ("anchored", "joint", "aligned", "pca")
 
 
 @dataclass(frozen=True)
-class Settings:
+class EmbedSettings:
     """What `cmon embed` was asked for, but where."""
 
     layout: str = "anchored"
@@ -51,7 +54,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Summary:
+class EmbedResult:
     """What was placed, and how far the plane may be believed."""
 
     anchors: int
@@ -101,11 +104,11 @@ def embed(
     workspace: Workspace,
     anchors: Sequence[Concept] | None,
     text_vectors: TextVectors,
-    settings: Settings,
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
+    settings: EmbedSettings,
+    progress: Progress = silent,
     *,
     update: bool = False,
-) -> Summary:
+) -> EmbedResult:
     """Place all chosen units and the anchors, measure the plane, and write the tables `layout` and `fidelity`.
 
     anchors: the concepts of interest; None takes all scored concepts that have a category.
@@ -119,34 +122,34 @@ def embed(
     provenance.check_scores(workspace)
     anchors = vectors.listed(anchors, vocabulary)
     given = [asdict(anchor) for anchor in anchors]
-    whole = digest(workspace.key("units"), given, settings.parameters(), schemas.VERSION)
+    whole = digest(workspace.origin("units"), given, settings.parameters(), schemas.VERSION)
     updated = digest(whole, "updated")
-    for key in (whole, updated) if update else (whole,):
-        if all(is_fresh(workspace.table(name), key) for name in ("layout", "fidelity")):
+    for origin in (whole, updated) if update else (whole,):
+        if all(is_fresh(workspace.table(name), origin) for name in ("layout", "fidelity")):
             return _summary(workspace, made=False)
 
     with costs.measured(workspace, "embed", "units") as work:
         found = _content(workspace, vocabulary, anchors, text_vectors, settings.choice)
         parameters = {**settings.parameters(), "vocabulary": vectors.identity(vocabulary)}
-        parameters["units"] = workspace.key("units")
+        parameters["units"] = workspace.origin("units")
         old = _old(workspace, found, given, parameters) if update else None
-        key = whole if old is None else updated
+        origin = whole if old is None else updated
         made = []
         for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
             places = placed(found, settings, seed, old)
-            keys = found.units.iloc[found.live][KEYS]
+            keys = found.units.iloc[found.live][UNIT_KEYS]
             kept = (places.points, found.anchors, places.anchors)
             made.append((places, fidelity.of_layout(keys, found.points.vectors, *kept, seed=settings.seed)))
-        _write_layout(workspace, found, anchors, made[0][0], old, key, parameters)
+        _write_layout(workspace, found, anchors, made[0][0], old, origin, parameters)
         measured = [fidelity.rows(one, settings.seed + number) for number, (_, one) in enumerate(made)]
         said = {**parameters, "sentence": fidelity.sentence(made[0][1])}
         table = pa.Table.from_pandas(pd.concat(measured), schema=schemas.FIDELITY, preserve_index=False)
-        workspace.write(workspace.table("fidelity"), table, key, said)
+        workspace.write(workspace.table("fidelity"), table, origin, said)
         work.items = len(found.live)
     return _summary(workspace, made=True)
 
 
-def placed(found: Content, settings: Settings, seed: int, old: Old | None = None) -> Places:
+def placed(found: Content, settings: EmbedSettings, seed: int, old: Old | None = None) -> Places:
     """All live units and the anchors, by the layout that was asked for.
 
     Raises CmonError when the layout cannot place units among old ones that stay.
@@ -225,10 +228,10 @@ def _old(
     if table.loc[is_anchor, "concept"].tolist() != names:
         raise _not_the_same("anchors", _few(table.loc[is_anchor, "concept"].tolist()), _few(names))
     _check_all_stay(workspace, found, table[~is_anchor])
-    own = found.units.iloc[found.live][KEYS]
-    rows = own.merge(table[~is_anchor], on=KEYS, how="left")
+    own = found.units.iloc[found.live][UNIT_KEYS]
+    rows = own.merge(table[~is_anchor], on=UNIT_KEYS, how="left")
     known = rows["x"].notna().to_numpy()
-    _, now = significance.nearest(found.points.vectors[known], found.anchors)
+    _, now = nearest(found.points.vectors[known], found.anchors)
     if not np.allclose(now, rows.loc[known, "distance_clip"], atol=1e-5):
         raise _not_the_same("vectors of units", "other scores", "the scores as they are now")
     return Old(
@@ -240,8 +243,8 @@ def _old(
 
 def _check_all_stay(workspace: Workspace, found: Content, placed: pd.DataFrame) -> None:
     """Raises CmonError when the choice leaves out units that the layout has, and that are still scored."""
-    scored = placed[KEYS].merge(workspace.read("units").select(KEYS).to_pandas(), on=KEYS)
-    left_out = len(scored) - len(scored.merge(found.units[KEYS], on=KEYS))
+    scored = placed[UNIT_KEYS].merge(workspace.read("units").select(UNIT_KEYS).to_pandas(), on=UNIT_KEYS)
+    left_out = len(scored) - len(scored.merge(found.units[UNIT_KEYS], on=UNIT_KEYS))
     if left_out:
         raise CmonError(
             f"--update: {left_out:,} units that are placed already were not chosen",
@@ -270,12 +273,12 @@ def _write_layout(
     anchors: Sequence[Concept],
     places: Places,
     old: Old | None,
-    key: str,
+    origin: str,
     parameters: dict[str, Any],
 ) -> None:
     names = np.array([anchor.name for anchor in anchors], dtype=object)
-    near, distance = significance.nearest(places.points, places.anchors)
-    near_clip, distance_clip = significance.nearest(found.points.vectors, found.anchors)
+    near, distance = nearest(places.points, places.anchors)
+    near_clip, distance_clip = nearest(found.points.vectors, found.anchors)
     way = trajectories.links(found.units.iloc[found.live])
     first = np.where(way.previous >= 0, way.first, -1)
     fitted = np.ones(len(found.live), dtype=bool) if old is None else old.fitted
@@ -311,15 +314,15 @@ def _write_layout(
         )
         for part in parts
     )
-    workspace.write(workspace.table("layout"), table, key, parameters)
+    workspace.write(workspace.table("layout"), table, origin, parameters)
 
 
-def _summary(workspace: Workspace, *, made: bool) -> Summary:
+def _summary(workspace: Workspace, *, made: bool) -> EmbedResult:
     table = workspace.read("layout").to_pandas()
     units = table[table["kind"] == "unit"]
     placed = int(units["x"].notna().sum())
     path = workspace.table("fidelity")
-    return Summary(
+    return EmbedResult(
         anchors=int((table["kind"] == "anchor").sum()),
         placed=placed,
         left_out=len(units) - placed,

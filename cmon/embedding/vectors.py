@@ -14,14 +14,15 @@ import pandas as pd
 from cmon.concepts import Concept, folded, with_category
 from cmon.embedding.layouts import base as layout
 from cmon.errors import CmonError
+from cmon.workspace.files import digest
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
-from cmon.workspace.workspace import Workspace, digest
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
 MOST = 4_000
 """Anchors. Placing them takes time and memory with the square of their number: for so many, 15 s and 1 GB."""
-KEYS = ["run", "layer", "epoch", "unit"]
 TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 """From (the parameters of `score`, C texts) to (C,D) unit vectors."""
 
@@ -94,8 +95,8 @@ def of_units(
     workspace: Workspace, vocabulary: pd.DataFrame, choice: Choice
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The chosen units (run, layer, epoch, unit, status), the (L,) rows of those that are live, their (L,D) vectors."""
-    units = workspace.read("units").select([*KEYS, "status"]).to_pandas()
-    concepts = workspace.read("concepts").select([*KEYS, "rank", "concept", "score"]).to_pandas()
+    units = workspace.read("units").select([*UNIT_KEYS, "status"]).to_pandas()
+    concepts = workspace.read("concepts").select([*UNIT_KEYS, "rank", "concept", "score"]).to_pandas()
     ranks = int(concepts["rank"].max()) + 1 if len(concepts) else 1
     alive = np.flatnonzero(units["status"] == "ok")  # in `concepts`, in the same order
     chosen = choice.of(units.assign(row=np.arange(len(units))))

@@ -15,9 +15,7 @@ there counts as wrong. Three measures say what is best, and a label need not be 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +24,12 @@ import pyarrow as pa
 from cmon.errors import CmonError
 from cmon.evaluation import detection
 from cmon.evaluation.annotations import Presence, Truth, presence
-from cmon.reporting.measures import GROUP, in_order
-from cmon.scoring import significance
+from cmon.evaluation.intervals import wilson
+from cmon.progress import Progress, silent
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, file_digest, is_fresh, read_table
+from cmon.workspace.files import digest, file_digest
+from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,10 @@ CLEAR = 0.3
 nor wrong, and does not count."""
 FEWEST = 5
 """A concept that fewer images show, or do not show, is not compared: any unit may fit it by accident."""
-KEYS = [*GROUP, "unit"]
 
 
 @dataclass(frozen=True)
-class Summary:
+class AgreementResult:
     """What was compared."""
 
     agreement: pa.Table
@@ -61,8 +60,8 @@ class Summary:
 def measure(
     workspace: Workspace,
     truth: Truth,
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
-) -> Summary:
+    progress: Progress = silent,
+) -> AgreementResult:
     """Compare all labels of the workspace with the truth, and write the tables `detections` and `agreement`.
 
     Raises CmonError when `score` has not run, or the truth tells of none of the images or concepts.
@@ -78,20 +77,22 @@ def measure(
             expected=f"concepts that at least {FEWEST} images show, and as many do not",
             found=f"{int(found.annotated.sum())} concepts on {int(found.known.sum())} images",
         )
-    key = digest(workspace.key("units"), file_digest(truth.source), CLEAR, FEWEST, schemas.VERSION)
+    origin = digest(workspace.origin("units"), file_digest(truth.source), CLEAR, FEWEST, schemas.VERSION)
     paths = [workspace.table(name) for name in ("detections", "agreement")]
-    made = not all(is_fresh(path, key) for path in paths)
+    made = not all(is_fresh(path, origin) for path in paths)
     if made:
         if missing := int((~found.known).sum()):
             logger.warning("%s: tells nothing of %d of the %d images", truth.source, missing, len(probe))
         detections = _detections(workspace, found, np.flatnonzero(compared), names, progress)
-        units = workspace.read("units").select([*KEYS, "status"]).to_pandas()
+        units = workspace.read("units").select([*UNIT_KEYS, "status"]).to_pandas()
         tables = [(detections, schemas.DETECTIONS), (summed_up(units, detections), schemas.AGREEMENT)]
         for path, (frame, schema) in zip(paths, tables, strict=True):
             table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-            workspace.write(path, table, key, {"truth": str(truth.source), "clear": CLEAR, "fewest": FEWEST})
+            workspace.write(
+                path, table, origin, {"truth": str(truth.source), "clear": CLEAR, "fewest": FEWEST}
+            )
     counts = int(found.known.sum()), int(compared.sum()), int((~compared).sum())
-    return Summary(read_table(paths[1]), *counts, made=made)
+    return AgreementResult(read_table(paths[1]), *counts, made=made)
 
 
 def summed_up(units: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def summed_up(units: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     own = {key: some for key, some in detections.groupby([*GROUP, "measure"])}
-    for key, some in in_order(units).groupby(GROUP, sort=False):
+    for key, some in sort_rows(units).groupby(GROUP, sort=False):
         for name in MEASURES:
             found = own.get((*key, name), detections.iloc[:0])
             clear = found[found["clear"]]
@@ -113,7 +114,7 @@ def summed_up(units: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
             row |= {"n_units": len(some), "n_live": len(found), "n_clear": len(clear)}
             for kind, ranks in (("top1", 1), ("top5", 5)):
                 hits = int((clear["rank"] < ranks).sum())
-                low, high = significance.wilson(hits, len(clear))
+                low, high = wilson(hits, len(clear))
                 row |= {
                     kind: hits / len(clear) if len(clear) else np.nan,
                     f"{kind}_low": low,
@@ -136,13 +137,13 @@ def _detections(
     found: Presence,
     compared: np.ndarray,
     names: list[str],
-    progress: Callable[..., Iterable[Any]],
+    progress: Progress,
 ) -> pd.DataFrame:
     """The table `detections`. compared: (C',) positions among all concepts, whose names are given."""
     columns = ["concept", "rank"]
     tops = {
         key: some
-        for key, some in workspace.read("concepts").select([*KEYS, *columns]).to_pandas().groupby(GROUP)
+        for key, some in workspace.read("concepts").select([*UNIT_KEYS, *columns]).to_pandas().groupby(GROUP)
     }
     position = {name: number for number, name in enumerate(names)}
     place = np.full(len(names), -1)  # of a concept among the compared

@@ -15,8 +15,8 @@ import pandas as pd
 
 from cmon import concepts as concept_lists
 from cmon.errors import CmonError
-from cmon.reporting.measures import GROUP, in_order
-from cmon.scoring.significance import wilson
+from cmon.evaluation.intervals import wilson
+from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +69,12 @@ def accuracy(
     """
     wanted = pd.Series([concept_lists.folded(name) for name in names])
     known = {concept_lists.folded(name) for name in vocabulary}
-    heads = units.groupby(GROUP, sort=False).filter(lambda rows: len(rows) == len(names))[[*GROUP, "unit"]]
+    heads = units.groupby(GROUP, sort=False).filter(lambda rows: len(rows) == len(names))[UNIT_KEYS]
     best = concepts.loc[concepts["rank"] < max(TOPS), [*GROUP, "unit", "rank", "concept"]].merge(heads)
     best = best[best["concept"].map(concept_lists.folded) == best["unit"].map(wanted)]
     ranks = dict(list(best.groupby(GROUP)["rank"]))
     rows = []
-    for key, own in in_order(heads).groupby(GROUP, sort=False):
+    for key, own in sort_rows(heads).groupby(GROUP, sort=False):
         row = {
             **dict(zip(GROUP, key, strict=True)),
             "units": len(own),

@@ -6,7 +6,7 @@ folders --survey--> checkpoints --match keys, build, trace--> one `Fit` per sign
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from cmon.errors import CmonError
 from cmon.extraction import hooks
 from cmon.extraction import network as models
 from cmon.extraction.hooks import LayerOutput
-from cmon.extraction.settings import Settings
-from cmon.images import files as images
+from cmon.extraction.settings import ExtractSettings
 from cmon.images import preprocessing
-from cmon.workspace import schemas
+from cmon.images.decoding import blank
+from cmon.progress import Progress
+from cmon.workspace.keys import epoch_text
 
 logger = logging.getLogger(__name__)
-Progress = Callable[..., Iterable[Any]]
-"""`progress(iterable, description, total)` gives the iterable's items and may show how far it is."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,16 @@ class Fit:
     network: torch.nn.Module
     outputs: list[LayerOutput]
     prefix: str
-    """Under which the network's keys lie in the checkpoints."""
-    keys: int
-    """How many keys the network has; all of them are matched."""
+    """Under which the network's names lie in the checkpoints."""
+    tensors: int
+    """How many tensors the network has; all of them are matched."""
     beside: list[str]
     """What lies outside the prefix, and is not read."""
 
 
 def fitted(
     folders: Mapping[str, Path],
-    settings: Settings,
+    settings: ExtractSettings,
     known: Iterable[Mapping[str, Any]],
     progress: Progress,
 ) -> tuple[runs.Found, dict[str | None, Fit], preprocessing.Preprocess]:
@@ -81,7 +80,9 @@ def fitted(
 
 
 def _fit(
-    tensors: Mapping[str, torch.Tensor], settings: Settings, preprocess: preprocessing.Preprocess | None
+    tensors: Mapping[str, torch.Tensor],
+    settings: ExtractSettings,
+    preprocess: preprocessing.Preprocess | None,
 ) -> tuple[Fit, preprocessing.Preprocess]:
     """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own."""
     network = models.build(settings.model, settings.model_arguments, tensors)
@@ -90,7 +91,7 @@ def _fit(
         settings.model, network, settings.image_size, settings.mean, settings.std
     )
     check(match, preprocess, settings)
-    example = preprocess.batch(preprocess.pixels(images.blank())[None])
+    example = preprocess.batch(preprocess.pixels(blank())[None])
     outputs = (
         hooks.trace(network, settings.layers, example)
         if settings.layers
@@ -100,7 +101,7 @@ def _fit(
     return Fit(network, outputs, match.prefix, match.wanted, sorted(match.beside)), preprocess
 
 
-def check(match: models.Match, preprocess: preprocessing.Preprocess, settings: Settings) -> None:
+def check(match: models.Match, preprocess: preprocessing.Preprocess, settings: ExtractSettings) -> None:
     """Raise WeightsMismatch where weights of the right names and shapes would still give wrong activations."""
     if match.averaged and settings.weights == "raw":
         raise models.WeightsMismatch(
@@ -125,13 +126,13 @@ def check(match: models.Match, preprocess: preprocessing.Preprocess, settings: S
 
 
 def _with_keys(one: Checkpoint, fit: Fit | None, failure: CmonError | None) -> Checkpoint:
-    """A checkpoint with how its keys meet the network's."""
+    """A checkpoint with how its tensors meet the network's."""
     if one.error is not None:
         return one
     if fit is not None:
-        return replace(one, prefix=fit.prefix, keys=fit.keys, keys_matched=fit.keys)
+        return replace(one, prefix=fit.prefix, tensors=fit.tensors, tensors_matched=fit.tensors)
     if isinstance(failure, models.WeightsMismatch) and failure.wanted:
-        one = replace(one, keys=failure.wanted, keys_matched=failure.matched)
+        one = replace(one, tensors=failure.wanted, tensors_matched=failure.matched)
     return one.skipped(failure) if failure is not None else one
 
 
@@ -144,7 +145,7 @@ def _warn(found: runs.Found, fits: Mapping[str | None, Fit]) -> None:
             logger.warning(
                 "%s: %d of %d checkpoints store another epoch than their name says (%s: %s inside, %s in its "
                 "name); the one inside is used",
-                run, len(odd), len(own), one.name, schemas.epoch_text(one.epoch or 0), schemas.epoch_text(named),
+                run, len(odd), len(own), one.name, epoch_text(one.epoch or 0), epoch_text(named),
             )  # fmt: skip
         if any(one.epoch_from == "step" for one in own):
             logger.warning("%s: its checkpoints tell no epoch, only steps; the step stands as the epoch", run)

@@ -36,7 +36,7 @@ class LayerOutput:
     name: str
     shape: tuple[int, ...]
     """Of one image's output, without the batch."""
-    layout: str
+    axes: str
     """'flat' (K,), 'channels first' (K,H,W), 'channels last' (H,W,K) or 'tokens' (T,K)."""
     class_token: bool
     """Whether token 0 is a class token, which `avg` and `max` leave out and `cls` takes."""
@@ -45,7 +45,7 @@ class LayerOutput:
 
     @property
     def units(self) -> int:
-        return self.shape[0] if self.layout in ("flat", "channels first") else self.shape[-1]
+        return self.shape[0] if self.axes in ("flat", "channels first") else self.shape[-1]
 
 
 class _Stop(Exception):
@@ -121,10 +121,10 @@ def _seen(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[st
 def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
     """Raise CmonError where a layer's output cannot be pooled in this way."""
     for output in outputs:
-        if pooling == "cls" and output.layout != "flat" and not output.class_token:
+        if pooling == "cls" and output.axes != "flat" and not output.class_token:
             raise CmonError(
                 f"--pooling cls: layer {output.name} has no class token",
-                found=f"{output.layout} output of shape {output.shape}",
+                found=f"{output.axes} output of shape {output.shape}",
                 hint="use --pooling avg",
             )
 
@@ -168,15 +168,15 @@ def recording(
 
 def pool(value: Tensor, output: LayerOutput, pooling: str) -> Tensor:
     """Reduce a layer's output (B, ...) to (B,K) float32 over its positions."""
-    if output.layout == "flat":
+    if output.axes == "flat":
         return value.float()
-    if output.layout == "tokens":
+    if output.axes == "tokens":
         if pooling == "cls":
             return value[:, 0].float()
         value = value[:, 1:] if output.class_token else value
         positions: tuple[int, ...] = (1,)
     else:
-        positions = (2, 3) if output.layout == "channels first" else (1, 2)
+        positions = (2, 3) if output.axes == "channels first" else (1, 2)
     # Summed in float32 also where the network runs in bf16, whose sums would lose the small differences.
     return value.float().mean(positions) if pooling == "avg" else value.amax(positions).float()
 
@@ -225,7 +225,7 @@ def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Te
     if output.ndim == 3:
         return LayerOutput(name, shape, "tokens", _has_class_token(network, shape[0], square), calls)
     if output.ndim == 4:
-        return LayerOutput(name, shape, _map_layout(name, network, shape, square), False, calls)
+        return LayerOutput(name, shape, _map_axes(name, network, shape, square), False, calls)
     raise CmonError(
         f"--layer {name}: its output has no clear unit axis",
         expected="(units), (tokens, units), (units, height, width) or (height, width, units) per image",
@@ -233,7 +233,7 @@ def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Te
     )
 
 
-def _map_layout(name: str, network: nn.Module, shape: tuple[int, ...], square: bool) -> str:
+def _map_axes(name: str, network: nn.Module, shape: tuple[int, ...], square: bool) -> str:
     """A square image makes square maps, so two equal sides tell the third; else the modules must.
 
     Then the last submodule whose type fixes the axis decides; modules that keep any axis (ReLU) ask the

@@ -1,6 +1,6 @@
 """What the last extraction was made from, so that the same one need load no network to find nothing to do.
 
-Every activation file carries its own key, but to compute the keys a network must be built and its layers seen,
+Every activation file carries its own origin, but to compute the keys a network must be built and its layers seen,
 and torch imported for it. The receipt holds what all the keys follow from: hashes of the checkpoints and the
 images, the settings, and the versions of the libraries that build networks.
 """
@@ -17,13 +17,14 @@ from typing import Any
 import cmon
 from cmon.checkpoints import find as folders
 from cmon.errors import CmonError
-from cmon.extraction.settings import Settings, Summary
+from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.images import files as images
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, is_fresh, read_table, written_whole
+from cmon.workspace.files import atomic_write, digest
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 _WHERE = ("device", "batch_size", "workers")
-"""Settings that do not change what is computed."""
+"""ExtractSettings that do not change what is computed."""
 _BUILDERS = ("torch", "torchvision", "timm")
 _TABLES = ("checkpoints", "images", "shards")
 
@@ -32,7 +33,7 @@ def write(
     workspace: Workspace,
     checkpoints: Iterable[tuple[str, str, str | None]],
     probe: Iterable[tuple[str, str | None]],
-    settings: Settings,
+    settings: ExtractSettings,
 ) -> None:
     """Leave a receipt in the workspace's cache, after its tables were written.
 
@@ -43,7 +44,7 @@ def write(
     path = _path(workspace)
     receipt = {
         "request": _request(settings),
-        "tables": [workspace.key(name) for name in _TABLES],
+        "tables": [workspace.origin(name) for name in _TABLES],
         "checkpoints": [list(one) for one in checkpoints],
         "images": [list(one) for one in probe],
     }
@@ -51,13 +52,13 @@ def write(
     if _runs_own_code(settings) or unreadable:
         path.unlink(missing_ok=True)
         return
-    with written_whole(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps(receipt))
 
 
 def unchanged(
-    workspace: Workspace, runs: Mapping[str, Path], probe: Path, settings: Settings
-) -> Summary | None:
+    workspace: Workspace, runs: Mapping[str, Path], probe: Path, settings: ExtractSettings
+) -> ExtractResult | None:
     """What `extract` would answer, if it would find that all is fresh; None if it must look for itself.
 
     Reads the bytes of all checkpoints and images, unless already their names are others. What is wrong with the
@@ -67,7 +68,7 @@ def unchanged(
         receipt = json.loads(_path(workspace).read_bytes())
         if receipt["request"] != _request(settings) or _runs_own_code(settings):
             return None
-        if receipt["tables"] != [workspace.key(name) for name in _TABLES]:
+        if receipt["tables"] != [workspace.origin(name) for name in _TABLES]:
             return None
         if not (_same_checkpoints(receipt["checkpoints"], runs) and _same_images(receipt["images"], probe)):
             return None
@@ -80,7 +81,7 @@ def _path(workspace: Workspace) -> Path:
     return workspace.cache / "extracted.json"
 
 
-def _request(settings: Settings) -> str:
+def _request(settings: ExtractSettings) -> str:
     asked = {name: value for name, value in asdict(settings).items() if name not in _WHERE}
     return digest(asked, cmon.__version__, schemas.VERSION, [_version(name) for name in _BUILDERS])
 
@@ -92,7 +93,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _runs_own_code(settings: Settings) -> bool:
+def _runs_own_code(settings: ExtractSettings) -> bool:
     return settings.model.startswith("python:") or settings.trust_pickle
 
 
@@ -108,7 +109,7 @@ def _same_images(before: list[list[str]], probe: Path) -> bool:
     return [[file.name, file.sha256] for file in images.find(probe)] == before
 
 
-def _summary(workspace: Workspace, runs: Mapping[str, Path]) -> Summary | None:
+def _summary(workspace: Workspace, runs: Mapping[str, Path]) -> ExtractResult | None:
     """From the tables; None where an activation file is missing or another."""
     tables: dict[str, list[dict[str, Any]]] = {
         name: read_table(workspace.table(name)).to_pylist() for name in _TABLES
@@ -117,14 +118,14 @@ def _summary(workspace: Workspace, runs: Mapping[str, Path]) -> Summary | None:
         [row for row in tables[name] if row["run"] in runs] for name in ("checkpoints", "shards")
     )
     for shard in shards:
-        if not is_fresh(workspace.activations(shard["run"], shard["layer"], shard["epoch"]), shard["key"]):
+        if not is_fresh(workspace.activations(shard["run"], shard["layer"], shard["epoch"]), shard["origin"]):
             return None
     left_out = {
         name: [row for row in rows if row["status"] == "skipped"]
         for name, rows in (("checkpoints", checkpoints), ("images", tables["images"]))
     }
     redundant = sum(row["status"] == "redundant" for row in checkpoints)
-    return Summary(
+    return ExtractResult(
         len(checkpoints) - len(left_out["checkpoints"]) - redundant,
         [(f"{row['run']}/{row['checkpoint']}", row["error"]) for row in left_out["checkpoints"]],
         redundant,

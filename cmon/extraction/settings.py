@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExtractSettings:
     """What `cmon extract` was asked for, but where."""
 
     model: str
@@ -38,7 +38,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ExtractResult:
     """What `cmon extract` found and did."""
 
     checkpoints: int

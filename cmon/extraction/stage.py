@@ -22,14 +22,16 @@ from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.errors import CmonError
 from cmon.extraction import hooks, receipts
 from cmon.extraction import network as models
-from cmon.extraction.fitting import Fit, Progress, check, fitted
+from cmon.extraction.fitting import Fit, check, fitted
 from cmon.extraction.hooks import LayerOutput
-from cmon.extraction.settings import Plan, Settings, Summary
+from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.images import files as images
 from cmon.images import pixel_cache, preprocessing
 from cmon.images.pixel_cache import Probe
+from cmon.progress import Progress, silent
 from cmon.workspace import costs, schemas
-from cmon.workspace.workspace import Workspace, digest, is_fresh, read_table, stamp
+from cmon.workspace.files import digest
+from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +52,9 @@ def extract(
     workspace: Workspace,
     folders: Mapping[str, Path],
     probe_folder: Path,
-    settings: Settings,
-    progress: Progress = lambda items, *_: items,
-) -> Summary:
+    settings: ExtractSettings,
+    progress: Progress = silent,
+) -> ExtractResult:
     """Extract the activations that are missing or stale, and write the tables that list them.
 
     folders: a folder of checkpoints by the run's name.
@@ -70,7 +72,7 @@ def extract(
             for shard in _shards(run, checkpoint, fits[checkpoint.signature].outputs, probe, settings)
         ]
         stale = [
-            shard for shard in shards if not is_fresh(workspace.activations(*_place(shard)), shard["key"])
+            shard for shard in shards if not is_fresh(workspace.activations(*_place(shard)), shard["origin"])
         ]
         jobs = _jobs(found, stale)
         failed: dict[Path, CmonError] = {}
@@ -97,7 +99,7 @@ def extract(
     if not failed:  # else what failed for now would count as seen
         hashes = [(file.name, file.sha256) for file in files]
         receipts.write(workspace, [(run, one.name, one.sha256) for run, one in found], hashes, settings)
-    return Summary(
+    return ExtractResult(
         sum(one.error is None for _, one in found),
         [(f"{run}/{one.name}", str(one.error)) for run, one in found if one.status == "skipped"],
         sum(one.status == "redundant" for _, one in found),
@@ -111,8 +113,8 @@ def extract(
 def plan(
     folders: Mapping[str, Path],
     probe_folder: Path,
-    settings: Settings,
-    progress: Progress = lambda items, *_: items,
+    settings: ExtractSettings,
+    progress: Progress = silent,
 ) -> Plan:
     """What `extract` would read, and what the layers give; looks at every checkpoint, writes nothing."""
     files = images.paths(probe_folder)
@@ -129,9 +131,9 @@ def _rows_before(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _shards(
-    run: str, checkpoint: Checkpoint, outputs: Sequence[LayerOutput], probe: Probe, settings: Settings
+    run: str, checkpoint: Checkpoint, outputs: Sequence[LayerOutput], probe: Probe, settings: ExtractSettings
 ) -> list[dict[str, Any]]:
-    """The activation files of a checkpoint, each with the key of everything that it depends on."""
+    """The activation files of a checkpoint, each with the origin of everything that it depends on."""
     network = [settings.model, dict(settings.model_arguments), settings.pooling, settings.precision]
     network.append(settings.weights)
     return [
@@ -140,9 +142,11 @@ def _shards(
             "layer": output.name,
             "epoch": checkpoint.epoch,
             "units": output.units,
-            "layout": output.layout,
+            "axes": output.axes,
             "pooling": settings.pooling,
-            "key": digest(checkpoint.sha256, output.name, output.layout, network, probe.key, schemas.VERSION),
+            "origin": digest(
+                checkpoint.sha256, output.name, output.axes, network, probe.origin, schemas.VERSION
+            ),
         }
         for output in outputs
     ]
@@ -168,7 +172,7 @@ def _run(
     fit: Fit,
     probe: Probe,
     preprocess: preprocessing.Preprocess,
-    settings: Settings,
+    settings: ExtractSettings,
 ) -> Iterator[int]:
     """Run one checkpoint over all probe images and write its activation files; gives the images per batch."""
     try:
@@ -193,7 +197,7 @@ def _run(
         columns = [pa.array(probe.image_ids, pa.int32()), schemas.vectors(values)]
         table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
         workspace.write(
-            workspace.activations(*_place(shard)), table, shard["key"], {"layout": shard["layout"]}
+            workspace.activations(*_place(shard)), table, shard["origin"], {"axes": shard["axes"]}
         )
 
 
@@ -215,7 +219,7 @@ def _write_tables(
     found: Sequence[tuple[str, Checkpoint]],
     shards: Sequence[dict[str, Any]],
     probe: Probe,
-    settings: Settings,
+    settings: ExtractSettings,
 ) -> None:
     """Write `checkpoints` and `shards`, keeping the rows of runs that were not asked for this time.
 
@@ -233,8 +237,8 @@ def _write_tables(
             "weights": checkpoint.weights,
             "epoch_from": checkpoint.epoch_from,
             "prefix": checkpoint.prefix,
-            "keys": checkpoint.keys,
-            "keys_matched": checkpoint.keys_matched,
+            "tensors": checkpoint.tensors,
+            "tensors_matched": checkpoint.tensors_matched,
             "signature": checkpoint.signature,
             "status": checkpoint.status,
             "error": checkpoint.error,
@@ -251,7 +255,7 @@ def _write_tables(
         if path.is_file():
             before = read_table(path).to_pylist()
             others = [row for row in before if row["run"] not in asked]
-            if others and workspace.parameters(name).get("probe") != probe.key:
+            if others and workspace.parameters(name).get("probe") != probe.origin:
                 lost = ", ".join(sorted({row["run"] for row in others}))
                 if name == "shards":
                     logger.warning(
@@ -264,11 +268,11 @@ def _write_tables(
                 _warn_of_dropped(before, shards)
         table = pa.Table.from_pylist([*others, *new], schema=schema)
         parameters = {
-            "probe": probe.key,
+            "probe": probe.origin,
             "model": settings.model,
             "layers": settings.layers,
             "pooling": settings.pooling,
         }
-        key = digest(name, table.to_pylist(), parameters)
-        if not is_fresh(path, key):
-            workspace.write(path, table, key, parameters)
+        origin = digest(name, table.to_pylist(), parameters)
+        if not is_fresh(path, origin):
+            workspace.write(path, table, origin, parameters)

@@ -8,10 +8,8 @@ mapped into memory, where the pages that were touched would count as the process
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +17,11 @@ import pyarrow as pa
 from cmon.errors import CmonError
 from cmon.images import files as images
 from cmon.images import preprocessing
+from cmon.images.decoding import blank
+from cmon.progress import Progress
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, is_fresh, read_table, written_whole
+from cmon.workspace.files import atomic_write, digest
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Probe:
     pixels: Pixels
     image_ids: np.ndarray
     """(N,) int64: positions among all files, the read and the skipped."""
-    key: str
+    origin: str
     """Hash of the images' bytes and the preprocessing."""
     skipped: list[tuple[str, str]]
 
@@ -57,26 +58,26 @@ def decoded(
     files: list[images.ImageFile],
     preprocess: preprocessing.Preprocess,
     workers: int,
-    progress: Callable[..., Iterable[Any]],
+    progress: Progress,
 ) -> Probe:
     """Decode every image, unless the cache holds just these already, and write the table `images`.
 
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
-    key = digest([(file.name, file.sha256) for file in files], preprocess.describe(), schemas.VERSION)
-    cached = workspace.cache / f"pixels-{key[:16]}.bin"
-    blank = preprocess.pixels(images.blank())
+    origin = digest([(file.name, file.sha256) for file in files], preprocess.describe(), schemas.VERSION)
+    cached = workspace.cache / f"pixels-{origin[:16]}.bin"
+    example = preprocess.pixels(blank())
     table = workspace.table("images")
-    if not (cached.is_file() and is_fresh(table, key)):
+    if not (cached.is_file() and is_fresh(table, origin)):
         errors: list[str | None] = []
-        with written_whole(cached) as aside:
+        with atomic_write(cached) as aside:
             decoded = preprocessing.decode_all(files, preprocess, workers)
             with aside.open("wb") as file:
                 for _, array, error in progress(decoded, "decoding probe images", len(files)):
-                    if array is not None and array.shape != blank.shape:
-                        error = f"its preprocessing gives {array.shape}, where {blank.shape} is expected"
+                    if array is not None and array.shape != example.shape:
+                        error = f"its preprocessing gives {array.shape}, where {example.shape} is expected"
                     elif array is not None:
-                        file.write(np.ascontiguousarray(array, blank.dtype).data)
+                        file.write(np.ascontiguousarray(array, example.dtype).data)
                     errors.append(error)
             if all(errors):
                 raise CmonError(
@@ -96,11 +97,11 @@ def decoded(
             for image_id, (file, error) in enumerate(zip(files, errors, strict=True))
         ]
         parameters = {"preprocess": preprocess.describe()}
-        workspace.write(table, pa.Table.from_pylist(rows, schema=schemas.IMAGES), key, parameters)
+        workspace.write(table, pa.Table.from_pylist(rows, schema=schemas.IMAGES), origin, parameters)
         for old in workspace.cache.glob("pixels-*"):
             if old != cached:  # of an earlier probing set or preprocessing
                 old.unlink()
     rows = read_table(table).to_pylist()
     usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
     skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
-    return Probe(Pixels(cached, blank.shape, blank.dtype), usable, key, skipped)
+    return Probe(Pixels(cached, example.shape, example.dtype), usable, origin, skipped)

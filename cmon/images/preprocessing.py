@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.images import files as images
+from cmon.images.decoding import decode, reason
 from cmon.images.files import ImageFile
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -102,9 +102,9 @@ class Decoder(torch.utils.data.Dataset):
         if file.error:
             return position, None, file.error
         try:
-            return position, self.preprocess.pixels(images.decode(file.path)), None
+            return position, self.preprocess.pixels(decode(file.path)), None
         except Exception as error:  # an image library can fail in any way on a broken file
-            return position, None, images.reason(error)
+            return position, None, reason(error)
 
 
 def decode_all(

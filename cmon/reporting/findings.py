@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cmon.rank_correlation import kendall_tau
 from cmon.reporting import measures
 
 _KINDS = ("d_anchor", "d_anchor_clip")
@@ -17,7 +18,7 @@ def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
 
     d_anchor: what `distances.d_anchor` gives. Returns
 
-    `agreement_tau`: Kendall's tau of d_anchor and d_anchor_clip over runs, layers and epochs, -1 to 1;
+    `kendall_tau`: Kendall's tau of d_anchor and d_anchor_clip over runs, layers and epochs, -1 to 1;
     `layers`: for each run and layer, in their order, `run`, `layer`, `first_epoch`, `last_epoch`; at the last
     epoch `n_units`, `n_dead`, `n_interpretable` and `share_interpretable` (0 to 1); and `d_anchor` and
     `d_anchor_clip`, each with `trend` and, at the `first` and the `last` epoch, `value`, `low` and `high`.
@@ -25,7 +26,7 @@ def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
     """
     groups = d_anchor.groupby(["run", "layer"], sort=False)
     return {
-        "agreement_tau": _known(measures.agreement(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])),
+        "kendall_tau": _known(kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])),
         "layers": [_layer(str(run), str(layer), rows) for (run, layer), rows in groups],
     }
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon.errors import CmonError
-from cmon.reporting import measures
 from cmon.workspace import schemas
+from cmon.workspace.keys import UNIT_KEYS, sort_rows
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
@@ -18,7 +18,7 @@ TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
 
 @dataclass(frozen=True)
 class Frames:
-    """The tables in the order of `measures.in_order`."""
+    """The tables in the order of `keys.sort_rows`."""
 
     images: pd.DataFrame
     checkpoints: pd.DataFrame
@@ -45,11 +45,11 @@ class Frames:
 def read(workspace: Workspace) -> Frames:
     """Read all tables. Raises CmonError if the units of `layout` are not those of `units` that it was to be of."""
     frames = {name: workspace.read(name).to_pandas() for name in TABLES}
-    units = measures.in_order(chosen(workspace, frames["units"]))
+    units = sort_rows(chosen(workspace, frames["units"]))
     anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
-    places = measures.in_order(frames["layout"][frames["layout"]["kind"] == "unit"])
+    places = sort_rows(frames["layout"][frames["layout"]["kind"] == "unit"])
     live, placed = (
-        set(frame.loc[frame["status"] == "ok", [*measures.GROUP, "unit"]].itertuples(index=False, name=None))
+        set(frame.loc[frame["status"] == "ok", UNIT_KEYS].itertuples(index=False, name=None))
         for frame in (units, places)
     )
     if live != placed:
@@ -84,7 +84,7 @@ def costs(workspace: Workspace) -> pd.DataFrame:
 def _measures(workspace: Workspace) -> pd.DataFrame:
     """How far the layout may be believed; empty if it is another layout that was measured."""
     path = workspace.table("fidelity")
-    fresh = is_fresh(path, workspace.key("layout"))
+    fresh = is_fresh(path, workspace.origin("layout"))
     return (read_table(path) if fresh else schemas.FIDELITY.empty_table()).to_pandas()
 
 
@@ -93,6 +93,6 @@ def _optional(workspace: Workspace, name: str, schema: pa.Schema) -> pd.DataFram
     return (read_table(path) if path.is_file() else schema.empty_table()).to_pandas()
 
 
-def fidelity_key(workspace: Workspace) -> str | None:
+def fidelity_origin(workspace: Workspace) -> str | None:
     """What the layout's measures were made from; None if it was not measured."""
-    return stamp(workspace.table("fidelity")).get("key")
+    return stamp(workspace.table("fidelity")).get("origin")

@@ -1,33 +1,17 @@
 """What the units of a layer come to: one row per run, layer and epoch. DataFrames in, DataFrames out.
 
-All frames are in the order of `in_order`: runs and layers as they were given, epochs and units rising.
+All frames are in the order of `sort_rows`: runs and layers as they were given, epochs and units rising.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
 import pandas as pd
 
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import GROUP, epoch_text
 
-GROUP = ["run", "layer", "epoch"]
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 """Broden's categories, in the order in which figures stack them."""
 NO_CATEGORY = "no category"
-
-
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sorted by run and layer in order of appearance, then by epoch and unit."""
-
-    def rank(column: pd.Series) -> pd.Series:
-        if column.name in ("run", "layer"):
-            return column.map({name: position for position, name in enumerate(column.unique())})
-        return column
-
-    by = [name for name in (*GROUP, "unit") if name in frame]
-    return frame.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
 
 def trend(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -> str:
@@ -73,18 +57,6 @@ def verb(rows: pd.DataFrame, column: str = "d_anchor") -> str | None:
     if last[f"{column}_high"] < first[f"{column}_low"]:
         return "falls"
     return "rises" if last[f"{column}_low"] > first[f"{column}_high"] else "stays"
-
-
-def agreement(first: Iterable[float], second: Iterable[float]) -> float:
-    """Kendall's tau-b of two equally long rows of numbers, over the pairs where both are known: -1 to 1.
-
-    NaN if either is constant or fewer than two pairs are known.
-    """
-    both = np.array([list(first), list(second)], dtype=float)
-    both = both[:, np.isfinite(both).all(axis=0)]
-    x, y = (np.sign(row[:, None] - row[None]) for row in both)
-    norm = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / norm) if norm else float("nan")
 
 
 def categories(units: pd.DataFrame) -> list[str]:

@@ -7,7 +7,7 @@ all of them --jinja2--> report/index.html, written last: when it is there, all i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import pyarrow as pa
 
 import cmon
 from cmon.errors import CmonError, nearest_names
+from cmon.progress import Progress, silent
 from cmon.reporting import findings as headlines
-from cmon.reporting import inputs, measures, training_log
+from cmon.reporting import inputs, training_log
 from cmon.reporting import tracked as tracking
 from cmon.reporting.figures import catalog as report_figures
 from cmon.reporting.page import build as report_page
@@ -27,13 +28,13 @@ from cmon.reporting.page import files as page_files
 from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace import costs, provenance, schemas
-from cmon.workspace.workspace import Workspace, digest, file_digest, read_table
-
-Progress = Callable[..., Iterable[Any]]
+from cmon.workspace.files import digest, file_digest
+from cmon.workspace.keys import GROUP
+from cmon.workspace.workspace import Workspace, read_table
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """What `cmon report` was asked for, but where."""
 
     track: tuple[tuple[str, int], ...] = ()
@@ -48,7 +49,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ReportResult:
     """What the stage made."""
 
     page: Path
@@ -67,16 +68,16 @@ class Summary:
     """False if everything was fresh."""
 
 
-def report(workspace: Workspace, settings: Settings, progress: Progress = lambda items, *_: items) -> Summary:
+def report(workspace: Workspace, settings: ReportSettings, progress: Progress = silent) -> ReportResult:
     """Write the report's tables, figures and page, unless they are there and fresh.
 
     Raises CmonError when an earlier stage has not run, the layout is not of these units, there is no such unit
     to track, or no such run or nothing to read in the metrics.
     """
-    key = digest(
-        [workspace.key(name) for name in inputs.TABLES],
+    origin = digest(
+        [workspace.origin(name) for name in inputs.TABLES],
         inputs.costs(workspace).to_dict("records"),
-        inputs.fidelity_key(workspace),
+        inputs.fidelity_origin(workspace),
         [_metrics_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,
@@ -84,11 +85,11 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
     )
     provenance.check_scores(workspace)
     provenance.check_layout(workspace)
-    units = workspace.read("units").select(measures.GROUP).to_pandas()
+    units = workspace.read("units").select(GROUP).to_pandas()
     runs = list(inputs.chosen(workspace, units)["run"].unique())
     drawings = report_figures.paths(workspace.report, runs)
     written = report_tables.paths(workspace.report)
-    if page_files.is_fresh(workspace, key) and all(path.is_file() for path in (*drawings, *written)):
+    if page_files.is_fresh(workspace, origin) and all(path.is_file() for path in (*drawings, *written)):
         return _summary(workspace, drawings, missing=0, made=False)
 
     with costs.measured(workspace, "report", "figures") as work:
@@ -103,22 +104,28 @@ def report(workspace: Workspace, settings: Settings, progress: Progress = lambda
         pictures = report_page.pictures(tables, tracked, progress)
         sources = report_figures.Sources(tables, made, tracked, pictures.large)
         svgs = report_figures.write(workspace, sources, progress)
-        report_tables.write(workspace, made, key)
+        report_tables.write(workspace, made, origin)
         page = report_page.page(
-            workspace, key, sources, pictures, svgs, asdict(settings), page_files.links((*drawings, *written))
+            workspace,
+            origin,
+            sources,
+            pictures,
+            svgs,
+            asdict(settings),
+            page_files.links((*drawings, *written)),
         )
         page_files.write(workspace, page, pictures.small, settings.max_html_mb)
         work.items = len(drawings)
     return _summary(workspace, drawings, missing=len(pictures.missing), made=True)
 
 
-def _summary(workspace: Workspace, drawings: Sequence[Path], *, missing: int, made: bool) -> Summary:
+def _summary(workspace: Workspace, drawings: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
     findings = tuple(content.findings(d_anchor))
     numbers = headlines.headlines(d_anchor)
     target, beside = page_files.path(workspace), page_files.images_beside(workspace)
-    return Summary(target, tuple(drawings), table, numbers, findings, missing, beside, made)
+    return ReportResult(target, tuple(drawings), table, numbers, findings, missing, beside, made)
 
 
 def _metrics_digest(path: Path) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cmon.errors import CmonError, nearest_names
-
-KEYS = ["run", "layer", "epoch", "unit"]
+from cmon.workspace.keys import UNIT_KEYS
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ def chosen(units: pd.DataFrame, layout: pd.DataFrame) -> list[Tracked]:
     that changed its significant label most often. Only units live at as many epochs as any are considered.
     With one epoch nothing moves: then the three most significant.
 
-    units, layout: the tables of those names in the order of `measures.in_order`, layout's units only.
+    units, layout: the tables of those names in the order of `keys.sort_rows`, layout's units only.
     """
-    live = units[units["status"] == "ok"].merge(layout[[*KEYS, "x", "y"]], on=KEYS)
+    live = units[units["status"] == "ok"].merge(layout[[*UNIT_KEYS, "x", "y"]], on=UNIT_KEYS)
     if live.empty:
         return []
     run = next(name for name in units["run"].unique() if name in set(live["run"]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from cmon.progress import Progress, silent
 from cmon.scoring.priors import Chance, random_orders, shuffled
 from cmon.scoring.similarity.base import Block, Similarity, Units, concept_slices, joined, of_blocks
 from cmon.scoring.similarity.top_k import TopK
@@ -70,7 +70,7 @@ def label(
     count: int,
     seed: int,
     kept: int = 10,
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
+    progress: Progress = silent,
 ) -> list[Labels]:
     """Score all units of the layers against all concepts; keep the `kept` best concepts of each.
 

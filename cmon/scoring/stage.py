@@ -9,7 +9,7 @@ best scores, pseudo-units' best scores --> p-values, false discovery rate --> ta
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.errors import CmonError
+from cmon.progress import Progress, silent
 from cmon.scoring import labelling, priors, significance
 from cmon.scoring import status as unit_statuses
 from cmon.scoring.labelling import Labels, Layer
@@ -28,7 +29,9 @@ from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.functions import SoftWPMI
 from cmon.scoring.similarity.top_k import top_k
 from cmon.workspace import costs, provenance, schemas
-from cmon.workspace.workspace import Workspace, digest, is_fresh, read_table
+from cmon.workspace.files import digest
+from cmon.workspace.status import STATUSES
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ _PASS_BYTES = 2**29
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScoreSettings:
     """What `cmon score` was asked for, but where."""
 
     similarity: Similarity = field(default_factory=SoftWPMI)
@@ -59,7 +62,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ScoreResult:
     """Counts over all runs, layers and epochs."""
 
     units: int
@@ -95,9 +98,9 @@ def score(
     workspace: Workspace,
     concepts: Sequence[Concept],
     features: Features,
-    settings: Settings,
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
-) -> Summary:
+    settings: ScoreSettings,
+    progress: Progress = silent,
+) -> ScoreResult:
     """Label every unit of the workspace, and write the tables `vocabulary`, `units` and `concepts`.
 
     Raises CmonError when `extract` has not run.
@@ -109,16 +112,16 @@ def score(
     parameters["similarity"] = {"function": settings.similarity.name, **parameters["similarity"]}
     parameters["above"] = priors.ABOVE
     del parameters["device"]  # where it was computed does not change what it is
-    key = digest(
+    origin = digest(
         activations,
-        workspace.key("images"),
+        workspace.origin("images"),
         features.identity,
         listed,
         parameters,
         schemas.VERSION,
     )
     names = ("vocabulary", "concepts", "units")  # units last: it is the one that says that all is there
-    if all(is_fresh(workspace.table(name), key) for name in names):
+    if all(is_fresh(workspace.table(name), origin) for name in names):
         return _summary(read_table(workspace.table("units")), len(concepts), made=False)
 
     with costs.measured(workspace, "score", "units") as work:
@@ -152,13 +155,13 @@ def score(
         }
         for name in names:
             workspace.write(
-                workspace.table(name), tables[name], key, parameters | {"activations": activations}
+                workspace.table(name), tables[name], origin, parameters | {"activations": activations}
             )
         work.items = tables["units"].num_rows
     return _summary(tables["units"], len(concepts), made=True)
 
 
-def _warn_of_few(images: int, settings: Settings) -> None:
+def _warn_of_few(images: int, settings: ScoreSettings) -> None:
     """Among a tenth of the images or more, the most activating ones are hardly chosen."""
     top = settings.similarity.top_images(images)
     if top is not None and 10 * top > images:
@@ -172,11 +175,11 @@ def _warn_of_few(images: int, settings: Settings) -> None:
 
 
 def _population(
-    workspace: Workspace, shard: dict[str, Any], images: Tensor, order: Tensor, settings: Settings
+    workspace: Workspace, shard: dict[str, Any], images: Tensor, order: Tensor, settings: ScoreSettings
 ) -> Population:
     """images: (N,D) on the settings' device, in the order in which `order`, (N,), puts the activations' rows."""
     path = workspace.activations(shard["run"], shard["layer"], shard["epoch"])
-    if not is_fresh(path, shard["key"]):
+    if not is_fresh(path, shard["origin"]):
         raise CmonError(
             f"{path}: is missing, or not the one that the table 'shards' lists",
             hint="run `cmon extract` again with the same options",
@@ -234,8 +237,8 @@ def _labelled(
     images: Tensor,
     texts: Tensor,
     populations: Sequence[Population],
-    settings: Settings,
-    progress: Callable[..., Iterable[Any]],
+    settings: ScoreSettings,
+    progress: Progress,
 ) -> list[tuple[Population, Labels | None]]:
     """Each population, emptied of what was kept for scoring, with its live units' labels."""
     layers = [population.scored for population in populations if population.scored]
@@ -258,7 +261,7 @@ def _labelled(
 
 
 def _unit_rows(
-    labelled: Sequence[tuple[Population, Labels | None]], concepts: Sequence[Concept], settings: Settings
+    labelled: Sequence[tuple[Population, Labels | None]], concepts: Sequence[Concept], settings: ScoreSettings
 ) -> pa.Table:
     names, categories = _columns(concepts)
     tables = []
@@ -332,11 +335,11 @@ def _keyed(
     return pa.Table.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-def _summary(units: pa.Table, concepts: int, *, made: bool) -> Summary:
+def _summary(units: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
     layers = unit_statuses.counts(units)
-    return Summary(
+    return ScoreResult(
         units.num_rows,
-        {status: sum(row[status] for row in layers) for status in unit_statuses.STATUSES},
+        {status: sum(row[status] for row in layers) for status in STATUSES},
         sum(row["interpretable"] for row in layers),
         layers,
         concepts,

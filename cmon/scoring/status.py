@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmon.reporting import measures
-
-STATUSES = {
-    "ok": "scored",
-    "dead": "0 for every image",
-    "constant": "the same activation, not 0, for every image",
-    "tied": "so many top images share one activation that which they are is arbitrary",
-    "non-finite": "a NaN or an infinity among its activations",
-}
-"""Every status with what it means, in the order in which tables show them."""
+from cmon.workspace.keys import GROUP, sort_rows
+from cmon.workspace.status import STATUSES
 
 
 def of_units(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
@@ -46,19 +38,19 @@ def of_units(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarr
 
 
 def counts(units: pa.Table) -> list[dict[str, Any]]:
-    """The table `units`, counted: a row per run, layer and epoch (`measures.in_order`).
+    """The table `units`, counted: a row per run, layer and epoch (`keys.sort_rows`).
 
     How many units there are, have each status, and are interpretable; and the label that most of the
     interpretable carry, of equally frequent ones the first by name.
     """
-    frame = measures.in_order(units.select([*measures.GROUP, "status", "label", "interpretable"]).to_pandas())
+    frame = sort_rows(units.select([*GROUP, "status", "label", "interpretable"]).to_pandas())
     found = []
-    for key, rows in frame.groupby(measures.GROUP, sort=False):
+    for key, rows in frame.groupby(GROUP, sort=False):
         labels = rows.loc[rows["interpretable"], "label"].value_counts()
         label = min(labels.index[labels == labels.max()], default=None)
         found.append(
             {
-                **dict(zip(measures.GROUP, key, strict=True)),
+                **dict(zip(GROUP, key, strict=True)),
                 "units": len(rows),
                 **{status: int((rows["status"] == status).sum()) for status in STATUSES},
                 "interpretable": int(labels.sum()),

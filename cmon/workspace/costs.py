@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, read_table
+from cmon.workspace.files import digest
+from cmon.workspace.workspace import Workspace, read_table
 
 
 @dataclass

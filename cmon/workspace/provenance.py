@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cmon.errors import CmonError
-from cmon.workspace.workspace import Workspace, digest
+from cmon.workspace.files import digest
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -16,13 +17,13 @@ _SCORES = ("vocabulary", "concepts", "units")
 
 def of_activations(shards: Iterable[Mapping[str, Any]]) -> str:
     """Equal for equal activations. shards: rows of the table."""
-    return digest([(shard["run"], shard["layer"], shard["epoch"], shard["key"]) for shard in shards])
+    return digest([(shard["run"], shard["layer"], shard["epoch"], shard["origin"]) for shard in shards])
 
 
 def check_scores(workspace: Workspace) -> None:
     """Raises CmonError unless the tables of `score` are all of the same scoring; warns if it is out of date."""
     written = [name for name in _SCORES if workspace.table(name).is_file()]
-    if len({workspace.key(name) for name in written}) > 1:
+    if len({workspace.origin(name) for name in written}) > 1:
         raise CmonError(
             f"{workspace.root}: the tables {', '.join(_SCORES)} do not belong together",
             expected="all of them of the same scoring",
@@ -43,7 +44,7 @@ def check_scores(workspace: Workspace) -> None:
 def check_layout(workspace: Workspace) -> None:
     """Raises CmonError if the units were scored again since they were placed."""
     before = workspace.parameters("layout").get("units")
-    if before is not None and before != workspace.key("units"):
+    if before is not None and before != workspace.origin("units"):
         raise CmonError(
             f"{workspace.table('layout')}: was made from other scores",
             expected="a layout of the units as they are scored now",

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-VERSION = 1
-"""Raised when a table changes so that an older cmon could misread it; part of every freshness key."""
+VERSION = 2
+"""Raised when a table changes so that an older cmon could misread it; part of every origin."""
 
 _MEANING = b"description"
 
@@ -34,8 +34,8 @@ EPOCH = column(
     "epoch", pa.float64(), "epoch of the checkpoint; 0 is the untrained network where it was saved"
 )
 UNIT = column("unit", pa.int32(), "number of the unit in its layer, from 0")
-GROUP_KEYS = [RUN, LAYER, EPOCH]
-UNIT_KEYS = [*GROUP_KEYS, UNIT]
+GROUP_FIELDS = [RUN, LAYER, EPOCH]
+UNIT_FIELDS = [*GROUP_FIELDS, UNIT]
 
 CHECKPOINTS = pa.schema(
     [
@@ -53,10 +53,13 @@ CHECKPOINTS = pa.schema(
             "epoch_from", pa.string(), "`stored`, `name`, or `step` where the step counts as epoch", null=True
         ),
         column(
-            "prefix", pa.string(), "in front of the network's keys: none, `module.`, `model.`, ...", null=True
+            "prefix",
+            pa.string(),
+            "in front of the network's names: none, `module.`, `model.`, ...",
+            null=True,
         ),
-        column("keys", pa.int32(), "number of the network's keys", null=True),
-        column("keys_matched", pa.int32(), "how many of them the checkpoint has", null=True),
+        column("tensors", pa.int32(), "number of the network's tensors", null=True),
+        column("tensors_matched", pa.int32(), "how many of them the checkpoint has", null=True),
         column("signature", pa.string(), "hash of the tensors' names and shapes", null=True),
         column("status", pa.string(), "`ok`, `redundant` (another file gives its epoch), or `skipped`"),
         column("error", pa.string(), "why it was not read", null=True),
@@ -75,21 +78,21 @@ IMAGES = pa.schema(
 
 SHARDS = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         column("units", pa.int32(), "number of the layer's units"),
         column(
-            "layout",
+            "axes",
             pa.string(),
             "how the layer's output was read: `flat`, `channels first`, `channels last` or `tokens`",
         ),
         column("pooling", pa.string(), "how a unit's map became one activation: `avg`, `max` or `cls`"),
-        column("key", pa.string(), "hash of all that the activations depend on"),
+        column("origin", pa.string(), "hash of all that the activations depend on"),
     ]
 )
 
 UNITS = pa.schema(
     [
-        *UNIT_KEYS,
+        *UNIT_FIELDS,
         column(
             "status",
             pa.string(),
@@ -118,7 +121,7 @@ UNITS = pa.schema(
 
 CONCEPTS = pa.schema(
     [
-        *UNIT_KEYS,
+        *UNIT_FIELDS,
         column("rank", pa.int32(), "0 for the label, 1 for the second concept, ..."),
         column("concept", pa.string(), "as the concept list spells it"),
         column("category", pa.string(), "of the concept", null=True),
@@ -132,7 +135,7 @@ _MEASURE = column(
 
 DETECTIONS = pa.schema(
     [
-        *UNIT_KEYS,
+        *UNIT_FIELDS,
         _MEASURE,
         column("concept", pa.string(), "the annotated concept that the unit detects best"),
         column("value", pa.float64(), "of the measure, for that concept"),
@@ -155,7 +158,7 @@ DETECTIONS = pa.schema(
 
 AGREEMENT = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         _MEASURE,
         column("n_units", pa.int32(), "all units of the layer"),
         column("n_live", pa.int32(), "units with status `ok`"),
@@ -184,7 +187,7 @@ AGREEMENT = pa.schema(
 LAYOUT = pa.schema(
     [
         column("kind", pa.string(), "`unit` or `anchor`"),
-        *[column(key.name, key.type, f"{meaning(key)}; empty for anchors", null=True) for key in UNIT_KEYS],
+        *[column(key.name, key.type, f"{meaning(key)}; empty for anchors", null=True) for key in UNIT_FIELDS],
         column("concept", pa.string(), "the anchor's word; empty for units", null=True),
         column("category", pa.string(), "of the anchor; empty for units", null=True),
         column("status", pa.string(), "the unit's status; units that are not `ok` have no place"),
@@ -248,11 +251,6 @@ FIDELITY = pa.schema(
         ),
     ]
 )
-
-
-def epoch_text(epoch: float) -> str:
-    """'10' for 10.0 and '0.5' for 0.5: how an epoch is named in paths, tables and figures."""
-    return str(int(epoch)) if float(epoch).is_integer() else repr(float(epoch))
 
 
 def activations(units: int) -> pa.Schema:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cmon.errors import CmonError
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 
 @dataclass(frozen=True)

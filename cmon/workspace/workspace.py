@@ -1,17 +1,14 @@
 """The workspace: where each table lies, and the rule that a visible file is a whole, fresh file.
 
-Every file that a stage writes carries a *key*: a hash of everything that its content depends on
-(content hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, key)` before it
+Every file that a stage writes carries a *origin*: a hash of everything that its content depends on
+(content hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, origin)` before it
 works; names and dates never decide.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +19,8 @@ import pyarrow.parquet as pq
 import cmon
 from cmon.errors import CmonError
 from cmon.workspace import schemas
+from cmon.workspace.files import atomic_write
+from cmon.workspace.keys import epoch_text
 
 _METADATA = b"cmon"
 _MADE_BY = {
@@ -33,43 +32,6 @@ _MADE_BY = {
     "vocabulary": "score",
     "layout": "embed",
 }
-
-
-def digest(*parts: Any) -> str:
-    """Hex SHA-256 of the parts' canonical JSON; equal parts, equal digest, on every machine."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        found = hashlib.sha256()
-        while block := file.read(1 << 22):
-            found.update(block)
-    return found.hexdigest()
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a path aside to write to; move it to `path` when the block ends well, remove it when not.
-
-    Raises CmonError when the disk is full, or nothing may be written there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        os.replace(aside, path)
-    except OSError as error:
-        raise CmonError(
-            f"{path}: cannot be written",
-            found=error.strerror or str(error),
-            hint="make room or give the right to write there, or use another workspace",
-        ) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 class Workspace:
@@ -95,7 +57,7 @@ class Workspace:
 
     def activations(self, run: str, layer: str, epoch: float) -> Path:
         folders = (quote(part, safe=" ._-") for part in (run, layer))
-        return self.root.joinpath("activations", *folders, f"{schemas.epoch_text(epoch)}.parquet")
+        return self.root.joinpath("activations", *folders, f"{epoch_text(epoch)}.parquet")
 
     @property
     def cache(self) -> Path:
@@ -139,23 +101,23 @@ class Workspace:
         """The parameters that the table was made with."""
         return self._stamp(name)["parameters"]
 
-    def key(self, name: str) -> str:
-        """The key of the table: what a later stage's key is built on."""
-        return self._stamp(name)["key"]
+    def origin(self, name: str) -> str:
+        """The origin of the table: what a later stage's origin is built on."""
+        return self._stamp(name)["origin"]
 
     # -- writing ----------------------------------------------------------------------------------
     def write(
-        self, path: Path, table: pa.Table, key: str, parameters: Mapping[str, Any] | None = None
+        self, path: Path, table: pa.Table, origin: str, parameters: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a table of an explicit schema with its key; it is visible only when whole."""
+        """Write a table of an explicit schema with its origin; it is visible only when whole."""
         note = {
             "schema_version": schemas.VERSION,
             "cmon_version": cmon.__version__,
-            "key": key,
+            "origin": origin,
             "parameters": dict(parameters or {}),
         }
         table = table.replace_schema_metadata({_METADATA: json.dumps(note, default=str).encode()})
-        with written_whole(path) as aside:
+        with atomic_write(path) as aside:
             pq.write_table(table, aside, compression="zstd")
             rows = pq.read_metadata(aside).num_rows
             if rows != table.num_rows:  # a full disk has been seen to cut files without an error
@@ -187,6 +149,6 @@ def stamp(path: Path) -> dict[str, Any]:
     return json.loads(metadata.get(_METADATA, b"{}"))
 
 
-def is_fresh(path: Path, key: str) -> bool:
-    """Whether the file is there and was made from exactly what `key` stands for."""
-    return stamp(path).get("key") == key
+def is_fresh(path: Path, origin: str) -> bool:
+    """Whether the file is there and was made from exactly what `origin` stands for."""
+    return stamp(path).get("origin") == origin

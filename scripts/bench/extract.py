@@ -25,6 +25,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from cmon.workspace.keys import epoch_text
+
 LAYERS = ("layer2", "layer3", "layer4")
 TOP = 100
 
@@ -51,7 +53,7 @@ def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -
     from PIL import Image
     from torchvision.models import ResNet18_Weights, resnet18
 
-    from cmon.checkpoints.names import natural_key
+    from cmon.workspace.files import natural_key
 
     transform = ResNet18_Weights.DEFAULT.transforms()
     paths = sorted(photos.iterdir(), key=lambda path: natural_key(path.name))  # cmon's order, to compare rows
@@ -89,14 +91,14 @@ def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, preci
 
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))
-        settings = extract.Settings(
+        settings = extract.ExtractSettings(
             "torchvision:resnet18", LAYERS, device=device, precision=precision, workers=workers
         )
         extract.extract(workspace, {"run": folder}, photos, settings)
         found = {}
         for shard in workspace.read("shards").to_pylist():
             table = read_table(workspace.activations(shard["run"], shard["layer"], shard["epoch"]))
-            name = f"epoch_{schemas.epoch_text(shard['epoch'])}/{shard['layer']}"
+            name = f"epoch_{epoch_text(shard['epoch'])}/{shard['layer']}"
             found[name] = schemas.matrix(table["activations"])
         np.savez(out, **found)
 

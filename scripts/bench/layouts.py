@@ -31,9 +31,10 @@ import numpy as np
 import pandas as pd
 
 from cmon.concepts import files_or_words
-from cmon.embedding import fidelity, ranks, vectors
+from cmon.embedding import fidelity, vectors
 from cmon.embedding import stage as embed
 from cmon.embedding.layouts.base import Points, normalised
+from cmon.rank_correlation import spearman
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
@@ -109,7 +110,7 @@ def make(source: Path, layout: str, seed: int, target: Path) -> None:
     rows = np.arange(len(points.units))
     content = embed.Content(pd.DataFrame(), rows, points, data["anchors"], data["others"])
     start = time.perf_counter()
-    places = embed.placed(content, embed.Settings(layout), seed)
+    places = embed.placed(content, embed.EmbedSettings(layout), seed)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     np.savez(target, points=places.points, anchors=places.anchors, seconds=seconds, peak=peak)
@@ -153,8 +154,8 @@ def planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict[str, fl
     ]
     return {
         "still_planted": float(steps[:, data["still"][:count]].mean()),
-        "moved": ranks.spearman(*ends),
-        "own_anchor": ranks.spearman(*own),
+        "moved": spearman(*ends),
+        "own_anchor": spearman(*own),
     }
 
 

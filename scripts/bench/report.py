@@ -24,7 +24,8 @@ import pyarrow as pa
 from PIL import Image
 
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, file_digest
+from cmon.workspace.files import file_digest
+from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows, write
 
 STEPS = """async () => {

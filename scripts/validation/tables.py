@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmon.scoring.significance import wilson
-from cmon.workspace.workspace import written_whole
+from cmon.evaluation.intervals import wilson
+from cmon.workspace.files import atomic_write
 
 Row = dict[str, Any]
 
@@ -46,9 +46,9 @@ class Tables:
 
     def write(self, markdown: Path, numbers: Path) -> None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(markdown) as aside:
+        with atomic_write(markdown) as aside:
             aside.write_text("\n".join(self.lines).rstrip() + "\n", encoding="utf-8")
-        with written_whole(numbers) as aside, aside.open("w", newline="") as file:
+        with atomic_write(numbers) as aside, aside.open("w", newline="") as file:
             table = csv.DictWriter(file, ["question", "of", "value", "low", "high"], lineterminator="\n")
             table.writeheader()
             for row in self.numbers:

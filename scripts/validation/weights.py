@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cmon.scoring import significance
+from cmon.embedding.distances import nearest
 from cmon.scoring.labelling import Labels
 from cmon.scoring.priors import PRIORS
 from scripts.validation.ground import SOFT, Ground, labelled
@@ -41,7 +41,7 @@ def distances(labels: Labels, texts: np.ndarray, anchors: np.ndarray, way: str) 
     kept, weigh = WAYS[way]
     weights = weigh(labels.scores[:, :kept].double().numpy())
     vectors = np.einsum("kr,krd->kd", weights, texts[labels.concepts[:, :kept].numpy()])
-    return significance.nearest(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), anchors)[1]
+    return nearest(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), anchors)[1]
 
 
 def d_prime(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

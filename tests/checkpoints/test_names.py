@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.checkpoints.names import Told, natural_key, told
+from cmon.checkpoints.names import Told, told
+from cmon.workspace.files import natural_key
 
 
 @pytest.mark.parametrize(

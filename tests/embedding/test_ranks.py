@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cmon.embedding.ranks import neighbours_kept, spearman
+from cmon.embedding.ranks import neighbours_kept
 
 
 def literal_trustworthiness(vectors: np.ndarray, places: np.ndarray, k: int) -> float:
@@ -121,19 +121,3 @@ def test_too_few_points_have_no_neighbourhoods(n: int) -> None:
 def test_k_is_cut_where_the_formula_ends() -> None:
     vectors, places = cloud(8)
     assert neighbours_kept(vectors, places, 10) == neighbours_kept(vectors, places, 3)
-
-
-def test_spearman_is_pearsons_correlation_of_ranks() -> None:
-    x, y = np.array([3.0, 1, 4, 1, 5]), np.array([2.0, 7, 1, 8, 2])
-    ranks = np.array([3, 1.5, 4, 1.5, 5]), np.array([2.5, 4, 1, 5, 2.5])
-    assert spearman(x, y) == pytest.approx(np.corrcoef(*ranks)[0, 1])
-    assert spearman(x, np.exp(x)) == pytest.approx(1)
-    assert spearman(x, -x) == pytest.approx(-1)
-    random = np.random.default_rng(0)
-    assert spearman(random.normal(size=10_000), random.normal(size=10_000)) == pytest.approx(0, abs=0.03)
-
-
-def test_spearman_of_nothing_to_order() -> None:
-    assert math.isnan(spearman(np.array([1.0]), np.array([1.0])))
-    assert math.isnan(spearman(np.array([]), np.array([])))
-    assert math.isnan(spearman(np.ones(4), np.arange(4.0)))

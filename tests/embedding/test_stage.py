@@ -13,12 +13,13 @@ import pytest
 from cmon.concepts import Concept
 from cmon.embedding import fidelity
 from cmon.embedding.layouts import anchored, joint
-from cmon.embedding.stage import LAYOUTS, Settings, Summary, embed
+from cmon.embedding.stage import LAYOUTS, EmbedResult, EmbedSettings, embed
 from cmon.errors import CmonError
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
-from tests.support.scored_tables import KEYS, NAMES, OTHERS, texts, unasked, word_vectors
+from tests.support.scored_tables import NAMES, OTHERS, texts, unasked, word_vectors
 
 RUNS, LAYERS = {"good": 3, "poor": 2}, {"early": 12, "late": 20}
 
@@ -41,14 +42,14 @@ def units_of(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["kind"] == "unit"].reset_index(drop=True)
 
 
-def run(workspace: Workspace, settings: Settings | None = None, **more: object) -> Summary:
-    return embed(workspace, None, unasked, settings or Settings(), **more)  # type: ignore[arg-type]
+def run(workspace: Workspace, settings: EmbedSettings | None = None, **more: object) -> EmbedResult:
+    return embed(workspace, None, unasked, settings or EmbedSettings(), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = scored(tmp_path_factory.mktemp("scored"))
-    summary = run(workspace, Settings(seeds=2))
+    summary = run(workspace, EmbedSettings(seeds=2))
     assert (summary.anchors, summary.placed, summary.left_out, summary.added) == (42, 136, 24, 0)
     return workspace
 
@@ -59,7 +60,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def test_every_scored_unit_is_a_row_and_only_live_ones_have_a_place(made: Workspace) -> None:
     table = units_of(layout_of(made))
     scored = made.read("units").to_pandas()
-    pd.testing.assert_frame_equal(table[[*KEYS, "status"]], scored[[*KEYS, "status"]], check_dtype=False)
+    pd.testing.assert_frame_equal(
+        table[[*UNIT_KEYS, "status"]], scored[[*UNIT_KEYS, "status"]], check_dtype=False
+    )
     away = table["status"] == "dead"
     assert 0 < away.sum() < len(table)
     own = ["placed", "x", "y", "nearest_anchor", "distance", "nearest_anchor_clip", "distance_clip"]
@@ -85,7 +88,7 @@ def test_places_and_distances_are_those_of_the_units_vectors(made: Workspace) ->
     others = np.stack([text[name] for name in OTHERS])
     chart = anchored.fit(np.stack([text[name] for name in NAMES]), others, 0)
     places = dict(zip(anchors["concept"], anchors[["x", "y"]].to_numpy(), strict=True))
-    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(KEYS)))
+    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(UNIT_KEYS)))
     live = units_of(table).query("status == 'ok'")
     for row in live.itertuples():
         vector = scored_tables.vector_of(concepts[row.run, row.layer, row.epoch, row.unit])
@@ -103,16 +106,16 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
     assert table["seed"].unique().tolist() == [0, 1]
     layout = layout_of(made)
     live, anchors = units_of(layout).query("status == 'ok'"), layout.query("kind == 'anchor'")
-    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(KEYS)))
-    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[KEYS].to_numpy()])
+    concepts = dict(tuple(made.read("concepts").to_pandas().groupby(UNIT_KEYS)))
+    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[UNIT_KEYS].to_numpy()])
     text = np.stack([texts()[name] for name in anchors["concept"]])
     places = (live[["x", "y"]].to_numpy(), text, anchors[["x", "y"]].to_numpy())
-    wanted = fidelity.of_layout(live[KEYS], vectors, *places)
+    wanted = fidelity.of_layout(live[UNIT_KEYS], vectors, *places)
     own = table[(table["seed"] == 0) & table["epoch"].isna()].set_index("measure")["value"]
     for name in fidelity.OVERALL:
         assert own[name] == pytest.approx(getattr(wanted, name), abs=0.01, nan_ok=True), name
     assert made.parameters("fidelity")["sentence"] == fidelity.sentence(wanted)
-    summary = run(made, Settings(seeds=2))
+    summary = run(made, EmbedSettings(seeds=2))
     assert not summary.made
     assert (summary.measures["seeds"] == 2).all()
 
@@ -124,7 +127,7 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
 def test_the_same_seed_gives_the_same_places_in_every_layout(tmp_path: Path, name: str) -> None:
     first, second = scored(tmp_path / "first"), scored(tmp_path / "second")
     for workspace in (first, second):
-        run(workspace, Settings(layout=name))
+        run(workspace, EmbedSettings(layout=name))
     pd.testing.assert_frame_equal(layout_of(first), layout_of(second), check_exact=True)
     live = units_of(layout_of(first)).query("status == 'ok'")
     assert np.isfinite(live[["x", "y", "distance"]]).all(axis=None)
@@ -140,7 +143,7 @@ def test_a_few_units_at_an_epoch_or_two_have_places(
 ) -> None:
     workspace = scored_tables.write(tmp_path, *scored_tables.units(runs, layers))
     summary = embed(
-        workspace, [Concept("thing 1", None), Concept("thing 9", None)], unasked, Settings(layout=name)
+        workspace, [Concept("thing 1", None), Concept("thing 9", None)], unasked, EmbedSettings(layout=name)
     )
     assert summary.left_out == 0
     assert layout_of(workspace)[["x", "y"]].notna().all(axis=None)
@@ -150,25 +153,25 @@ def test_a_few_units_at_an_epoch_or_two_have_places(
 def test_a_part_is_placed_as_in_the_whole(made: Workspace, tmp_path: Path) -> None:
     """A place is a function of the unit's vector: leaving others out changes nothing."""
     workspace = scored(tmp_path)
-    run(workspace, Settings(choice=Choice(("good",), ("late",), ((1, 2),))))
+    run(workspace, EmbedSettings(choice=Choice(("good",), ("late",), ((1, 2),))))
     part = units_of(layout_of(workspace))
     assert part.groupby(["run", "layer", "epoch"]).size().to_dict() == {
         ("good", "late", 1.0): 20,
         ("good", "late", 2.0): 20,
     }
-    whole = part[KEYS].merge(units_of(layout_of(made)), on=KEYS)
-    pd.testing.assert_frame_equal(part[[*KEYS, "x", "y"]], whole[[*KEYS, "x", "y"]])
+    whole = part[UNIT_KEYS].merge(units_of(layout_of(made)), on=UNIT_KEYS)
+    pd.testing.assert_frame_equal(part[[*UNIT_KEYS, "x", "y"]], whole[[*UNIT_KEYS, "x", "y"]])
 
 
 def test_words_that_were_not_scored_are_anchors_too(tmp_path: Path) -> None:
     workspace = scored(tmp_path)
     anchors = [Concept("quokka", "animal"), *(Concept(name, None) for name in NAMES[:5])]
-    embed(workspace, anchors, word_vectors, Settings())
+    embed(workspace, anchors, word_vectors, EmbedSettings())
     table = layout_of(workspace)
     found = table[table["kind"] == "anchor"]
     assert found["concept"].tolist() == ["quokka", *NAMES[:5]]
     assert found["category"].tolist() == ["animal", *["object"] * 5]
-    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(KEYS)))
+    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(UNIT_KEYS)))
     [quokka] = word_vectors({}, ["quokka"])
     near = 0
     for row in units_of(table).query("nearest_anchor_clip == 'quokka'").itertuples():
@@ -183,7 +186,7 @@ def test_words_that_were_not_scored_are_anchors_too(tmp_path: Path) -> None:
 
 def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) -> None:
     workspace = scored(tmp_path)
-    base = Settings()
+    base = EmbedSettings()
     assert run(workspace, base).made
     assert not run(workspace, base).made
     for changed in (
@@ -208,7 +211,7 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
 def test_a_new_epoch_is_placed_and_nothing_else_moves(tmp_path: Path, name: str) -> None:
-    settings = Settings(layout=name)
+    settings = EmbedSettings(layout=name)
     run(scored(tmp_path, {"good": 2, "poor": 2}), settings)
     before = layout_of(Workspace(tmp_path))
     workspace = scored(tmp_path, {"good": 3, "poor": 2})
@@ -247,14 +250,14 @@ def test_an_update_of_the_anchored_layout_is_the_layout_of_all(tmp_path: Path) -
 
 def test_a_joint_update_puts_new_points_among_the_fitted_ones(tmp_path: Path) -> None:
     """Against `joint.place`, from the table alone; a point that was placed before is no support."""
-    settings = Settings(layout="joint")
+    settings = EmbedSettings(layout="joint")
     for epochs in (2, 3, 4):
         workspace = scored(tmp_path, {"good": epochs})
         run(workspace, settings, update=True)
     table = layout_of(workspace)
     live = units_of(table).query("status == 'ok'")
-    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(KEYS)))
-    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[KEYS].to_numpy()])
+    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(UNIT_KEYS)))
+    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[UNIT_KEYS].to_numpy()])
     anchors = table.query("kind == 'anchor'")
     fitted = (live["placed"] == "fitted").to_numpy()
     assert set(live.loc[fitted, "epoch"]) == {0.0, 1.0}
@@ -267,12 +270,12 @@ def test_a_joint_update_puts_new_points_among_the_fitted_ones(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(temperature=0.3), "other temperature"),
-        (Settings(layout="pca"), "other layout"),
-        (Settings(seed=4), "other seed"),
+        (EmbedSettings(temperature=0.3), "other temperature"),
+        (EmbedSettings(layout="pca"), "other layout"),
+        (EmbedSettings(seed=4), "other seed"),
     ],
 )
-def test_an_update_must_be_of_the_same_layout(tmp_path: Path, settings: Settings, message: str) -> None:
+def test_an_update_must_be_of_the_same_layout(tmp_path: Path, settings: EmbedSettings, message: str) -> None:
     run(scored(tmp_path, {"good": 2}))
     before = layout_of(Workspace(tmp_path))
     with pytest.raises(CmonError, match=rf"(?s)--update: .*{message}.*without --update"):
@@ -284,7 +287,7 @@ def test_an_update_must_be_of_the_same_anchors_and_scores(tmp_path: Path) -> Non
     run(scored(tmp_path, {"good": 2}))
     more, anchors = scored(tmp_path, {"good": 3}), [Concept(name, None) for name in NAMES[:5]]
     with pytest.raises(CmonError, match=r"(?s)other anchors.*42: thing 0, thing 1.*5: thing 0"):
-        embed(more, anchors, unasked, Settings(), update=True)
+        embed(more, anchors, unasked, EmbedSettings(), update=True)
     units, concepts = scored_tables.units({"good": 3}, LAYERS, dead)
     concepts["score"] *= 3
     with pytest.raises(CmonError, match="other vectors of units"):
@@ -299,13 +302,13 @@ def test_an_update_must_hold_all_that_is_placed(tmp_path: Path, choice: Choice) 
     before = layout_of(Workspace(tmp_path))
     more = scored(tmp_path, {"good": 3, "poor": 2})
     with pytest.raises(CmonError, match=r"(?s)--update: .* placed already were not chosen.*without --update"):
-        run(more, Settings(choice=choice), update=True)
+        run(more, EmbedSettings(choice=choice), update=True)
     pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
 
 
 def test_an_update_may_choose_more_than_was_placed(tmp_path: Path) -> None:
     workspace = scored(tmp_path)
-    run(workspace, Settings(choice=Choice(runs=("poor",))))
+    run(workspace, EmbedSettings(choice=Choice(runs=("poor",))))
     before = layout_of(workspace)
     summary = run(workspace, update=True)
     after = layout_of(workspace)
@@ -320,7 +323,7 @@ def test_an_update_may_choose_more_than_was_placed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
 def test_with_a_single_anchor_new_epochs_do_not_change_the_scale(tmp_path: Path, name: str) -> None:
     """Units that stand still at all epochs, about an anchor that has no radius."""
-    one, settings = [Concept("thing 1", None)], Settings(layout=name)
+    one, settings = [Concept("thing 1", None)], EmbedSettings(layout=name)
     for epochs in (2, 6):
         units, concepts = scored_tables.units({"good": epochs}, {"late": 12})
         still = concepts[concepts["epoch"] == 0]
@@ -343,14 +346,14 @@ def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
 def test_anchors_without_any_live_unit_have_places(tmp_path: Path, name: str) -> None:
     units, concepts = scored_tables.units({"a": 1}, {"x": 3})
     workspace = scored_tables.write(tmp_path, units.assign(status="dead"), concepts.iloc[:0])
-    summary = run(workspace, Settings(layout=name))
+    summary = run(workspace, EmbedSettings(layout=name))
     assert (summary.placed, summary.left_out) == (0, 3)
     assert layout_of(workspace).query("kind == 'anchor'")[["x", "y"]].notna().all(axis=None)
 
 
 def test_the_aligned_layout_cannot_be_added_to(tmp_path: Path) -> None:
     workspace = scored_tables.write(tmp_path, *scored_tables.units({"a": 2}, {"x": 1}))
-    settings, few = Settings(layout="aligned"), [Concept("thing 1", None)]
+    settings, few = EmbedSettings(layout="aligned"), [Concept("thing 1", None)]
     embed(workspace, few, unasked, settings)
     more = scored_tables.write(tmp_path, *scored_tables.units({"a": 3}, {"x": 1}))
     with pytest.raises(CmonError, match=r"(?s)'aligned' cannot place.*without --update, all are placed anew"):

@@ -11,10 +11,11 @@ import pytest
 from cmon.concepts import Concept
 from cmon.embedding import vectors
 from cmon.errors import CmonError
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
-from tests.support.scored_tables import KEYS, NAMES, OTHERS, texts, unasked, word_vectors
+from tests.support.scored_tables import NAMES, OTHERS, texts, unasked, word_vectors
 
 
 def word(name: str, category: str | None = None) -> Concept:
@@ -39,13 +40,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def test_each_live_unit_has_its_own_vector(workspace: Workspace, choice: Choice) -> None:
     units, live, found = vectors.of_units(workspace, vocabulary(workspace), choice)
     pd.testing.assert_frame_equal(
-        units[KEYS], choice.of(workspace.read("units").to_pandas())[KEYS], check_dtype=False
+        units[UNIT_KEYS], choice.of(workspace.read("units").to_pandas())[UNIT_KEYS], check_dtype=False
     )
     assert (units["status"] == "dead").sum() > 0
     np.testing.assert_array_equal(live, np.flatnonzero(units["status"] == "ok"))
     concepts = workspace.read("concepts").to_pandas()
     for row, vector in zip(units.iloc[live].itertuples(), found, strict=True):
-        own = concepts[(concepts[KEYS] == [row.run, row.layer, row.epoch, row.unit]).all(axis=1)]
+        own = concepts[(concepts[UNIT_KEYS] == [row.run, row.layer, row.epoch, row.unit]).all(axis=1)]
         np.testing.assert_allclose(vector, scored_tables.vector_of(own), atol=1e-6)
 
 

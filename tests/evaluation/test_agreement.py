@@ -13,13 +13,12 @@ from click.testing import CliRunner, Result
 from cmon.cli.main import main
 from cmon.evaluation import agreement
 from cmon.evaluation.agreement import MEASURES, summed_up
-from cmon.scoring.significance import wilson
+from cmon.evaluation.intervals import wilson
 from cmon.workspace import schemas
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.workspace import Workspace, read_table
 from tests.evaluation.test_detection import literal_average_precision, literal_correlation
 from tests.support import tiny_models
-
-KEYS = ["run", "layer", "epoch", "unit"]
 
 
 def run(*arguments: object) -> Result:
@@ -74,18 +73,18 @@ def test_the_tables_are_what_they_are_defined_to_be(
     workspace: Path, concepts_file: Path, truth_file: Path
 ) -> None:
     scored(workspace, concepts_file, "--truth", truth_file)
-    found = table(workspace, "detections").set_index([*KEYS, "measure"])
+    found = table(workspace, "detections").set_index([*UNIT_KEYS, "measure"])
     units, concepts = table(workspace, "units"), table(workspace, "concepts")
     live = units[units["status"] == "ok"]
     assert len(found) == 3 * len(live) > 0
     compared = [color for color in tiny_models.COLORS if color != "grey"]
     every = list(tiny_models.COLORS)
     present = {color: [every[n % len(every)] == color for n in range(39)] for color in compared}
-    for key in live[KEYS].itertuples(index=False):
+    for key in live[UNIT_KEYS].itertuples(index=False):
         run_name, layer, epoch, unit = key
         shard = read_table(Workspace(workspace).activations(run_name, layer, epoch))
         activations = schemas.matrix(shard["activations"])[:39, unit].tolist()
-        own = concepts[(concepts[KEYS] == list(key)).all(axis=1)].sort_values("rank")["concept"].tolist()
+        own = concepts[(concepts[UNIT_KEYS] == list(key)).all(axis=1)].sort_values("rank")["concept"].tolist()
         auprc = {color: literal_average_precision(activations, some) for color, some in present.items()}
         share = {color: sum(some) / 39 for color, some in present.items()}
         values = {

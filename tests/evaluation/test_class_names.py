@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cmon.cli.main import main
 from cmon.errors import CmonError
 from cmon.evaluation import class_names
-from cmon.scoring.significance import wilson
+from cmon.evaluation.intervals import wilson
 from tests.support import tiny_models
 
 WORDS = [f"word {number}" for number in range(30)]

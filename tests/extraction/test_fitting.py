@@ -18,7 +18,7 @@ from cmon.images import pixel_cache
 from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
 
-SETTINGS = extract.Settings("python:tests.support.tiny_models:network", ("conv2",), workers=0)
+SETTINGS = extract.ExtractSettings("python:tests.support.tiny_models:network", ("conv2",), workers=0)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_did_not_change_is_not_opened_again(
 ) -> None:
     place = Workspace(tmp_path / "work")
 
-    def go() -> extract.Summary:
+    def go() -> extract.ExtractResult:
         opened.clear()
         return extract.extract(place, {"a": checkpoints_folder}, probe_folder, SETTINGS)
 
@@ -136,7 +136,7 @@ def test_a_file_that_fits_no_network_does_not_shadow_one_that_does(
     assert read["epoch_1.pt"] is None
     assert "0 that match" in (read["a_1.pt"] or "")
     (matched,) = [one for _, one in summary.checkpoints if one.name == "a_1.pt"]
-    assert (matched.keys_matched, matched.keys) == (0, 6)
+    assert (matched.tensors_matched, matched.tensors) == (0, 6)
 
 
 def test_what_a_reader_would_want_to_know_is_said_once(

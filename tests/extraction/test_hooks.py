@@ -75,7 +75,7 @@ def channels_first(output: Tensor, pooling: str) -> Tensor:
 def test_maps_of_convolutions(layer: str, pooling: str) -> None:
     network = tiny_models.network().eval()
     (output,) = hooks.trace(network, [layer], images(1))
-    assert output.layout == "channels first"
+    assert output.axes == "channels first"
     assert output.units == network.get_submodule(layer).out_channels
     wanted = channels_first(captured(network, layer, images()), pooling)
     torch.testing.assert_close(pooled(network, layer, images(), pooling), wanted)
@@ -85,14 +85,14 @@ def test_maps_of_convolutions(layer: str, pooling: str) -> None:
 def test_flat_outputs_are_taken_as_they_are(pooling: str) -> None:
     network = tiny_models.network(7).eval()
     (output,) = hooks.trace(network, ["fc"], images(1))
-    assert (output.layout, output.units, output.class_token) == ("flat", 7, False)
+    assert (output.axes, output.units, output.class_token) == ("flat", 7, False)
     torch.testing.assert_close(pooled(network, "fc", images(), pooling), captured(network, "fc", images()))
 
 
 @pytest.mark.parametrize("layer", ["encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1.mlp"])
 def test_tokens_with_a_class_token(vit: nn.Module, layer: str) -> None:
     (output,) = hooks.trace(vit, [layer], images(1))
-    assert (output.layout, output.shape, output.units) == ("tokens", (17, 12), 12)
+    assert (output.axes, output.shape, output.units) == ("tokens", (17, 12), 12)
     assert output.class_token
     tokens = captured(vit, layer, images())
     patches = tokens[:, 1:]
@@ -109,7 +109,7 @@ def test_the_patches_map_of_a_transformer_is_channels_first(vit: nn.Module) -> N
 @pytest.mark.parametrize("layer", ["features.0", "features.1", "features.1.0", "features.2", "norm"])
 def test_maps_of_swin_are_channels_last(swin: nn.Module, layer: str) -> None:
     (output,) = hooks.trace(swin, [layer], images(1))
-    assert output.layout == "channels last"
+    assert output.axes == "channels last"
     value = captured(swin, layer, images())
     assert output.units == value.shape[-1]
     wanted = channels_first(value.permute(0, 3, 1, 2), "avg")
@@ -119,7 +119,7 @@ def test_maps_of_swin_are_channels_last(swin: nn.Module, layer: str) -> None:
 @pytest.mark.parametrize("layer", ["permute", "avgpool"])
 def test_maps_that_swin_has_turned_are_channels_first(swin: nn.Module, layer: str) -> None:
     (output,) = hooks.trace(swin, [layer], images(1))
-    assert (output.layout, output.units) == ("channels first", 16)
+    assert (output.axes, output.units) == ("channels first", 16)
 
 
 @pytest.mark.parametrize("layer", ["features.0", "features.1", "features.1.0", "features.2.0", "features.3"])
@@ -127,13 +127,13 @@ def test_maps_of_convnext_are_channels_first_though_it_ends_in_linear_layers(
     convnext: nn.Module, layer: str
 ) -> None:
     (output,) = hooks.trace(convnext, [layer], images(1, 64))
-    assert output.layout == "channels first"
+    assert output.axes == "channels first"
     assert output.units == captured(convnext, layer, images(1, 64)).shape[1]
 
 
 def test_the_linear_layers_inside_convnext_are_channels_last(convnext: nn.Module) -> None:
     (output,) = hooks.trace(convnext, ["features.1.0.block.3"], images(1, 64))
-    assert (output.layout, output.units) == ("channels last", 40)
+    assert (output.axes, output.units) == ("channels last", 40)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_networks_of_timm(name: str, layer: str, units: int) -> None:
 
     network = timm.create_model(name, pretrained=False).eval()
     (output,) = hooks.trace(network, [layer], images(1, 64))
-    assert (output.layout, output.units) == ("channels first", units)
+    assert (output.axes, output.units) == ("channels first", units)
 
 
 def test_only_layers_behind_it_have_the_class_token() -> None:
@@ -169,13 +169,13 @@ def test_only_layers_behind_it_have_the_class_token() -> None:
 
 def test_a_map_as_wide_as_it_has_channels_is_told_by_its_modules() -> None:
     (output,) = hooks.trace(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU()), ["0"], images(1, 8))
-    assert (output.shape, output.layout) == ((6, 6, 6), "channels first")
+    assert (output.shape, output.axes) == ((6, 6, 6), "channels first")
 
 
 def test_relu_layers_follow_the_network_they_stand_in() -> None:
     network = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=3).eval()
     outputs = hooks.trace(network, ["relu", "layer1.0.relu", "layer4"], images(1))
-    assert [output.layout for output in outputs] == ["channels first"] * 3
+    assert [output.axes for output in outputs] == ["channels first"] * 3
     assert [output.units for output in outputs] == [64, 64, 512]
 
 

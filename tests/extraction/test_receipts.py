@@ -16,10 +16,11 @@ from PIL import Image
 
 from cmon.extraction import receipts
 from cmon.extraction import stage as extract
-from cmon.extraction.settings import Settings, Summary
-from cmon.workspace.workspace import Workspace, digest, read_table
+from cmon.extraction.settings import ExtractResult, ExtractSettings
+from cmon.workspace.files import digest
+from cmon.workspace.workspace import Workspace, read_table
 
-SETTINGS = Settings(
+SETTINGS = ExtractSettings(
     "torchvision:squeezenet1_1", ("features.0", "features.3"), image_size=32, workers=0, batch_size=4
 )
 
@@ -43,10 +44,10 @@ class Job:
         torch.manual_seed(seed)
         torch.save(torchvision.models.squeezenet1_1().state_dict(), self.runs["a"] / name)
 
-    def extract(self, settings: Settings = SETTINGS) -> Summary:
+    def extract(self, settings: ExtractSettings = SETTINGS) -> ExtractResult:
         return extract.extract(self.place, self.runs, self.probe, settings)
 
-    def unchanged(self, settings: Settings = SETTINGS) -> Summary | None:
+    def unchanged(self, settings: ExtractSettings = SETTINGS) -> ExtractResult | None:
         return receipts.unchanged(self.place, self.runs, self.probe, settings)
 
 
@@ -149,7 +150,7 @@ def test_any_change_is_left_to_the_extraction(job: Job, change: Callable[[Job], 
         replace(SETTINGS, model_arguments={"dropout": 0.1}),
     ],
 )
-def test_another_request_is_left_to_the_extraction(job: Job, settings: Settings) -> None:
+def test_another_request_is_left_to_the_extraction(job: Job, settings: ExtractSettings) -> None:
     job.extract()
     assert job.unchanged(settings) is None
     assert job.unchanged() is not None
@@ -183,7 +184,7 @@ def test_a_second_command_loads_no_torch(job: Job) -> None:
     assert "notes.txt" in done.stderr
 
 
-def _own_network(job: Job) -> Settings:
+def _own_network(job: Job) -> ExtractSettings:
     path = job.place.root.parent / "own.py"
     path.write_text(
         "import torchvision\ndef make(**more):\n    return torchvision.models.squeezenet1_1(**more)\n"

@@ -15,10 +15,11 @@ from PIL import Image
 
 from cmon.errors import CmonError
 from cmon.extraction import stage as extract
+from cmon.images import decoding, preprocessing
 from cmon.images import files as images
 from cmon.workspace.workspace import Workspace, stamp
 
-NETWORK = extract.Settings(
+NETWORK = extract.ExtractSettings(
     f"python:{Path(__file__).parents[1] / 'support' / 'tiny_models.py'}:network",
     ("conv1", "conv2"),
     workers=0,
@@ -32,13 +33,15 @@ class Job:
     def __init__(self, folder: Path, runs: Path, probe: Path) -> None:
         self.workspace, self.runs, self.probe = folder / "work", {"run": runs}, probe
 
-    def run(self, settings: extract.Settings = NETWORK, **more: Any) -> extract.Summary:
+    def run(self, settings: extract.ExtractSettings = NETWORK, **more: Any) -> extract.ExtractResult:
         return extract.extract(Workspace(self.workspace), self.runs, self.probe, settings, **more)
 
-    def keys(self) -> dict[str, str]:
+    def origins(self) -> dict[str, str]:
         """Each activation file with the key of what it was made from."""
         folder = self.workspace / "activations"
-        return {path.relative_to(folder).as_posix(): stamp(path)["key"] for path in folder.rglob("*.parquet")}
+        return {
+            path.relative_to(folder).as_posix(): stamp(path)["origin"] for path in folder.rglob("*.parquet")
+        }
 
 
 @pytest.fixture
@@ -50,13 +53,13 @@ def job(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Job:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded, in order; the decoding itself is the real one."""
     seen: list[str] = []
-    real = images.decode
+    real = decoding.decode
 
     def decode(path: Path) -> Image.Image:
         seen.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(images, "decode", decode)
+    monkeypatch.setattr(preprocessing, "decode", decode)
     return seen
 
 
@@ -77,21 +80,21 @@ def test_each_image_is_decoded_once_however_many_checkpoints_and_runs(job: Job, 
 
 def test_nothing_changed_makes_nothing(job: Job) -> None:
     first = job.run()
-    before = job.keys()
+    before = job.origins()
     times = {path: path.stat().st_mtime_ns for path in job.workspace.rglob("*") if path.is_file()}
     again = job.run()
     assert (again.made, again.reused) == (0, first.made)
-    assert job.keys() == before
+    assert job.origins() == before
     assert times == {path: path.stat().st_mtime_ns for path in job.workspace.rglob("*") if path.is_file()}
 
 
-def changed(job: Job, change: Callable[[], Any], settings: extract.Settings = NETWORK) -> set[str]:
+def changed(job: Job, change: Callable[[], Any], settings: extract.ExtractSettings = NETWORK) -> set[str]:
     """Extract, change something, extract again: the activation files that were made anew."""
     job.run()
-    before = job.keys()
+    before = job.origins()
     change()
     summary = job.run(settings)
-    after = job.keys()
+    after = job.origins()
     renewed = {path for path, key in after.items() if before.get(path) != key}
     assert summary.made == len(renewed)
     return renewed
@@ -115,7 +118,7 @@ def test_a_changed_image_renews_everything_and_is_seen_in_its_row(job: Job) -> N
     def change() -> None:
         Image.new("RGB", (16, 16), (1, 250, 3)).save(path)
 
-    assert changed(job, change) == set(job.keys())
+    assert changed(job, change) == set(job.origins())
     after = np.stack(_rows(job, "run/conv1/1.parquet"))
     differs = (before != after).any(axis=1)
     names = [file.name for file in images.find(job.probe)]
@@ -140,7 +143,7 @@ def test_a_renamed_checkpoint_of_the_same_epoch_is_the_same(job: Job) -> None:
 def test_another_layer_is_added_and_the_others_stay(job: Job) -> None:
     more = replace(NETWORK, layers=("conv1", "conv2", "fc"))
     renewed = changed(job, lambda: None, more)
-    assert renewed == {path for path in set(job.keys()) if path.startswith("run/fc/")}
+    assert renewed == {path for path in set(job.origins()) if path.startswith("run/fc/")}
 
 
 @pytest.mark.parametrize(
@@ -154,8 +157,10 @@ def test_another_layer_is_added_and_the_others_stay(job: Job) -> None:
     ],
     ids=lambda settings: f"{settings.pooling}-{settings.precision}-{settings.image_size}-{settings.mean}",
 )
-def test_pooling_precision_and_preprocessing_renew_everything(job: Job, settings: extract.Settings) -> None:
-    assert changed(job, lambda: None, settings) == set(job.keys())
+def test_pooling_precision_and_preprocessing_renew_everything(
+    job: Job, settings: extract.ExtractSettings
+) -> None:
+    assert changed(job, lambda: None, settings) == set(job.origins())
 
 
 def test_batches_and_workers_change_nothing(job: Job) -> None:
@@ -175,12 +180,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(job: Job) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         job.run(progress=stopping)
-    assert len(job.keys()) == 2
+    assert len(job.origins()) == 2
     assert not list(job.workspace.rglob("*.part"))
-    kept = set(job.keys())
+    kept = set(job.origins())
     summary = job.run()
     assert summary.reused == len(kept)
-    assert kept < set(job.keys())
+    assert kept < set(job.origins())
 
 
 def test_the_network_stops_after_the_deepest_wanted_layer(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

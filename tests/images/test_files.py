@@ -13,6 +13,7 @@ from torchvision import transforms
 from cmon.errors import CmonError
 from cmon.images import files as images
 from cmon.images import preprocessing
+from cmon.images.decoding import decode
 from cmon.images.files import ImageFile
 from cmon.images.preprocessing import CustomPreprocess, Decoder, ResizeCrop
 
@@ -21,7 +22,7 @@ RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
 def decoded(image: Image.Image, path: Path, **options: Any) -> np.ndarray:
     image.save(path, **options)
-    found = images.decode(path)
+    found = decode(path)
     assert found.mode == "RGB"
     return np.asarray(found)
 
@@ -106,7 +107,7 @@ def test_real_photographs_are_all_read(shared: Callable[[str], Path]) -> None:
     grey = 0
     for file in files[::3]:
         assert file.error is None
-        pixels = ResizeCrop(64, 64).pixels(images.decode(file.path))
+        pixels = ResizeCrop(64, 64).pixels(decode(file.path))
         assert (pixels.shape, pixels.dtype) == ((64, 64, 3), np.uint8)
         assert pixels.std() > 5, f"{file.name} is of one colour"
         with Image.open(file.path) as stored:
@@ -337,6 +338,4 @@ def test_a_picture_is_no_list(three: Path) -> None:
 @pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tiff", "gif", "jpg"])
 def test_every_common_format_gives_its_colors(tmp_path: Path, suffix: str) -> None:
     Image.new("RGB", (16, 16), (200, 40, 90)).save(tmp_path / f"x.{suffix}")
-    np.testing.assert_allclose(
-        np.asarray(images.decode(tmp_path / f"x.{suffix}"))[8, 8], (200, 40, 90), atol=4
-    )
+    np.testing.assert_allclose(np.asarray(decode(tmp_path / f"x.{suffix}"))[8, 8], (200, 40, 90), atol=4)

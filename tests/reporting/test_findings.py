@@ -74,8 +74,8 @@ def test_the_numbers_are_those_of_the_first_and_last_epoch():
         },
     }
     assert found["layers"][1]["d_anchor"]["last"] == {"value": None, "low": None, "high": None}
-    assert found["agreement_tau"] == pytest.approx(1)
-    assert headlines(table(a=FALLS[:1]))["agreement_tau"] is None
+    assert found["kendall_tau"] == pytest.approx(1)
+    assert headlines(table(a=FALLS[:1]))["kendall_tau"] is None
 
 
 def readme_checks() -> list[str]:

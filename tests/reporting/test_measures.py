@@ -1,17 +1,16 @@
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from cmon.reporting import measures
+from cmon.workspace.keys import GROUP, sort_rows
 from tests.support.synthetic_tables import World, rows
 
 
 def frames(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables = rows(world)
     places = pd.DataFrame([row for row in tables["layout"] if row["kind"] == "unit"])
-    return measures.in_order(pd.DataFrame(tables["units"])), measures.in_order(places)
+    return sort_rows(pd.DataFrame(tables["units"])), sort_rows(places)
 
 
 def units_of(*rows: dict) -> pd.DataFrame:
@@ -32,7 +31,7 @@ def test_order_is_that_of_appearance_and_then_of_numbers():
         {"run": "a", "epoch": 2.0, "unit": 0},
         {"run": "z", "epoch": 2.0, "unit": 3},
     )
-    found = measures.in_order(shuffled)[["run", "epoch"]].to_numpy().tolist()
+    found = sort_rows(shuffled)[["run", "epoch"]].to_numpy().tolist()
     assert found == [["z", 2.0], ["z", 10.0], ["a", 2.0]]
 
 
@@ -56,15 +55,6 @@ def test_trend_is_claimed_only_where_intervals_are_apart(last, said):
     assert measures.trend(table, "b", "l") == ""
 
 
-def test_agreement_is_kendalls_tau_b():
-    # 10 pairs: 1-2 tied in x; of the other 9, the 5th point disagrees with the points 3 and 4.
-    x, y = [1, 1, 2, 3, 4], [1, 2, 4, 5, 3]
-    assert measures.agreement(x, y) == pytest.approx((7 - 2) / math.sqrt(9 * 10))
-    assert measures.agreement([*x, 9], [*y, math.nan]) == measures.agreement(x, y)
-    assert measures.agreement(x, [-v for v in x]) == pytest.approx(-1)
-    assert math.isnan(measures.agreement([1, 1], [1, 2]))
-
-
 def test_shares_sum_to_the_interpretable_share_of_all_units():
     units, _ = frames(World(dead=0.2))
     units.loc[units.index % 7 == 0, "category"] = None
@@ -72,8 +62,8 @@ def test_shares_sum_to_the_interpretable_share_of_all_units():
     shares, names = measures.shares(units), measures.categories(units)
     assert names[-2:] == ["weather", measures.NO_CATEGORY]
     assert [name for name in measures.CATEGORIES if name in names] == names[:-2]
-    sums = shares.set_index(measures.GROUP)[names].sum(axis=1)
-    for key, own in units.groupby(measures.GROUP):
+    sums = shares.set_index(GROUP)[names].sum(axis=1)
+    for key, own in units.groupby(GROUP):
         assert sums[key] == pytest.approx(own["interpretable"].sum() / len(own))
     assert shares["dead"].max() > 0
 

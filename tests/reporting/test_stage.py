@@ -17,7 +17,7 @@ from cmon.cli.main import main
 from cmon.errors import CmonError
 from cmon.reporting.findings import headlines
 from cmon.reporting.page import html as page
-from cmon.reporting.stage import Settings, report
+from cmon.reporting.stage import ReportSettings, report
 from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import formats
 from cmon.workspace.schemas import meaning
@@ -31,7 +31,7 @@ HOSTILE = "<script>alert(1)</script>"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Workspace:
     workspace = write(tmp_path_factory.mktemp("report"), WORLD)
-    report(workspace, Settings())
+    report(workspace, ReportSettings())
     return workspace
 
 
@@ -135,7 +135,7 @@ def test_figures_are_there_in_both_formats(made):
 
 
 def test_headlines_are_those_of_the_table(made):
-    summary = report(Workspace(made.root), Settings())
+    summary = report(Workspace(made.root), ReportSettings())
     assert not summary.made
     assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
     said = CliRunner().invoke(main, ["report", str(made.root), "--format", "json", "--quiet"])
@@ -149,7 +149,7 @@ def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
     workspace = write(tmp_path, world)
     log = tmp_path / "log.csv"
     log.write_text("epoch,loss\n0,2.5\n1,1.5\n")
-    settings = Settings(metrics=(("b", log),))
+    settings = ReportSettings(metrics=(("b", log),))
     assert report(workspace, settings).made
     assert table_of(workspace, "training") == [
         {"run": "b", "epoch": epoch, "metric": "loss", "value": value}
@@ -160,9 +160,9 @@ def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
     log.write_text("epoch,loss\n0,2.5\n1,1.0\n")
     assert report(workspace, settings).made
     with pytest.raises(CmonError, match="has no run 'bb'"):
-        report(workspace, Settings(metrics=(("bb", log),)))
+        report(workspace, ReportSettings(metrics=(("bb", log),)))
     with pytest.raises(CmonError, match="cannot be read"):
-        report(workspace, Settings(metrics=(("b", tmp_path / "none.csv"),)))
+        report(workspace, ReportSettings(metrics=(("b", tmp_path / "none.csv"),)))
 
 
 def test_the_page_needs_nothing_else(made):
@@ -195,7 +195,7 @@ def test_the_page_holds_all_units_of_the_last_epoch(made):
 
 def test_a_fresh_report_is_not_made_again(made):
     before = {path: path.stat().st_mtime_ns for path in made.report.iterdir()}
-    again = report(Workspace(made.root), Settings())
+    again = report(Workspace(made.root), ReportSettings())
     assert not again.made
     assert [subject for subject, _ in again.findings] == ["standard", "poor", "Agreement"]
     assert again.d_anchor.num_rows == 12
@@ -205,15 +205,15 @@ def test_a_fresh_report_is_not_made_again(made):
 def test_what_makes_a_report_stale(tmp_path):
     small = World(runs=("a", "b"), layers=("l",), epochs=(0.0,), units=4, images=12)
     workspace = write(tmp_path, small)
-    assert report(workspace, Settings()).made
-    assert report(workspace, Settings(track=(("l", 2),))).made
+    assert report(workspace, ReportSettings()).made
+    assert report(workspace, ReportSettings(track=(("l", 2),))).made
     (workspace.report / "embedding.svg").unlink()
-    assert report(workspace, Settings(track=(("l", 2),))).made
+    assert report(workspace, ReportSettings(track=(("l", 2),))).made
     (workspace.report / "index.html").write_bytes(b"\xff somebody else's page")
-    assert report(workspace, Settings(track=(("l", 2),))).made
+    assert report(workspace, ReportSettings(track=(("l", 2),))).made
     tables = {name: [row for row in table if row.get("run") != "b"] for name, table in rows(small).items()}
     write(tmp_path, small, tables)
-    assert report(workspace, Settings(track=(("l", 2),))).made
+    assert report(workspace, ReportSettings(track=(("l", 2),))).made
     assert (workspace.report / "tracked-a.png").is_file()
     assert not (workspace.report / "tracked-b.png").exists()
 
@@ -222,13 +222,13 @@ def test_a_hostile_concept_and_run_are_inert(tmp_path):
     world = World(runs=(HOSTILE, "../b"), layers=("l",), epochs=(0.0, 1.0), units=12, images=12,
                   anchors=((HOSTILE, HOSTILE), ("dog", None), ("cat", "object")))  # fmt: skip
     workspace = write(tmp_path, world)
-    summary = report(workspace, Settings())
+    summary = report(workspace, ReportSettings())
     text = html_of(workspace)
     assert HOSTILE not in text
     assert html.escape(HOSTILE) in text
     assert HOSTILE.partition(">")[0] not in text.partition('id="explorer-data"')[2].partition("</script>")[0]
     clean = write(tmp_path / "clean", World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=12))
-    report(clean, Settings())
+    report(clean, ReportSettings())
     tags = [
         [tag for tag, _ in Reader(one).tags if tag in ("script", "style")] for one in (text, html_of(clean))
     ]
@@ -239,11 +239,11 @@ def test_a_hostile_concept_and_run_are_inert(tmp_path):
 def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_path):
     small = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
     workspace = write(tmp_path, small)
-    assert report(workspace, Settings(max_html_mb=0)).images_beside == 12
-    again = report(workspace, Settings(max_html_mb=0))
+    assert report(workspace, ReportSettings(max_html_mb=0)).images_beside == 12
+    again = report(workspace, ReportSettings(max_html_mb=0))
     assert (again.made, again.images_beside) == (False, 12)
     (workspace.report / "thumbnails" / "3.webp").unlink()
-    assert report(workspace, Settings(max_html_mb=0)).made
+    assert report(workspace, ReportSettings(max_html_mb=0)).made
 
 
 def test_every_file_of_the_report_can_be_downloaded(made):
@@ -255,7 +255,7 @@ def test_every_file_of_the_report_can_be_downloaded(made):
 def test_a_dead_layer_has_empty_cells(tmp_path):
     world = World(runs=("a",), layers=("l",), epochs=(0.0, 1.0), units=6, images=12, dead=1.1)
     workspace = write(tmp_path, world)
-    report(workspace, Settings())
+    report(workspace, ReportSettings())
     for row in table_of(workspace, "d_anchor"):
         assert row["d_anchor"] == row["d_anchor_clip_high"] == ""
         assert (row["n_units"], row["n_live"], row["n_dead"]) == ("6", "0", "6")
@@ -267,7 +267,7 @@ def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
     workspace = write(tmp_path, world)
     (tmp_path / "probe" / "00003.png").unlink()
     (tmp_path / "probe" / "00004.png").write_bytes((tmp_path / "probe" / "00005.png").read_bytes())
-    assert report(workspace, Settings()).missing_images == 2
+    assert report(workspace, ReportSettings()).missing_images == 2
     text = html_of(workspace)
     assert "not shown: no longer there" in text
     assert "not shown: changed since it was extracted" in text
@@ -292,7 +292,7 @@ def test_skipped_inputs_are_listed(tmp_path):
         {"run": "a", "checkpoint": "broken.pt", "status": "skipped", "error": "cut off"}
     )
     workspace = write(tmp_path, world, tables)
-    report(workspace, Settings())
+    report(workspace, ReportSettings())
     assert "a: broken.pt" in html_of(workspace)
     assert "cut off" in html_of(workspace)
 
@@ -303,15 +303,15 @@ def test_a_layout_of_other_units_is_refused(tmp_path):
     tables["units"][0] |= {"status": "tied", "label": None, "interpretable": False}
     workspace = write(tmp_path, world, tables)
     with pytest.raises(CmonError, match="cmon embed"):
-        report(workspace, Settings())
+        report(workspace, ReportSettings())
     assert not workspace.report.exists()
 
 
 def test_errors_say_what_to_do(tmp_path, made):
     with pytest.raises(CmonError, match="cmon extract"):
-        report(Workspace(tmp_path), Settings())
+        report(Workspace(tmp_path), ReportSettings())
     with pytest.raises(CmonError, match="has no unit 99"):
-        report(Workspace(made.root), Settings(track=(("layer4", 99),)))
+        report(Workspace(made.root), ReportSettings(track=(("layer4", 99),)))
 
 
 def test_numbers_as_the_page_shows_them():

@@ -82,10 +82,10 @@ def test_another_function_or_number_of_top_images_makes_the_tables_stale(
         ["--similarity", "rank_reorder"],
     ):
         scored(workspace, concepts_file, *options)
-        keys.append(Workspace(workspace).key("units"))
+        keys.append(Workspace(workspace).origin("units"))
     assert len(set(keys)) == len(keys)
     scored(workspace, concepts_file)
-    assert Workspace(workspace).key("units") == keys[0]
+    assert Workspace(workspace).origin("units") == keys[0]
 
 
 def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
@@ -93,9 +93,9 @@ def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
 ) -> None:
     place = Workspace(workspace)
     scored(workspace, concepts_file)
-    plain = place.key("units")
+    plain = place.origin("units")
     scored(workspace, concepts_file, "--template", "a {} wall")
-    assert place.key("units") != plain
+    assert place.origin("units") != plain
     assert place.parameters("units")["templates"] == ["a {} wall"]
     (tmp_path / "anchors.txt").write_text("red\nmauve\n")
     result = run("embed", workspace, "--anchors", tmp_path / "anchors.txt", "--device", "cpu")
@@ -131,7 +131,7 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     activations[:, 0], activations[5, 2] = 1.5, np.nan
     column = pa.FixedSizeListArray.from_arrays(pa.array(activations.ravel()), activations.shape[1])
     columns = [table["image_id"], column]
-    place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["key"])
+    place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["origin"])
     place.table("units").unlink()
     parts = scored(workspace, concepts_file, "--similarity", name)
     assert parts["status"][:3].tolist() == ["constant", "ok", "non-finite"]

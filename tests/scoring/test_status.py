@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cmon.scoring import status as statuses
 from cmon.workspace import schemas
+from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World
 from tests.support.synthetic_tables import rows as synthetic_rows
 
@@ -61,8 +62,8 @@ def test_counts_are_those_of_the_table(dead: float) -> None:
     assert sorted((row["run"], row["layer"], row["epoch"]) for row in found) == sorted(keys)
     for row in found:
         own = [one for one in rows if all(one[key] == row[key] for key in ("run", "layer", "epoch"))]
-        assert row["units"] == len(own) == sum(row[status] for status in statuses.STATUSES)
-        for status in statuses.STATUSES:
+        assert row["units"] == len(own) == sum(row[status] for status in STATUSES)
+        for status in STATUSES:
             assert row[status] == sum(one["status"] == status for one in own)
         labels = [one["label"] for one in own if one["interpretable"]]
         assert row["interpretable"] == len(labels)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmon.reporting import measures
+from cmon.workspace.keys import UNIT_KEYS, sort_rows
 
-KEYS = ["run", "layer", "epoch", "unit"]
 ANCHORS = ["dog", "cat", "bus", "tree", "sky"]
 WORDS = [*ANCHORS[:3], "red", "Tree"]
 
@@ -55,11 +54,11 @@ def tables(
                 }
             )  # fmt: skip
     _add_clip_lengths(rows)
-    table = measures.in_order(pd.DataFrame(rows))
+    table = sort_rows(pd.DataFrame(rows))
     anchors = pd.DataFrame({"kind": "anchor", "concept": ANCHORS, "status": "ok"})
     parts = anchors.reindex(columns=table.columns), table.drop(columns=["label", "category", "interpretable"])
     layout = pd.DataFrame([row for part in parts for row in part.to_dict("records")])
-    return table[[*KEYS, "status", "label", "category", "interpretable"]], layout
+    return table[[*UNIT_KEYS, "status", "label", "category", "interpretable"]], layout
 
 
 def _add_clip_lengths(rows: list[dict[str, Any]]) -> None:

@@ -11,13 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest
+from cmon.workspace.files import digest
+from cmon.workspace.keys import UNIT_KEYS
+from cmon.workspace.workspace import Workspace
 from tests.support.directions import WIDTH, directions, families
 
 RANKS = 3
 NAMES = [f"thing {index}" for index in range(42)]
 OTHERS = [f"other {index}" for index in range(12)]
-KEYS = ["run", "layer", "epoch", "unit"]
 
 
 def texts() -> dict[str, np.ndarray]:
@@ -60,7 +61,7 @@ def units(
         scores = random.normal(size=RANKS) + speed * row["epoch"] * np.array([1, 0, -1])
         for rank, at in enumerate(np.argsort(-scores, kind="stable")):
             own = {"rank": rank, "concept": words[chosen[at]], "score": scores[at]}
-            concepts.append({**{key: row[key] for key in KEYS}, **own})
+            concepts.append({**{key: row[key] for key in UNIT_KEYS}, **own})
     return found.assign(interpretable=found["status"] == "ok"), pd.DataFrame(concepts)
 
 

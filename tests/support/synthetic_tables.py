@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from cmon.scoring import significance
+from cmon.embedding.distances import nearest
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, digest, file_digest
+from cmon.workspace.files import digest, file_digest
+from cmon.workspace.keys import epoch_text
+from cmon.workspace.workspace import Workspace
 
 WORDS = {
     "object": "dog car cat boat chair lamp horse bird bicycle mug house tree",
@@ -65,7 +67,7 @@ def rows(world: World) -> dict[str, list[dict[str, Any]]]:
     }
     for run in world.runs:
         for epoch in world.epochs:
-            name = f"epoch_{schemas.epoch_text(epoch)}.pt"
+            name = f"epoch_{epoch_text(epoch)}.pt"
             tables["checkpoints"].append(
                 {"run": run, "checkpoint": name, "epoch": epoch, "step": None, "sha256": digest(run, epoch),
                  "wrapper": "state_dict", "status": "ok", "error": None}
@@ -79,7 +81,7 @@ def rows(world: World) -> dict[str, list[dict[str, Any]]]:
             for step, epoch in enumerate(world.epochs):
                 key = {"run": run, "layer": layer, "epoch": epoch}
                 tables["shards"].append(
-                    {**key, "units": world.units, "layout": "nchw", "pooling": "avg", "key": digest(key)}
+                    {**key, "units": world.units, "axes": "nchw", "pooling": "avg", "origin": digest(key)}
                 )
                 reached = np.clip(speed * step / max(1, len(world.epochs) - 1), 0, 1)[:, None]
                 wander = generator.normal(size=noise.shape) * 0.08
@@ -111,8 +113,8 @@ def _add(
 ) -> None:
     """All units of one run, layer and epoch."""
     order = np.argsort(-planted["similar"], axis=1)
-    near, distance = significance.nearest(planted["places"], places)
-    near_clip, distance_clip = significance.nearest(vectors, clip)
+    near, distance = nearest(planted["places"], places)
+    near_clip, distance_clip = nearest(vectors, clip)
     for unit in range(world.units):
         own = {**key, "unit": unit}
         top = generator.choice(world.images, size=min(10, world.images), replace=False)

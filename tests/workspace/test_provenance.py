@@ -12,7 +12,7 @@ from cmon.workspace import provenance
 from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
 
-SHARDS = [{"run": "good", "layer": "late", "epoch": 0.0, "key": "a", "units": 4}]
+SHARDS = [{"run": "good", "layer": "late", "epoch": 0.0, "origin": "a", "units": 4}]
 
 
 @pytest.fixture
@@ -30,18 +30,18 @@ def test_tables_of_two_scorings_are_told_apart(workspace: Workspace, name: str) 
 
 @pytest.mark.parametrize(
     "change",
-    [{"key": "b"}, {"epoch": 1.0}, {"layer": "early"}, {"run": "other"}],
+    [{"origin": "b"}, {"epoch": 1.0}, {"layer": "early"}, {"run": "other"}],
     ids=lambda change: next(iter(change)),
 )
 def test_activations_are_the_same_if_every_file_of_them_is(change: dict[str, object]) -> None:
-    assert provenance.of_activations(SHARDS) == provenance.of_activations([SHARDS[0] | {"layout": "flat"}])
+    assert provenance.of_activations(SHARDS) == provenance.of_activations([SHARDS[0] | {"axes": "flat"}])
     assert provenance.of_activations(SHARDS) != provenance.of_activations([SHARDS[0] | change])
     assert provenance.of_activations(SHARDS) != provenance.of_activations([*SHARDS, SHARDS[0] | change])
 
 
 def test_a_layout_of_earlier_scores_is_refused(workspace: Workspace) -> None:
     table = workspace.read("units")
-    workspace.write(workspace.table("layout"), table, "layout", {"units": workspace.key("units")})
+    workspace.write(workspace.table("layout"), table, "layout", {"units": workspace.origin("units")})
     provenance.check_layout(workspace)
     workspace.write(workspace.table("units"), table, "scored again", {})
     with pytest.raises(CmonError, match=r"(?s)made from other scores.*run `cmon embed .*again"):

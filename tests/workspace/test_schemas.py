@@ -11,6 +11,7 @@ from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import dictionary
 from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace import schemas
+from cmon.workspace.keys import epoch_text
 
 
 def schema_of(name: str) -> pa.Schema:
@@ -79,7 +80,7 @@ def test_a_key_has_the_same_type_in_every_table() -> None:
     ("epoch", "text"), [(0.0, "0"), (10.0, "10"), (0.5, "0.5"), (3, "3"), (12.25, "12.25")]
 )
 def test_epochs_are_named_without_needless_digits(epoch: float, text: str) -> None:
-    assert schemas.epoch_text(epoch) == text
+    assert epoch_text(epoch) == text
     assert float(text) == epoch
 
 

@@ -13,15 +13,8 @@ import pytest
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
-from cmon.workspace.workspace import (
-    Workspace,
-    digest,
-    file_digest,
-    is_fresh,
-    read_table,
-    stamp,
-    written_whole,
-)
+from cmon.workspace.files import atomic_write, digest, file_digest
+from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
 TABLE = pa.table({"image_id": [1, 2, 3]})
 
@@ -40,7 +33,7 @@ def test_a_table_comes_back_as_it_was_written(workspace: Workspace) -> None:
     workspace.write(path, TABLE, "key", {"a": 1})
     assert read_table(path).to_pydict() == TABLE.to_pydict()
     assert workspace.read("images").to_pydict() == TABLE.to_pydict()
-    assert workspace.key("images") == "key"
+    assert workspace.origin("images") == "key"
     assert workspace.parameters("images") == {"a": 1}
     assert stamp(path)["schema_version"] == schemas.VERSION
     assert workspace.written_bytes == path.stat().st_size
@@ -64,7 +57,7 @@ def test_only_the_same_key_is_fresh(workspace: Workspace, tmp_path: Path) -> Non
 
 def test_a_file_that_fails_while_it_is_written_is_not_seen(workspace: Workspace) -> None:
     path = workspace.table("images")
-    with pytest.raises(ZeroDivisionError), written_whole(path) as aside:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as aside:  # noqa: PT012
         aside.write_text("half")
         raise ZeroDivisionError
     assert files(workspace.root) == []
@@ -73,7 +66,7 @@ def test_a_file_that_fails_while_it_is_written_is_not_seen(workspace: Workspace)
 def test_a_write_that_fails_keeps_the_old_file(workspace: Workspace) -> None:
     path = workspace.table("images")
     workspace.write(path, TABLE, "old")
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as aside:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as aside:  # noqa: PT012
         aside.write_text("half")
         raise KeyboardInterrupt
     assert is_fresh(path, "old")
@@ -83,8 +76,8 @@ def test_a_write_that_fails_keeps_the_old_file(workspace: Workspace) -> None:
 def test_a_killed_process_leaves_no_visible_file(workspace: Workspace) -> None:
     path = workspace.table("images")
     program = (
-        "import os, sys; from pathlib import Path; from cmon.workspace.workspace import written_whole\n"
-        "with written_whole(Path(sys.argv[1])) as aside: aside.write_text('half'); os._exit(9)"
+        "import os, sys; from pathlib import Path; from cmon.workspace.workspace import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as aside: aside.write_text('half'); os._exit(9)"
     )
     repository = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=repository, check=False)
@@ -105,7 +98,7 @@ def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_table_names_the_command_that_makes_it(
     workspace: Workspace, table: str, stage: str
 ) -> None:
-    for ask in (workspace.read, workspace.key, workspace.parameters):
+    for ask in (workspace.read, workspace.origin, workspace.parameters):
         with pytest.raises(CmonError, match=f"run `cmon {stage} {workspace.root} ...` first"):
             ask(table)
 
@@ -126,7 +119,7 @@ def test_a_table_of_another_schema_version_is_not_misread(
     workspace.write(workspace.table("units"), TABLE, "key")
     monkeypatch.setattr(schemas, "VERSION", schemas.VERSION + 1)
     with pytest.raises(CmonError, match="run `cmon score` again"):
-        workspace.key("units")
+        workspace.origin("units")
 
 
 def test_digests_depend_on_content_and_order_but_not_on_the_order_of_keys() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cmon.progress import Progress
 from cmon.reporting.figures import curves, embedding, movement, side_by_side, style
 from cmon.reporting.figures import tracked as tracked_figure
 from cmon.reporting.figures.style import Theme
@@ -21,7 +21,6 @@ from cmon.reporting.tables.catalog import write_bytes
 from cmon.reporting.tracked import Tracked
 from cmon.workspace.workspace import Workspace
 
-Progress = Callable[..., Iterable[Any]]
 ON_PAGE = ("embedding", "d_anchor", "interpretable", "side-by-side", "movement")
 """Figures of the whole report; the page shows tracked units' images one by one."""
 

@@ -25,7 +25,7 @@ from cmon.reporting.figures.style import (
     shortened,
     style,
 )
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 _KINDS = {"d_anchor": "d_anchor\nin the plane", "d_anchor_clip": "d_anchor_clip\nin CLIP space"}
 _FIRST_METRICS = ("loss", "accuracy", "acc")
@@ -35,7 +35,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1
 def interpretable_shares(units: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """Share of interpretable units by category, stacked, over epochs; one panel per run (row) and layer.
 
-    units: the table `units` in the order of `measures.in_order`.
+    units: the table `units` in the order of `keys.sort_rows`.
     """
     shares, names = measures.shares(units), measures.categories(units)
     colors = category_colors(names)

@@ -16,7 +16,7 @@ from cmon.reporting.figures import fan, placement
 from cmon.reporting.figures.panels import in_runs
 from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, legend, shortened, style
 from cmon.reporting.tracked import Tracked
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 MOST_LABELS = 16
 """Anchors that get a label, so that it can be read in a paper's column; of more, those that are nearest to most
@@ -43,7 +43,7 @@ def embedding(
 ) -> Figure:
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
-    layout: the whole table, units in the order of `measures.in_order`; units without a place are not drawn.
+    layout: the whole table, units in the order of `keys.sort_rows`; units without a place are not drawn.
     d_anchor: what `distances.d_anchor` gives; the last layer's stands over each panel. Units that lie in one place are
     drawn side by side, see `fan`.
     """

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cmon.reporting.figures.style import WIDTH, Theme, shortened
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 MOST_LAYERS = 4
 """Columns that leave room for text. Of more layers, some are shown; the tables have all."""

@@ -24,7 +24,7 @@ from cmon.reporting.figures.style import (
     style,
 )
 from cmon.reporting.tables.differences import Side, sides
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 MOST_CONCEPTS = 8
 _ACROSS = 3
@@ -38,7 +38,7 @@ def comparison(
 ) -> Figure:  # fmt: skip
     """The last layer that all sides have: above each side's MOST_CONCEPTS concepts, below the categories' shares.
 
-    units: the table `units` in the order of `measures.in_order`. concepts, categories, differences: what
+    units: the table `units` in the order of `keys.sort_rows`. concepts, categories, differences: what
     `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give. What differs
     beyond chance from the first side, or in the first side from any other, is marked and bold.
     """

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from cmon.reporting.figures.embedding import chosen_epochs
 from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, shortened, style
 from cmon.reporting.tracked import Tracked
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 IMAGES = 8
 """Of a unit at an epoch."""
@@ -44,7 +44,7 @@ def tracked_images(
 ) -> Figure:
     """The IMAGES most activating images of each tracked unit (row) at a run's first, middle and last epoch.
 
-    units: the table of that name in the order of `measures.in_order`. pictures: image_id to (S,S,3) uint8; ids
+    units: the table of that name in the order of `keys.sort_rows`. pictures: image_id to (S,S,3) uint8; ids
     without a picture are grey squares.
     """
     rows = moments(units, run, tracked)

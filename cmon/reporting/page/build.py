@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import cmon
+from cmon.progress import Progress, silent
 from cmon.reporting import measures
 from cmon.reporting.figures import embedding, style
 from cmon.reporting.figures import tracked as tracked_figure
@@ -49,7 +50,7 @@ class Pictures:
 def pictures(
     frames: Frames,
     tracked: Sequence[Tracked],
-    progress: Callable[..., Iterable[Any]] = lambda items, *_: items,
+    progress: Progress = silent,
 ) -> Pictures:
     """Read all images that the figures and the page show."""
     followed = tracked_figure.image_ids(frames.units, frames.runs, tracked)
@@ -63,7 +64,7 @@ def pictures(
 
 def page(
     workspace: Workspace,
-    key: str,
+    origin: str,
     sources: Sources,
     pictures: Pictures,
     svgs: Mapping[str, Mapping[Theme, bytes]],
@@ -72,7 +73,7 @@ def page(
 ) -> Page:
     """The page's parts.
 
-    key: what the report was made from. svgs: what `report_figures.write` gave. settings: the report's, by name.
+    origin: what the report was made from. svgs: what `report_figures.write` gave. settings: the report's, by name.
     files: what `page_files.links` gives for the report's files.
     """
     frames, tables = sources.frames, sources.tables
@@ -81,7 +82,7 @@ def page(
     moments = content.tracked_moments(sources.tracked, units, frames.concepts)
     rows = content.unit_rows(units)
     return Page(
-        key=key,
+        origin=origin,
         version=cmon.__version__,
         title="What the neurons learn",
         facts=content.facts(units, frames.images, layout, frames.concepts),

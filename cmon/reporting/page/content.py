@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cmon.rank_correlation import kendall_tau
 from cmon.reporting import measures
 from cmon.reporting.figures import embedding, style
 from cmon.reporting.page import explorer_data
 from cmon.reporting.page.html import Moment, TrackedView, UnitRow
 from cmon.reporting.tracked import Tracked
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 PICTURED_UNITS = 100
 """Units per run whose top images the page's table shows."""
@@ -82,7 +83,7 @@ def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
         if last["n_dead"]:
             sentences += f" {last['n_dead']} of its {last['n_units']} units are dead."
         said.append((run, sentences))
-    tau = measures.agreement(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
+    tau = kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
     if np.isfinite(tau):
         known = d_anchor["d_anchor"].notna().sum()
         words = f"of d_anchor and d_anchor_clip over {known} runs, layers and epochs: Kendall tau {tau:.2f}"

@@ -20,12 +20,12 @@ from cmon.reporting import measures
 from cmon.reporting.figures import fan, style
 from cmon.reporting.figures.style import Theme
 from cmon.reporting.tracked import Tracked
-from cmon.scoring import status
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
+from cmon.workspace.status import STATUSES
 
 IMAGES = 5
 """Top images of a unit at an epoch."""
-STATUSES = tuple(status.STATUSES)
+_STATUSES = tuple(STATUSES)
 NOWHERE = -32768
 """The place of a unit that has none."""
 _FINEST = 32767
@@ -41,7 +41,7 @@ def data(
 ) -> Data:
     """Everything that the interactive embedding shows, to be written as JSON.
 
-    units: the table of that name in the order of `measures.in_order`; layout: the whole table, anchors first.
+    units: the table of that name in the order of `keys.sort_rows`; layout: the whole table, anchors first.
     paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
     `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
     dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
@@ -49,8 +49,8 @@ def data(
     it a unit is drawn (see `fan`). Everything else is as in the tables, as float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
-    places = layout.loc[layout["kind"] == "unit", [*measures.GROUP, "unit", "x", "y"]]
-    placed = units.merge(places, on=[*measures.GROUP, "unit"], how="left")
+    places = layout.loc[layout["kind"] == "unit", [*GROUP, "unit", "x", "y"]]
+    placed = units.merge(places, on=UNIT_KEYS, how="left")
     epochs = sorted(units["epoch"].unique())
     layers = list(units["layer"].unique())
     categories = _categories([*units["category"], *anchors["category"]])
@@ -63,7 +63,7 @@ def data(
     return {
         "epochs": [epoch_text(epoch) for epoch in epochs],
         "layers": layers,
-        "statuses": list(STATUSES),
+        "statuses": list(_STATUSES),
         "categories": categories,
         "labels": {"names": list(labels["label"]), "categories": _places_in(categories, labels["category"])},
         "anchors": _anchors(anchors, centre, layout, categories),
@@ -140,7 +140,7 @@ def _run(
             )
             for axis in ("x", "y")
         },
-        "status": encoded(matrix(own["status"].map(STATUSES.index).to_numpy(), -1)),
+        "status": encoded(matrix(own["status"].map(_STATUSES.index).to_numpy(), -1)),
         "interpretable": encoded(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
         "label": encoded(matrix(label, -1)),
         "images": encoded(matrix(shown, -1)),

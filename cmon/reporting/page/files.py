@@ -11,7 +11,8 @@ from urllib.parse import quote
 from cmon.reporting.page import html as page
 from cmon.reporting.page import thumbnails
 from cmon.reporting.page.html import Page
-from cmon.workspace.workspace import Workspace, written_whole
+from cmon.workspace.files import atomic_write
+from cmon.workspace.workspace import Workspace
 
 _OWN = re.compile(r"[0-9]+\.webp")
 
@@ -30,7 +31,7 @@ def write(workspace: Workspace, content: Page, pictures: Mapping[int, bytes], mo
     _write_beside(workspace, pictures if beside else {})
     # Last: when the page is there, all is there.
     data = page.with_thumbnails(html, inside).encode()
-    with written_whole(path(workspace)) as aside:
+    with atomic_write(path(workspace)) as aside:
         aside.write_bytes(data)
     workspace.written_bytes += len(data)
     return beside
@@ -40,10 +41,10 @@ def path(workspace: Workspace) -> Path:
     return workspace.report / "index.html"
 
 
-def is_fresh(workspace: Workspace, key: str) -> bool:
-    """Whether the page was made with this key, and what it shows from its folder is there."""
+def is_fresh(workspace: Workspace, origin: str) -> bool:
+    """Whether the page was made with this origin, and what it shows from its folder is there."""
     target = path(workspace)
-    return page.key_of(target) == key and page.images_beside(target) == len(_own(workspace))
+    return page.origin_of(target) == origin and page.images_beside(target) == len(_own(workspace))
 
 
 def images_beside(workspace: Workspace) -> int:

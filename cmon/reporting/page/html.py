@@ -20,7 +20,7 @@ import jinja2
 from cmon.reporting.page import explorer_panels
 
 _FOLDER = Path(__file__).parent / "web"
-_KEY = re.compile(r'<meta name="cmon-key" content="([0-9a-f]+)">')
+_ORIGIN = re.compile(r'<meta name="cmon-origin" content="([0-9a-f]+)">')
 _BESIDE = re.compile(r'<meta name="cmon-thumbnails" content="([0-9]+)">')
 _THUMBNAILS = '<style id="thumbnails"></style>'
 _STYLES = ("page.css", "explorer.css")
@@ -104,7 +104,7 @@ class UnitRow:
 class Page:
     """All that the page says."""
 
-    key: str
+    origin: str
     version: str
     title: str
     facts: Sequence[tuple[str, str]]
@@ -195,11 +195,11 @@ def _example(explorer: Mapping[str, Any]) -> str:
     return " or ".join([*words, *explorer["labels"]["names"][:1]])
 
 
-def key_of(path: Path) -> str | None:
-    """The key that the page was made with, or None if it is not there or not cmon's."""
+def origin_of(path: Path) -> str | None:
+    """The origin that the page was made with, or None if it is not there or not cmon's."""
     try:
         with path.open(encoding="utf-8") as file:
-            found = _KEY.search(file.read(4096))
+            found = _ORIGIN.search(file.read(4096))
     except (OSError, UnicodeDecodeError):
         return None
     return found.group(1) if found else None

@@ -9,8 +9,8 @@ import pandas as pd
 
 from cmon.reporting import measures
 from cmon.reporting.page.html import TableView
-from cmon.scoring.status import STATUSES
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
+from cmon.workspace.status import STATUSES
 
 
 def d_anchor_table(d_anchor: pd.DataFrame) -> TableView:

@@ -9,15 +9,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from PIL import Image, ImageOps
 
-from cmon.images import files as images
+from cmon.images.decoding import bombs_refused, reason, upright
+from cmon.progress import Progress, silent
 
 Files = Mapping[int, tuple[Path, str | None]]
 """image_id to path and SHA-256 of the bytes that were scored."""
-Progress = Callable[..., Iterable[Any]]
 SIZE = 96
 """Pixels a side on the page: twice what most screens give it."""
 FOLDER = "thumbnails"
@@ -25,7 +25,7 @@ _Made = TypeVar("_Made")
 
 
 def load(
-    files: Files, size: int, progress: Progress = lambda items, *_: items
+    files: Files, size: int, progress: Progress = silent
 ) -> tuple[dict[int, Image.Image], dict[int, str]]:
     """Square RGB pictures of `size` pixels, cut from the middle as a network's input is.
 
@@ -35,9 +35,7 @@ def load(
     return _made(files, size, lambda picture: picture, progress, "reading top images")
 
 
-def small(
-    files: Files, progress: Progress = lambda items, *_: items
-) -> tuple[dict[int, bytes], dict[int, str]]:
+def small(files: Files, progress: Progress = silent) -> tuple[dict[int, bytes], dict[int, str]]:
     """The same as `load`, but as WebP files of SIZE pixels."""
     return _made(files, SIZE, _webp, progress, "reading thumbnails")
 
@@ -76,7 +74,7 @@ def _made(
     found: dict[int, _Made] = {}
     missing: dict[int, str] = {}
     # Decoding, scaling and hashing leave Python's lock to others.
-    with images.bombs_refused(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with bombs_refused(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for image_id, made, why in progress(pool.map(one, files), words, len(files)):
             if made is None:
                 missing[image_id] = why
@@ -94,14 +92,14 @@ def _picture(path: Path, sha256: str | None, size: int) -> Image.Image:
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise _Changed
     # Scaling from twice the size is as good as from the original, and a JPEG gives it in a fraction of the time.
-    picture = images.upright(io.BytesIO(data), enough=2 * size)
+    picture = upright(io.BytesIO(data), enough=2 * size)
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, _Changed):
         return "changed since it was extracted"
-    return "no longer there" if isinstance(error, FileNotFoundError) else images.reason(error)
+    return "no longer there" if isinstance(error, FileNotFoundError) else reason(error)
 
 
 def _webp(picture: Image.Image) -> bytes:

@@ -16,7 +16,9 @@ from cmon.reporting import measures
 from cmon.reporting.inputs import Frames
 from cmon.reporting.tables import counts, d_anchor, differences, diversity, formats, latex, movement
 from cmon.reporting.tables import schemas as report_schemas
-from cmon.workspace.workspace import Workspace, written_whole
+from cmon.workspace.files import atomic_write
+from cmon.workspace.keys import GROUP
+from cmon.workspace.workspace import Workspace
 
 FORMS = ("csv", "parquet", "md", "tex")
 _MOST_CONCEPTS = 12
@@ -55,7 +57,7 @@ class ReportTable:
 
 def _frequent(found: pd.DataFrame) -> pd.DataFrame:
     last = measures.last_epochs(found)
-    return last.groupby(measures.GROUP, sort=False).head(_MOST_CONCEPTS)
+    return last.groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
 
 
 def _differing(table: pd.DataFrame) -> pd.DataFrame:
@@ -206,11 +208,11 @@ def make(sources: Sources) -> dict[str, pd.DataFrame]:
     return {table.name: table.make(sources) for table in TABLES}
 
 
-def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], key: str) -> None:
+def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
     """Write every table in every form."""
     for one in TABLES:
         table, printed = (_table(rows, one.schema) for rows in (made[one.name], one.printed(made[one.name])))
-        workspace.write(workspace.report / f"{one.name}.parquet", table, key)
+        workspace.write(workspace.report / f"{one.name}.parquet", table, origin)
         texts = {
             "csv": formats.csv(table),
             "md": formats.markdown(printed, one.caption),
@@ -222,7 +224,7 @@ def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], key: str) -> N
 
 def write_bytes(workspace: Workspace, name: str, content: bytes) -> None:
     """A file of the report."""
-    with written_whole(workspace.report / name) as aside:
+    with atomic_write(workspace.report / name) as aside:
         aside.write_bytes(content)
     workspace.written_bytes += len(content)
 

@@ -1,6 +1,6 @@
 """How many units carry which label, category and status: tidy counts per run, layer and epoch.
 
-units: the table `units` in the order of `measures.in_order`, which the rows keep.
+units: the table `units` in the order of `keys.sort_rows`, which the rows keep.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import pandas as pd
 
 from cmon.reporting import measures
-from cmon.scoring.status import STATUSES
+from cmon.workspace.keys import GROUP
+from cmon.workspace.status import STATUSES
 
 
 def category_counts(units: pd.DataFrame) -> pd.DataFrame:
@@ -19,9 +20,9 @@ def category_counts(units: pd.DataFrame) -> pd.DataFrame:
     """
     names = measures.categories(units)
     category = units["category"].fillna(measures.NO_CATEGORY).where(units["interpretable"])
-    keyed = pd.concat([units[measures.GROUP], *[(category == name).rename(name) for name in names]], axis=1)
-    sums = keyed.groupby(measures.GROUP, sort=False).sum().reset_index()
-    tidy = sums.melt(measures.GROUP, var_name="category", value_name="units")
+    keyed = pd.concat([units[GROUP], *[(category == name).rename(name) for name in names]], axis=1)
+    sums = keyed.groupby(GROUP, sort=False).sum().reset_index()
+    tidy = sums.melt(GROUP, var_name="category", value_name="units")
     # melt gives one category after the other; the rows of one layer and epoch belong together.
     tidy = tidy.assign(at=list(range(len(sums))) * len(names)).sort_values(
         "at", kind="stable", ignore_index=True
@@ -32,24 +33,23 @@ def category_counts(units: pd.DataFrame) -> pd.DataFrame:
 def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
     """Interpretable units by label, the most frequent first, then by name: report_schemas.CONCEPT_COUNTS."""
     named = units[units["interpretable"]]
-    groups = named.groupby([*measures.GROUP, "label"], sort=False)["category"]
+    groups = named.groupby([*GROUP, "label"], sort=False)["category"]
     found = groups.agg(units="size", category="first").reset_index().rename(columns={"label": "concept"})
     found = found.sort_values(["units", "concept"], ascending=[False, True], kind="stable")
     order = {
-        key: at
-        for at, key in enumerate(units[measures.GROUP].drop_duplicates().itertuples(index=False, name=None))
+        key: at for at, key in enumerate(units[GROUP].drop_duplicates().itertuples(index=False, name=None))
     }
-    places = [order[key] for key in found[measures.GROUP].itertuples(index=False, name=None)]
+    places = [order[key] for key in found[GROUP].itertuples(index=False, name=None)]
     found = found.assign(at=places).sort_values("at", kind="stable", ignore_index=True)
-    return _with_shares(found[[*measures.GROUP, "concept", "category", "units"]], units)
+    return _with_shares(found[[*GROUP, "concept", "category", "units"]], units)
 
 
 def status_counts(units: pd.DataFrame) -> pd.DataFrame:
     """Units by status: report_schemas.STATUS."""
     flags = {"n_units": pd.Series(True, index=units.index)}
     flags |= {column_of(status): units["status"] == status for status in STATUSES}
-    keyed = pd.concat([units[measures.GROUP], pd.DataFrame(flags)], axis=1)
-    return keyed.groupby(measures.GROUP, sort=False).sum().reset_index()
+    keyed = pd.concat([units[GROUP], pd.DataFrame(flags)], axis=1)
+    return keyed.groupby(GROUP, sort=False).sum().reset_index()
 
 
 def column_of(status: str) -> str:
@@ -58,6 +58,6 @@ def column_of(status: str) -> str:
 
 
 def _with_shares(counts: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
-    sizes = units.groupby(measures.GROUP).size().rename("n_units").reset_index()
-    found = counts.merge(sizes, on=measures.GROUP, how="left")
+    sizes = units.groupby(GROUP).size().rename("n_units").reset_index()
+    found = counts.merge(sizes, on=GROUP, how="left")
     return found.assign(share=found["units"] / found["n_units"])

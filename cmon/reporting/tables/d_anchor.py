@@ -1,6 +1,6 @@
 """d_anchor, the mean distance of a layer's units to the nearest anchor, and runs compared by it.
 
-DataFrames in the order of `measures.in_order` in, the same order out. Intervals are percentile bootstrap intervals
+DataFrames in the order of `keys.sort_rows` in, the same order out. Intervals are percentile bootstrap intervals
 over units.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cmon.reporting.measures import GROUP
 from cmon.reporting.tables import schemas as report_schemas
-from cmon.scoring import significance
+from cmon.reporting.tables.bootstrap import resampled_means
+from cmon.workspace.keys import GROUP
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 10_000
@@ -172,7 +172,7 @@ def _paired(
     means: dict[_Cell, Floats] = {}
     for layer in dict.fromkeys(layer for _, layer, _ in values):
         own = {cell: frame.reindex(members[layer]) for cell, frame in values.items() if cell[1] == layer}
-        found = significance.resampled_means(np.concatenate(list(own.values()), axis=1), seed, resamples)
+        found = resampled_means(np.concatenate(list(own.values()), axis=1), seed, resamples)
         means |= zip(own, np.split(found, len(own), axis=1), strict=True)
     return means
 
@@ -188,7 +188,7 @@ def _resampled(values: Sequence[Floats], seed: int, resamples: int) -> Iterator[
         for start in range(0, len(own), 64):
             some = own[start : start + 64]
             stacked = np.concatenate([values[at] for at in some], axis=1)
-            means = significance.resampled_means(stacked, seed, resamples)
+            means = resampled_means(stacked, seed, resamples)
             yield from zip(some.tolist(), np.split(means, len(some), axis=1), strict=True)
 
 

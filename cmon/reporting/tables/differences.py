@@ -47,7 +47,7 @@ def sides(units: pd.DataFrame) -> list[Side]:
 def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     """Every side against the first: rows as in report_schemas.CONCEPT_DIFFERENCES.
 
-    units: the table `units` in the order of `measures.in_order`. Per layer that both sides have, a row for each
+    units: the table `units` in the order of `keys.sort_rows`. Per layer that both sides have, a row for each
     concept and each category that an interpretable unit of either carries, and one for all interpretable units.
     `p_value` is that of Fisher's exact test (two-sided) on units that do and do not carry it, out of all units
     of the layer, dead ones included. `q_value` is Benjamini and Hochberg's over all rows; `differs` where it is

@@ -1,6 +1,6 @@
 """How many different things the units of a layer detect, per run, layer and epoch.
 
-DataFrames in the order of `measures.in_order` in, the same order out.
+DataFrames in the order of `keys.sort_rows` in, the same order out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cmon.reporting.measures import GROUP
+from cmon.workspace.keys import GROUP, UNIT_KEYS
 
 
 def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     NaN if there are no anchors.
     """
     anchors = layout.loc[layout["kind"] == "anchor", "concept"]
-    keys = [*GROUP, "unit"]
+    keys = UNIT_KEYS
     near = layout.loc[layout["kind"] == "unit", [*keys, "nearest_anchor", "nearest_anchor_clip"]]
     own = units.loc[units["interpretable"], [*keys, "label"]].merge(
         near.astype({"unit": units["unit"].dtype}), on=keys, how="left"

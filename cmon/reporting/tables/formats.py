@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cmon.workspace.schemas import epoch_text
+from cmon.workspace.keys import epoch_text
 
 _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<!\w)_|_(?!\w)")
 """What Markdown would read as more than text; an underscore inside a word is one."""

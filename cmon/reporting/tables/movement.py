@@ -1,6 +1,6 @@
 """How units move in the plane and change their labels: per run, layer and epoch, and per unit.
 
-DataFrames in the order of `measures.in_order` in, the same order out.
+DataFrames in the order of `keys.sort_rows` in, the same order out.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmon import trajectories
-from cmon.reporting.measures import GROUP
 from cmon.reporting.tables import schemas as report_schemas
 from cmon.reporting.tables.diversity import entropy, label_counts
+from cmon.workspace.keys import GROUP, TRAJECTORY, UNIT_KEYS
 
-UNIT = ["run", "layer", "unit"]
-KEYS = [*GROUP, "unit"]
 _BLOCK = 2**17
 """Distances held at a time: they fit a core's own cache."""
 
@@ -99,15 +97,17 @@ def of_units(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     changed = np.zeros(len(keyed), dtype=np.int64)
     own = codes[named]
     changed[named] = (way.previous >= 0) & (own[way.previous] != own)
-    each = keyed[UNIT].assign(epochs=keyed["x"].notna(), named=codes >= 0, relabelled=changed, **_ways(keyed))
-    grouped = each.groupby(UNIT, sort=False)
+    each = keyed[TRAJECTORY].assign(
+        epochs=keyed["x"].notna(), named=codes >= 0, relabelled=changed, **_ways(keyed)
+    )
+    grouped = each.groupby(TRAJECTORY, sort=False)
     table = grouped[["epochs", "named", "relabelled"]].sum()
     columns = ["displacement", "path_length", "displacement_clip", "path_length_clip"]
     moved = grouped[columns].last()  # of those that are known
     # A bent way is longer than the straight one; rounding may say otherwise of a straight one.
     ratio = (moved["displacement"] / moved["path_length"].where(moved["path_length"] > 0)).clip(upper=1)
     table = table.join(moved.assign(straightness=ratio))
-    final = settled_epochs(units).set_index(UNIT).rename(columns={"epoch": "settled"})
+    final = settled_epochs(units).set_index(TRAJECTORY).rename(columns={"epoch": "settled"})
     return table.join(final).reset_index()[report_schemas.UNIT_MOVEMENT.names]
 
 
@@ -127,14 +127,14 @@ def settled_epochs(units: pd.DataFrame) -> pd.DataFrame:
     end = units.groupby(["run", "layer"], sort=False)["epoch"].transform("max").to_numpy()
     last = way.last[rows]
     rows = rows[(codes[last] >= 0) & (units["epoch"].to_numpy()[last] == end[last])]
-    return units.iloc[rows][[*UNIT, "epoch", "label", "category"]].reset_index(drop=True)
+    return units.iloc[rows][[*TRAJECTORY, "epoch", "label", "category"]].reset_index(drop=True)
 
 
 def _with_places(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     """units' keys and labels with x, y and the two lengths in CLIP's space, NaN where a unit is not live."""
-    columns = [*KEYS, "x", "y", "step_clip", "from_first_clip"]
+    columns = [*UNIT_KEYS, "x", "y", "step_clip", "from_first_clip"]
     places = layout[layout["status"] == "ok"].reindex(columns=columns)
-    return units[[*KEYS, "label", "category", "interpretable"]].merge(places, on=KEYS, how="left")
+    return units[[*UNIT_KEYS, "label", "category", "interpretable"]].merge(places, on=UNIT_KEYS, how="left")
 
 
 def _ways(keyed: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:

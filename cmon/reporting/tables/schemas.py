@@ -8,7 +8,7 @@ from cmon.workspace.schemas import (
     COSTS as COSTS,  # these two are the workspace's own tables, shown in the report too
 )
 from cmon.workspace.schemas import FIDELITY as FIDELITY
-from cmon.workspace.schemas import GROUP_KEYS, LAYER, RUN, UNIT, column
+from cmon.workspace.schemas import GROUP_FIELDS, LAYER, RUN, UNIT, column
 
 
 def _bounds(name: str, meaning: str) -> list[pa.Field]:
@@ -23,7 +23,7 @@ _N_UNITS = column("n_units", pa.int32(), "all units of the layer, dead ones incl
 
 D_ANCHOR = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         *_bounds(
             "d_anchor",
             "mean distance from the live units to their nearest anchor, in the plane, where 1 is the anchors' "
@@ -41,7 +41,7 @@ D_ANCHOR = pa.schema(
 
 INTERPRETABLE = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         column("category", pa.string(), "of the label; `no category` where the concept list gives none"),
         column("units", pa.int32(), "interpretable units whose label is of this category"),
         _N_UNITS,
@@ -51,7 +51,7 @@ INTERPRETABLE = pa.schema(
 
 CONCEPT_COUNTS = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         column("concept", pa.string(), "a label of interpretable units"),
         column("category", pa.string(), "of the concept", null=True),
         column("units", pa.int32(), "interpretable units with this label"),
@@ -87,7 +87,7 @@ COMPARISON = pa.schema(
     [
         column("reference", pa.string(), "the run that was given first"),
         column("run", pa.string(), "the other run"),
-        *GROUP_KEYS[1:],
+        *GROUP_FIELDS[1:],
         column(
             "difference",
             pa.float64(),
@@ -120,7 +120,7 @@ COMPARISON = pa.schema(
 
 MOVEMENT = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         column(
             "step",
             pa.float64(),
@@ -185,7 +185,7 @@ UNIT_MOVEMENT = pa.schema(
 
 DIVERSITY = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         column("n_interpretable", pa.int32(), "units whose label beats chance"),
         column("labels", pa.int32(), "how many distinct labels they have"),
         column("entropy", pa.float64(), "of their labels, in bits"),
@@ -206,7 +206,7 @@ DIVERSITY = pa.schema(
 
 STATUS = pa.schema(
     [
-        *GROUP_KEYS,
+        *GROUP_FIELDS,
         _N_UNITS,
         column("n_ok", pa.int32(), "units that are scored"),
         column("n_dead", pa.int32(), "units with activation 0 for every image"),

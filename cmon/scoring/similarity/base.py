@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from cmon.scoring.priors import Chance
-from cmon.scoring.similarity.parallel import in_order
+from cmon.scoring.similarity.parallel import map_in_order
 from cmon.scoring.similarity.top_k import top_k
 
 BLOCK = 640
@@ -133,7 +133,7 @@ def of_blocks(
     device: torch.device,
 ) -> Iterator[tuple[slice, Result]]:
     """(the concepts' slice, `work` of their block) for each block, in order, on all cores."""
-    return in_order(lambda some: (some[0], work(some[1]())), blocks, device)
+    return map_in_order(lambda some: (some[0], work(some[1]())), blocks, device)
 
 
 def cosine_blocks(
@@ -170,7 +170,7 @@ def log_normalizer(
         return found.largest + found.block.sum(dim=1).log_()
 
     total = torch.full((len(images),), -math.inf, device=images.device)
-    for of_some in in_order(of_block, product.blocks(texts), images.device):
+    for of_some in map_in_order(of_block, product.blocks(texts), images.device):
         total = torch.logaddexp(total, of_some)
     return total
 

@@ -18,7 +18,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], device: torch.device) -> Iterator[Result]:
+def map_in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device
+) -> Iterator[Result]:
     """`work` of each item, in the items' order; at most one more is under way than there are cores.
 
     On other devices than the CPU, one after the other. Until the last result is taken (or the iterator closed),

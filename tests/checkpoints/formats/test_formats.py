@@ -50,12 +50,12 @@ def same(folder: Path, expected: dict[float, nn.Module], weights: str = "raw") -
         assert one.epoch is not None
         network = models.build(NETWORK, {}, checkpoint.unchanged(one))
         assert torch.equal(activations(network), activations(expected[one.epoch].cpu().eval())), one.name
-        assert (one.keys, one.keys_matched, one.weights) == (6, 6, weights)
+        assert (one.tensors, one.tensors_matched, one.weights) == (6, 6, weights)
     return [one for _, one in found]
 
 
-def settings(weights: str = "raw") -> fitting.Settings:
-    return fitting.Settings(NETWORK, ("conv2",), weights=weights)
+def settings(weights: str = "raw") -> fitting.ExtractSettings:
+    return fitting.ExtractSettings(NETWORK, ("conv2",), weights=weights)
 
 
 def optimizer(network: nn.Module) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ import pytest
 
 from cmon.embedding.layouts import anchored
 from cmon.embedding.layouts.anchored import fit, heat_of, majorised, opened, place_anchors, place_others
-from cmon.embedding.ranks import spearman
+from cmon.rank_correlation import spearman
 from tests.support.directions import directions, families, in_a_cone, neighbours, rms, training, unit
 
 

@@ -15,6 +15,7 @@ from cmon.reporting.figures import fan, panels, side_by_side, style
 from cmon.reporting.figures import movement as movement_figure
 from cmon.reporting.figures import tracked as tracked_figure
 from cmon.reporting.tables import counts, d_anchor, differences, movement
+from cmon.workspace.keys import sort_rows
 from tests.support.synthetic_tables import World, rows
 
 
@@ -23,11 +24,11 @@ def frames(world: World, keep=lambda row: True) -> tuple[pd.DataFrame, pd.DataFr
     tables = rows(world)
     units = pd.DataFrame([row for row in tables["units"] if keep(row)])
     layout = pd.DataFrame([row for row in tables["layout"] if row["kind"] == "anchor" or keep(row)])
-    return measures.in_order(units), layout
+    return sort_rows(units), layout
 
 
 def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) -> list:
-    places = measures.in_order(layout[layout["kind"] == "unit"])
+    places = sort_rows(layout[layout["kind"] == "unit"])
     table = d_anchor.d_anchor(units, places, 0, 0.95)
     tracked = tracking.chosen(units, places)
     return [
@@ -132,7 +133,7 @@ def test_matplotlib_is_left_as_it_was():
 
 def test_curves_show_the_table():
     units, layout = frames(SMALL)
-    table = d_anchor.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
+    table = d_anchor.d_anchor(units, sort_rows(layout[layout["kind"] == "unit"]), 0, 0.95)
     panels = figures.d_anchor_curves(table).axes
     for panel, (kind, layer) in zip(
         panels, itertools.product(("d_anchor", "d_anchor_clip"), SMALL.layers), strict=True
@@ -161,7 +162,7 @@ def test_known_categories_keep_their_colors():
 
 def test_tracked_path_runs_through_the_epochs_so_far():
     units, layout = frames(World(units=10, dead=0))
-    table = d_anchor.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
+    table = d_anchor.d_anchor(units, sort_rows(layout[layout["kind"] == "unit"]), 0, 0.95)
     panels = maps.embedding(layout, table, [tracking.Tracked("layer4", 3, "")]).axes
     own = layout[(layout["run"] == "standard") & (layout["layer"] == "layer4") & (layout["unit"] == 3)]
     for panel, epoch in zip(panels[:3], (0, 3, 5), strict=True):
@@ -246,7 +247,7 @@ def test_odd_workspaces_can_be_drawn_and_all_text_can_be_read_in_a_column(case):
 
 def test_metrics_stand_above_on_the_same_epochs():
     units, layout = frames(World(units=5, layers=("a", "b"), epochs=(0.0, 1.0, 2.0)))
-    table = d_anchor.d_anchor(units, measures.in_order(layout[layout["kind"] == "unit"]), 0, 0.95)
+    table = d_anchor.d_anchor(units, sort_rows(layout[layout["kind"] == "unit"]), 0, 0.95)
     logged = itertools.product(("train_loss", "val_loss", "lr"), (1.0, 2.0, 3.0))
     training = pd.DataFrame(
         [("standard", epoch, metric, 3.0 - epoch) for metric, epoch in logged],
@@ -323,7 +324,7 @@ def test_equal_runs_differ_in_nothing_and_one_run_stands_beside_its_first_epoch(
 
 def test_movement_shows_the_table():
     units, layout = frames(SMALL)
-    table = movement.of_layers(units, measures.in_order(layout[layout["kind"] == "unit"]))
+    table = movement.of_layers(units, sort_rows(layout[layout["kind"] == "unit"]))
     axes = movement_figure.movement_curves(table).axes
     for panel, (name, layer) in zip(axes, itertools.product(movement_figure.ROWS, SMALL.layers), strict=True):
         for line, run in zip(panel.lines, SMALL.runs, strict=True):

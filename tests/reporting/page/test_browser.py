@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from cmon.reporting.figures import fan
-from cmon.reporting.stage import Settings, report
+from cmon.reporting.stage import ReportSettings, report
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows, write
@@ -59,7 +59,7 @@ def workspace(tmp_path_factory) -> Workspace:
     for name in ("units", "concepts", "layout", "shards", "checkpoints"):
         tables[name] = [row for row in tables[name] if (row.get("run"), row.get("epoch")) != ("poor", 2.0)]
     made = write(tmp_path_factory.mktemp("page"), WORLD, tables)
-    report(made, Settings(track=(("layer4", 7),)))
+    report(made, ReportSettings(track=(("layer4", 7),)))
     return made
 
 
@@ -420,7 +420,7 @@ def hostile(tmp_path_factory) -> Workspace:
         row["path"] = str(path.rename(folder / "probe" / f'"><img src=x onerror=alert(1)>{path.name}'))
     images = pa.Table.from_pylist(table, schema=schemas.IMAGES)
     made.write(made.table("images"), images, "renamed", {})
-    report(made, Settings(max_html_mb=0))
+    report(made, ReportSettings(max_html_mb=0))
     return made
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmon.reporting import measures
 from cmon.reporting.page import explorer_data
 from cmon.reporting.tracked import Tracked
+from cmon.workspace.keys import sort_rows
+from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World, rows
 
 WORLD = World(units=10, images=30, epochs=(0.0, 0.5, 2.0), dead=0.2)
@@ -16,7 +17,7 @@ PATHS = {image: f"/probe/{'train' if image % 2 else 'test'}/{image}.png" for ima
 
 def frames(tables) -> tuple[pd.DataFrame, pd.DataFrame]:
     layout = pd.DataFrame(tables["layout"])
-    return measures.in_order(pd.DataFrame(tables["units"])), layout
+    return sort_rows(pd.DataFrame(tables["units"])), layout
 
 
 def array(column) -> np.ndarray:
@@ -70,7 +71,7 @@ def test_every_cell_says_what_the_tables_say(made, tables):
     step = max(made["half"]) / 32767
     centre = None
     for run, cell, row in cells(made, tables):
-        assert explorer_data.STATUSES[array(run["status"])[cell]] == row["status"]
+        assert list(STATUSES)[array(run["status"])[cell]] == row["status"]
         assert array(run["interpretable"])[cell] == row["interpretable"]
         label = array(run["label"])[cell]
         assert (made["labels"]["names"][label] if label >= 0 else None) == row.get("label")

@@ -6,10 +6,10 @@ import re
 import pandas as pd
 import pytest
 
-from cmon.reporting import measures
 from cmon.reporting.page import explorer_data
 from cmon.reporting.page import files as page_files
 from cmon.reporting.page.html import FigureView, Page, TableView
+from cmon.workspace.keys import sort_rows
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows
 
@@ -24,13 +24,13 @@ def content() -> Page:
     units, layout = (pd.DataFrame(tables[name]) for name in ("units", "layout"))
     empty = TableView("", "", ["run"], [])
     return Page(
-        key=KEY,
+        origin=KEY,
         version="0",
         title="A page",
         facts=[("1", "run")],
         findings=[],
         explorer=explorer_data.data(
-            measures.in_order(units), layout, {image: str(image) for image in range(WORLD.images)}, []
+            sort_rows(units), layout, {image: str(image) for image in range(WORLD.images)}, []
         ),
         figures={
             name: FigureView(name, name, "", name, b"<svg/>", b"<svg/>")

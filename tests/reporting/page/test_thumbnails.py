@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cmon.reporting.page import thumbnails
-from cmon.workspace.workspace import file_digest
+from cmon.workspace.files import file_digest
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import pytest
 
 from cmon.reporting import measures
 from cmon.reporting.tables import counts
+from cmon.workspace.keys import sort_rows
 from tests.support.synthetic_tables import World, rows
 
-UNITS = measures.in_order(
+UNITS = sort_rows(
     pd.DataFrame(rows(World(runs=("z", "standard"), units=30, epochs=(0.0, 2.0, 5.0), dead=0.2))["units"])
 )
 KEY = ("run", "layer", "epoch")

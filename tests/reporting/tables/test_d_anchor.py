@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cmon.reporting import measures
 from cmon.reporting.tables import d_anchor
 from cmon.reporting.tables import schemas as report_schemas
+from cmon.workspace.keys import sort_rows
 from tests.support import random_training
 from tests.support.random_training import places
 from tests.support.synthetic_tables import World, rows
@@ -23,7 +23,7 @@ KINDS = (("", "distance"), ("_clip", "distance_clip"))
 def frames(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables = rows(world)
     units = [row for row in tables["layout"] if row["kind"] == "unit"]
-    return measures.in_order(pd.DataFrame(tables["units"])), measures.in_order(pd.DataFrame(units))
+    return sort_rows(pd.DataFrame(tables["units"])), sort_rows(pd.DataFrame(units))
 
 
 def planted(
@@ -40,7 +40,7 @@ def planted(
                      "label": f"{run} {unit} {epoch}" if live else None, "interpretable": live,
                      "distance": value, "distance_clip": 2 * value}
                 )  # fmt: skip
-    table = measures.in_order(pd.DataFrame(found))
+    table = sort_rows(pd.DataFrame(found))
     keys = [*GROUP, "unit", "status"]
     return table[[*keys, "label", "interpretable"]], table[[*keys, "distance", "distance_clip"]]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from cmon.reporting.stage import Settings, report
+from cmon.reporting.stage import ReportSettings, report
 from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import dictionary
 from tests.support.synthetic_tables import World, write
@@ -28,7 +28,7 @@ def test_every_table_and_column_is_there() -> None:
 
 def test_no_table_of_a_finished_workspace_is_left_out(tmp_path: Path) -> None:
     workspace = write(tmp_path, World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12))
-    report(workspace, Settings())
+    report(workspace, ReportSettings())
     known = {table.file for table in dictionary.WORKSPACE}
     known |= {f"report/{table.name}.parquet" for table in report_tables.TABLES}
     for path in workspace.root.rglob("*.parquet"):

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cmon.reporting import measures
 from cmon.reporting.tables import movement
 from cmon.reporting.tables import schemas as report_schemas
+from cmon.workspace.keys import GROUP, sort_rows
 from tests.support import random_training
 from tests.support.random_training import live_at, names_at, places
 from tests.support.synthetic_tables import World, rows
@@ -142,7 +142,7 @@ def test_the_tables_fit_their_schemas_whatever_happens() -> None:
         units, layout = random_training.tables(0, **given)
         of_layers = movement.of_layers(units, places(layout))
         table = pa.Table.from_pandas(of_layers, schema=report_schemas.MOVEMENT, preserve_index=False)
-        assert table.num_rows == len(units[measures.GROUP].drop_duplicates())
+        assert table.num_rows == len(units[GROUP].drop_duplicates())
         of_units = movement.of_units(units, places(layout))
         pa.Table.from_pandas(of_units, schema=report_schemas.UNIT_MOVEMENT, preserve_index=False)
 
@@ -175,8 +175,8 @@ def test_a_straight_way_has_straightness_one_and_a_way_back_none() -> None:
 
 def test_the_way_is_no_shorter_than_the_distance_and_grows() -> None:
     tables = rows(World(dead=0.0))
-    units = measures.in_order(pd.DataFrame(tables["units"]))
-    layout = measures.in_order(pd.DataFrame([row for row in tables["layout"] if row["kind"] == "unit"]))
+    units = sort_rows(pd.DataFrame(tables["units"]))
+    layout = sort_rows(pd.DataFrame([row for row in tables["layout"] if row["kind"] == "unit"]))
     found = movement.of_layers(units, layout)
     later = found.dropna()
     assert (later["path_length"] >= later["from_first"] - 1e-12).all()
@@ -207,7 +207,7 @@ def units_of(*given: dict[str, object]) -> pd.DataFrame:
 
 def test_movement_and_labels_by_hand() -> None:
     named = {"interpretable": True}
-    units = measures.in_order(
+    units = sort_rows(
         units_of(
             {"epoch": 0.0, "unit": 0, "label": "dog", **named},
             {"epoch": 0.0, "unit": 1, "label": "dog", **named},

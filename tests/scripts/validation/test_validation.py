@@ -13,8 +13,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from cmon.cli.main import main as cmon
+from cmon.embedding.distances import nearest
 from cmon.embedding.layouts import base as layout
-from cmon.scoring import significance
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.functions import FUNCTIONS
 from cmon.scoring.similarity.wpmi import SoftWPMI
@@ -102,7 +102,7 @@ def test_distances_by_softmax_are_those_of_cmons_vectors(ground: Ground) -> None
         labels.scores[:, :10].double().numpy(), texts[labels.concepts[:, :10].numpy()]
     )
     found = distances(labels, texts, texts[:5], "softmax, top 10")
-    np.testing.assert_allclose(found, significance.nearest(vectors, texts[:5])[1])
+    np.testing.assert_allclose(found, nearest(vectors, texts[:5])[1])
     alone = distances(labels, texts, texts, "top concept alone")
     np.testing.assert_allclose(alone, 0, atol=1e-6)  # every concept is an anchor
     assert all(np.isfinite(distances(labels, texts, texts[:5], way)).all() for way in WAYS)
