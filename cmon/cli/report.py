@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cmon.cli import options
+from cmon.workspace.keys import epoch_number
 
 
 @click.command()
@@ -75,7 +76,7 @@ def report(
     else:
         rows = summary.d_anchor.to_pylist()
         for row in rows:
-            row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
+            row["epoch"] = epoch_number(row["epoch"])
         console.print_table(rows, table_format, "d_anchor")
     for subject, finding in summary.findings:
         terminal.say(f"{subject}: {finding}")

@@ -9,6 +9,7 @@ import click
 
 from cmon import devices
 from cmon.cli import options
+from cmon.workspace.keys import epoch_number
 
 
 @click.command()
@@ -147,7 +148,7 @@ def score(
         if compared:
             tables["agreement"] = compared.agreement.to_pylist()
     for row in (row for rows in tables.values() for row in rows):
-        row["epoch"] = int(row["epoch"]) if row["epoch"].is_integer() else row["epoch"]
+        row["epoch"] = epoch_number(row["epoch"])
     console.print_tables(tables, table_format)
     statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items() if number)
     terminal.say(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cmon.rank_correlation import kendall_tau
 from cmon.reporting import measures
+from cmon.workspace.keys import epoch_number
 
 _KINDS = ("d_anchor", "d_anchor_clip")
 
@@ -37,8 +38,8 @@ def _layer(run: str, layer: str, rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "run": run,
         "layer": layer,
-        "first_epoch": _epoch(first["epoch"]),
-        "last_epoch": _epoch(last["epoch"]),
+        "first_epoch": epoch_number(first["epoch"]),
+        "last_epoch": epoch_number(last["epoch"]),
         **counts,
         "share_interpretable": counts["n_interpretable"] / counts["n_units"],
         **{
@@ -61,7 +62,3 @@ def _interval(row: pd.Series, kind: str) -> dict[str, float | None]:
 
 def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _epoch(epoch: float) -> float | int:
-    return int(epoch) if float(epoch).is_integer() else float(epoch)

@@ -26,4 +26,9 @@ def sort_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def epoch_text(epoch: float) -> str:
     """'10' for 10.0 and '0.5' for 0.5: how an epoch is named in paths, tables and figures."""
-    return str(int(epoch)) if float(epoch).is_integer() else repr(float(epoch))
+    return str(epoch_number(epoch))
+
+
+def epoch_number(epoch: float) -> int | float:
+    """10 for 10.0 and 0.5 for 0.5: how an epoch is printed as data."""
+    return int(epoch) if float(epoch).is_integer() else float(epoch)
