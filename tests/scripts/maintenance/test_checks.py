@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.maintenance import architecture_picture
+from tests.test_architecture import BASE, MAY_IMPORT
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,3 +28,16 @@ def test_the_picture_shows_every_folder_of_the_package() -> None:
     shown = " ".join(box.title for box in architecture_picture.BOXES)
     for folder in (path.parent.name for path in (ROOT / "cmon").glob("*/__init__.py")):
         assert f"{folder}/" in shown, folder
+
+
+def test_the_documented_folders_may_import_what_the_rules_say() -> None:
+    """Of the table in docs/architecture.md: 'and' stands for what everything may import."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ?(.*?) ?\|$", text, re.MULTILINE)
+    documented = {}
+    for name, said in rows:
+        documented[name] = {*re.findall(r"`(\w+)`", said), *(BASE.split() if said.startswith("and ") else ())}
+    documented.pop("api", None)
+    wanted = {name: set(allowed.split()) for name, allowed in MAY_IMPORT.items()}
+    del wanted["__main__"]
+    assert documented == wanted
