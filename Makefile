@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 STAMP := $(VENV)/installed
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo validate bench test check format clean
+.PHONY: help demo validate bench test check docs format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -15,7 +16,7 @@ help: ## this list
 $(STAMP): pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[test,check]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[test,check,docs]'
 	@touch $@
 
 demo: $(STAMP) ## draw a world, train two networks on it, and show what their neurons learn (about 6 minutes)
@@ -33,16 +34,22 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest
 
-check: $(STAMP) ## ruff, mypy, and whether generated documents are up to date
+check: $(STAMP) ## ruff, mypy, generated pages, links, and the documentation (.pre-commit-config.yaml has the same)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m scripts.maintenance.references --check README.md
+	$(BIN)/python -m scripts.maintenance.references --check
+	$(BIN)/python -m scripts.maintenance.links
+	$(BIN)/python -m mkdocs build --strict --quiet
 
-format: $(STAMP) ## format the code and write the README's references of commands and tables anew
+docs: $(STAMP) ## build the documentation into build/docs, strictly and without a network
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+format: $(STAMP) ## format the code and write the references of commands and tables anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m scripts.maintenance.references README.md
+	$(BIN)/python -m scripts.maintenance.references
 
 clean: ## remove the demo, caches and the virtual environment
 	rm -rf $(DEMO) $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

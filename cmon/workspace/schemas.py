@@ -4,7 +4,7 @@
 middle of an epoch (Hugging Face's Trainer saves by steps); it is whole in nearly every folder.
 
 What a column holds, with its unit and range, is metadata of its field: so it goes into every Parquet file, and
-the README's description of the tables is made from it. The tables of the report: report_schemas.
+docs/reference/tables.md is made from it. The tables of the report: report_schemas.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ FIDELITY = pa.schema(
         column(
             "measure",
             pa.string(),
-            "`trustworthiness`, `continuity`, ...: see the README's section on layouts",
+            "`trustworthiness`, `continuity`, ...: see docs/layouts.md",
         ),
         column(
             "value",

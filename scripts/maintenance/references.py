@@ -1,7 +1,7 @@
-"""Write the README's references of commands and tables from the code, or check that they are up to date.
+"""Write the references of commands and tables in docs/reference from the code, or check that they are up to date.
 
-python -m scripts.maintenance.references README.md
-python -m scripts.maintenance.references --check README.md
+python -m scripts.maintenance.references
+python -m scripts.maintenance.references --check
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from pathlib import Path
 import click
 
 from cmon.cli.main import main as cmon
-from cmon.reporting.tables.dictionary import dictionary
+from scripts.maintenance.table_reference import tables
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 
 def commands() -> str:
@@ -23,31 +26,39 @@ def commands() -> str:
     for name in cmon.list_commands(top):
         command = cmon.commands[name]
         context = click.Context(command, top, info_name=name, terminal_width=100, max_content_width=100)
-        parts.append(f"### cmon {name}\n\n```\n{command.get_help(context)}\n```\n")
+        parts.append(f"## cmon {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
 
-REFERENCES = {"command reference": commands, "table reference": dictionary}
+PAGES = {"commands.md": commands, "tables.md": tables}
+"""Each page's generated part; what stands around its marks is written by hand."""
+
+
+def fresh(page: Path, content: str) -> str:
+    """The page's text with the content between its marks."""
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    text, found = pattern.subn(lambda _: f"{BEGIN}\n\n{content}\n{END}", page.read_text(encoding="utf-8"))
+    if not found:
+        raise click.ClickException(f"{page}: holds no marks {BEGIN} and {END}")
+    return text
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a reference is out of date.")
-def main(file: Path, check: bool) -> None:
-    """Put each reference between its marks in FILE."""
-    text = fresh = file.read_text(encoding="utf-8")
-    for name, make in REFERENCES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        content = f"{begin}\n{make()}{end}"
-        fresh, found = pattern.subn(lambda _, content=content: content, fresh)
-        if not found:
-            raise click.ClickException(f"{file}: holds no marks {begin} and {end}")
-    if check and fresh != text:
-        print(f"{file}: a reference is out of date; run `make format`", file=sys.stderr)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=FOLDER)
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
+def main(folder: Path, check: bool) -> None:
+    """Put each reference into its page in FOLDER."""
+    old = []
+    for name, make in PAGES.items():
+        page = folder / name
+        text = fresh(page, make())
+        if text != page.read_text(encoding="utf-8"):
+            old.append(page)
+            if not check:
+                page.write_text(text, encoding="utf-8")
+    if check and old:
+        print(f"{', '.join(map(str, old))}: out of date; run `make format`", file=sys.stderr)
         sys.exit(1)
-    if fresh != text:
-        file.write_text(fresh, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Take the README's picture of a report's page, in Debian's chromium.
 
-python -m scripts.maintenance.screenshot_page demo/workspace/report/index.html data/figures/page.png
+python -m scripts.maintenance.screenshot_page demo/workspace/report/index.html docs/figures/page.png
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from cmon.reporting.findings import headlines
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
 
 def table(**values: list[tuple[float, float, float] | None]) -> pd.DataFrame:
@@ -78,19 +78,17 @@ def test_the_numbers_are_those_of_the_first_and_last_epoch():
     assert headlines(table(a=FALLS[:1]))["kendall_tau"] is None
 
 
-def readme_checks() -> list[str]:
-    """The commands that the README's section on CI pipes the JSON into."""
-    lines = README.read_text(encoding="utf-8").splitlines()
-    return [
-        line.partition("| ")[2] for line in lines if line.startswith("    cmon report work --format json | ")
-    ]
+def documented_checks() -> list[str]:
+    """The commands that the documentation's section on CI pipes the JSON into."""
+    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    return [line.partition("| ")[2] for line in lines if line.startswith("cmon report work --format json | ")]
 
 
 @pytest.mark.parametrize(
     ("runs", "passes"), [({"a": FALLS, "b": STAYS}, True), ({"a": FALLS, "b": RISES}, False)]
 )
-def test_the_readmes_commands_fail_a_job_whose_d_anchor_rises(runs: dict, passes: bool):
-    commands = [command for command in readme_checks() if "rises" in command]
+def test_the_documented_commands_fail_a_job_whose_d_anchor_rises(runs: dict, passes: bool):
+    commands = [command for command in documented_checks() if "rises" in command]
     assert {command.split()[0] for command in commands} == {"jq", "python"}
     for command in commands:
         if command.startswith("jq") and not shutil.which("jq"):

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import dictionary
 from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace import schemas
 from cmon.workspace.keys import epoch_text
+from scripts.maintenance import table_reference
 
 
 def schema_of(name: str) -> pa.Schema:
@@ -99,7 +99,7 @@ def test_a_matrix_survives_as_a_column_of_vectors(shape: tuple[int, int], order:
 
 def test_every_column_says_what_it_holds() -> None:
     every = [
-        *(table.schema for table in dictionary.WORKSPACE),
+        *(table.schema for table in table_reference.WORKSPACE),
         *(table.schema for table in report_tables.TABLES),
     ]
     for schema in every:

@@ -1,6 +1,6 @@
 """The tables of the report: one list says what each is called, holds and means, and how it is made.
 
-The list drives what is written, whether a report is fresh, and the README's description of the tables.
+The list drives what is written, whether a report is fresh, and the reference of the tables in docs/.
 """
 
 from __future__ import annotations

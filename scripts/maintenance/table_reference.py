@@ -44,16 +44,15 @@ WORKSPACE = (
 )
 
 
-def dictionary() -> str:
+def tables() -> str:
     """All tables with all their columns."""
-    parts = ["### In the workspace\n"]
+    parts = ["## In the workspace\n"]
     parts += [
         _described(f"`{table.file}`", f"A row for each {table.one_row_per}.", table.schema)
         for table in WORKSPACE
     ]
-    parts.append(
-        f"### In its folder `report`, each as {', '.join(f'.{form}' for form in report_tables.FORMS)}\n"
-    )
+    forms = ", ".join(f".{form}" for form in report_tables.FORMS)
+    parts.append(f"## In its folder `report`\n\nEach table is there as {forms}.\n")
     for table in report_tables.TABLES:
         said = f"{table.caption} A row for each {table.one_row_per}."
         parts.append(_described(f"`{table.name}`", said, table.schema))
@@ -61,7 +60,7 @@ def dictionary() -> str:
 
 
 def _described(title: str, said: str, schema: pa.Schema) -> str:
-    lines = [f"**{title}**. {said}", "", "| column | type | what it holds |", "|---|---|---|"]
+    lines = [f"### {title}", "", said, "", "| column | type | what it holds |", "|---|---|---|"]
     for field in schema:
         words = schemas.meaning(field)
         if field.nullable and "empty" not in words:

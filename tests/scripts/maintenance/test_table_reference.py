@@ -6,19 +6,13 @@ import pyarrow.parquet as pq
 
 from cmon.reporting.stage import ReportSettings, report
 from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import dictionary
+from scripts.maintenance import table_reference
 from tests.support.synthetic_tables import World, write
-
-README = Path(__file__).parents[3] / "README.md"
-
-
-def test_the_readme_describes_all_tables_as_they_are() -> None:
-    assert dictionary.dictionary() in README.read_text(encoding="utf-8")
 
 
 def test_every_table_and_column_is_there() -> None:
-    blocks = dictionary.dictionary().split("**`")[1:]
-    wanted = [(table.file, table.schema) for table in dictionary.WORKSPACE]
+    blocks = table_reference.tables().split("### `")[1:]
+    wanted = [(table.file, table.schema) for table in table_reference.WORKSPACE]
     wanted += [(table.name, table.schema) for table in report_tables.TABLES]
     assert [block.partition("`")[0] for block in blocks] == [name for name, _ in wanted]
     for block, (_, schema) in zip(blocks, wanted, strict=True):
@@ -29,7 +23,7 @@ def test_every_table_and_column_is_there() -> None:
 def test_no_table_of_a_finished_workspace_is_left_out(tmp_path: Path) -> None:
     workspace = write(tmp_path, World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12))
     report(workspace, ReportSettings())
-    known = {table.file for table in dictionary.WORKSPACE}
+    known = {table.file for table in table_reference.WORKSPACE}
     known |= {f"report/{table.name}.parquet" for table in report_tables.TABLES}
     for path in workspace.root.rglob("*.parquet"):
         assert str(path.relative_to(workspace.root)) in known
