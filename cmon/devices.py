@@ -1,12 +1,16 @@
-"""Where networks run: a `--device` to a device that is there."""
+"""Where networks run and in which arithmetic: a `--device` to a device that is there."""
 
 from __future__ import annotations
 
-from cmon.errors import CmonError
+from cmon.errors import CmonError, require_known
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("fp32", "bf16")
 
 
-def chosen(name: str) -> str:
+def find_device(name: str) -> str:
     """'cpu', 'cuda' or 'mps'; 'auto' takes a GPU if there is one. Raises CmonError for one that is not there."""
+    require_known("--device", name, DEVICES)
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -21,6 +25,6 @@ def chosen(name: str) -> str:
     return name
 
 
-def batch_size(given: int | None, device: str) -> int:
+def images_at_a_time(given: int | None, device: str) -> int:
     """A few images at a time keep a network's maps in a processor's cache; a GPU wants many at once."""
     return given or (8 if device == "cpu" else 64)

@@ -1,4 +1,4 @@
-"""The one error type that a user is meant to read."""
+"""The errors that a user is meant to read."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ class CmonError(Exception):
             self.hint and f"next: {self.hint}",
         ]
         return "; ".join(" ".join(part.split()) for part in parts if part)
+
+
+class OptionError(CmonError):
+    """Options that cannot be as they are given, or not together. The command line exits with 2, as for wrong usage."""
+
+
+def require_known(option: str, given: str, known: Iterable[str]) -> None:
+    """Raise OptionError for a value that is none of the known ones."""
+    known = list(known)
+    if given not in known:
+        raise OptionError(
+            f"{option} {given}: there is no such value", expected="one of " + ", ".join(known), found=given
+        )
 
 
 def nearest_names(wanted: str, known: Iterable[str], limit: int = 5) -> str:

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "evaluation": f"{BASE} concepts workspace",
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
     "reporting": f"{BASE} concepts trajectories rank_correlation workspace images",
-    "cli": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
+    "api": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
+    "cli": f"{BASE} api devices workspace extraction",
     "__main__": "cli",
 }
 """Folder or file of the package to what it may import besides itself: the data's way, from top to bottom."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cmon import devices
 from cmon.cli import options
 
 
@@ -73,19 +70,7 @@ from cmon.cli import options
 @options.seed
 @options.table_format
 @options.quiet
-def embed(
-    workspace: Path,
-    anchors: tuple[str, ...],
-    temperature: float | None,
-    runs: tuple[str, ...],
-    layers: tuple[str, ...],
-    epochs: tuple[tuple[float, float], ...],
-    update: bool,
-    device: str,
-    table_format: str,
-    quiet: bool,
-    **settings: Any,
-) -> None:
+def embed(workspace: Path, anchors: tuple[str, ...], table_format: str, quiet: bool, **given: Any) -> None:
     """One plane for all units of all epochs and runs, and the anchors.
 
     The table on standard output says how far the plane may be believed.
@@ -95,46 +80,19 @@ def embed(
       cmon embed demo --anchors data/concepts/world_anchors.csv
       cmon embed demo --anchors dog --anchors cat --layer layer4 --epoch 0:8 --layout joint
     """
-    from cmon import concepts as concept_lists
-    from cmon.cli import terminal as console
-    from cmon.embedding import stage
-    from cmon.workspace.selection import Choice
-    from cmon.workspace.workspace import Workspace
+    from cmon import api
+    from cmon.cli import terminal
 
-    if temperature is not None:
-        if settings["layout"] != "anchored":
-            raise click.UsageError("--temperature is of --layout anchored only")
-        if not math.isfinite(temperature):
-            raise click.UsageError(f"--temperature {temperature}: a finite number is needed, for example 0.1")
-        settings["temperature"] = temperature
-    if update and settings["seeds"] > 1:
-        raise click.UsageError("--update places among one layout that is there: --seeds cannot go with it")
-    wanted = stage.EmbedSettings(**settings, choice=Choice(runs, layers, epochs))
-    with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        place = Workspace(workspace)
-        listed = concept_lists.files_or_words(anchors) if anchors else None
-        vectors = _text_vectors(place, devices.chosen(device))
-        summary = stage.embed(place, listed, vectors, wanted, progress, update=update)
-    columns = [str(name) for name in summary.measures]
-    rows: list[dict[str, Any]] = [
-        dict(zip(columns, row, strict=True)) for row in summary.measures.itertuples(index=False)
-    ]
-    console.print_table(rows, table_format, "How far the plane keeps what CLIP's space says")
-    added = f" ({summary.added:,} of them added later)" if summary.added else ""
-    terminal.say(
-        f"{console.made(summary.made)}: {console.count(summary.anchors, 'anchor')} and "
-        f"{console.count(summary.placed, 'unit')} placed{added}; {summary.left_out:,} left out (no label)"
+    with terminal.session(quiet) as (screen, progress):
+        found = api.embed(workspace, anchors or None, **given, progress=progress)
+    terminal.print_table(
+        [{str(name): value for name, value in row.items()} for row in found.measures.to_dict("records")],
+        table_format,
+        "How far the plane keeps what CLIP's space says",
     )
-    terminal.say(summary.sentence)
-
-
-def _text_vectors(place: Any, device: str) -> Callable[..., Any]:
-    """CLIP's text vectors with the model, precision and templates that `score` used, loaded only if anchors need it."""
-
-    def vectors(parameters: dict[str, Any], texts: list[str]) -> Any:
-        from cmon.clip.features import Features
-
-        features = Features(place, parameters["clip"], device, parameters["precision"], 64, 0)
-        return features.of_concepts(texts, parameters.get("templates", ())).numpy()
-
-    return vectors
+    added = f" ({found.added:,} of them added later)" if found.added else ""
+    screen.say(
+        f"{terminal.outcome(found.made)}: {terminal.count(found.anchors, 'anchor')} and "
+        f"{terminal.count(found.placed, 'unit')} placed{added}; {found.left_out:,} left out (no label)"
+    )
+    screen.say(found.sentence)

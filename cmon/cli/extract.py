@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cmon import devices
 from cmon.cli import options
-from cmon.extraction.settings import ExtractResult, Plan
 
 if TYPE_CHECKING:
     from cmon.cli.terminal import Terminal
+    from cmon.extraction.settings import ExtractResult, Plan
 
 
 @click.command()
@@ -112,13 +110,11 @@ def extract(
     runs: tuple[tuple[str, Path], ...],
     probe: Path,
     model_arguments: tuple[tuple[str, Any], ...],
-    device: str,
-    batch_size: int | None,
     strict: bool,
     dry_run: bool,
     table_format: str,
     quiet: bool,
-    **settings: Any,
+    **given: Any,
 ) -> None:
     """Activations of every checkpoint on the probe images.
 
@@ -127,58 +123,46 @@ def extract(
       cmon extract demo --run standard=runs/standard --run poor=runs/poor \\
         --model torchvision:resnet18 --layer layer3 --layer layer4 --probe images
     """
-    from cmon.cli import terminal as console
-    from cmon.extraction import receipts
-    from cmon.extraction.settings import ExtractSettings
-    from cmon.workspace.workspace import Workspace
+    from cmon import api
+    from cmon.cli import terminal
 
     if len(dict(runs)) < len(runs):
         raise click.BadParameter("each run needs a name of its own", param_hint="--run")
-    if not (settings["layers"] or dry_run):
-        raise click.UsageError("Missing option '--layer'. --dry-run shows the network's layers.")
-    settings["layers"] = tuple(dict.fromkeys(settings["layers"]))
-    wanted = ExtractSettings(**settings, model_arguments=dict(model_arguments))
-    place = Workspace(workspace)
-    found: Plan | ExtractResult | None
-    with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        found = None if dry_run else receipts.unchanged(place, dict(runs), probe, wanted)
-        if found is None:
-            from cmon.extraction import stage  # and with it torch: two seconds
-
-            where = devices.chosen(device)
-            wanted = replace(wanted, device=where, batch_size=devices.batch_size(batch_size, where))
-            if dry_run:
-                found = stage.plan(dict(runs), probe, wanted, progress)
-            else:
-                found = stage.extract(place, dict(runs), probe, wanted, progress)
-    if isinstance(found, ExtractResult):
-        _say_extracted(terminal, found)
+    found: Plan | ExtractResult
+    with terminal.session(quiet) as (screen, progress):
+        given |= {"model_arguments": dict(model_arguments), "progress": progress}
+        if dry_run:
+            found = plan = api.plan(dict(runs), probe, **given)
+        else:
+            found = result = api.extract(workspace, dict(runs), probe, **given)
+    if dry_run:
+        tables = {"checkpoints": _checkpoint_rows(plan), "layers": _layer_rows(plan)}
+        terminal.print_tables(tables, table_format)
+        screen.say(f"{terminal.count(plan.files, 'file')} in the probing set")
     else:
-        tables = {"checkpoints": _checkpoint_rows(found), "layers": _layer_rows(found)}
-        console.print_tables(tables, table_format)
-        terminal.say(f"{console.count(found.files, 'file')} in the probing set")
+        _print_result(screen, result)
     if strict and found.skipped:
         ctx.exit(options.STRICT_EXIT)
 
 
-def _say_extracted(terminal: Terminal, summary: ExtractResult) -> None:
-    from cmon.cli import terminal as console
+def _print_result(screen: Terminal, result: ExtractResult) -> None:
+    from cmon.cli import terminal
 
-    done = f"{console.count(summary.made, 'activation file')} made, {summary.reused} fresh"
-    terminal.say(f"{console.made(summary.made > 0)}: {done}")
-    terminal.say(
-        f"{console.count(summary.checkpoints, 'checkpoint')} and {console.count(summary.images, 'image')} read"
+    done = f"{terminal.count(result.made, 'activation file')} made, {result.reused} fresh"
+    screen.say(f"{terminal.outcome(result.made > 0)}: {done}")
+    screen.say(
+        f"{terminal.count(result.checkpoints, 'checkpoint')} and {terminal.count(result.images, 'image')} read"
     )
-    if summary.redundant:
-        copies = console.count(summary.redundant, "checkpoint")
-        terminal.say(f"{copies} not read, since another file gives the epoch (see the table 'checkpoints')")
-    for name, reason in summary.skipped_checkpoints:
-        terminal.warn(f"skipped {name}: {reason}")
-    for path, reason in summary.skipped_images[:10]:
-        terminal.warn(f"skipped {path}: {reason}")
-    if len(summary.skipped_images) > 10:
-        rest = len(summary.skipped_images) - 10
-        terminal.warn(f"skipped {rest} more images; the table 'images' has every reason")
+    if result.redundant:
+        copies = terminal.count(result.redundant, "checkpoint")
+        screen.say(f"{copies} not read, since another file gives the epoch (see the table 'checkpoints')")
+    for name, reason in result.skipped_checkpoints:
+        screen.warn(f"skipped {name}: {reason}")
+    for path, reason in result.skipped_images[:10]:
+        screen.warn(f"skipped {path}: {reason}")
+    if len(result.skipped_images) > 10:
+        rest = len(result.skipped_images) - 10
+        screen.warn(f"skipped {rest} more images; the table 'images' has every reason")
 
 
 def _checkpoint_rows(plan: Plan) -> list[dict[str, Any]]:

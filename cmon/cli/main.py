@@ -1,8 +1,7 @@
-"""`cmon`: the four commands together, and how errors and Ctrl-C end. Each command has a file of its own, `cli_*`.
+"""`cmon`: the four commands together, and how errors and Ctrl-C end. Each command has a file of its own.
 
-A command reads its options, calls one stage and says what came of it. Heavy imports (torch, open_clip, umap,
-matplotlib) happen inside the commands: `cmon --help` must answer at once, and `extract` and `score` must run
-where umap-learn is not installed.
+A command reads its options, calls one function of `cmon.api`, and prints what came of it. Heavy imports (torch,
+open_clip, umap, matplotlib) happen inside these functions: `cmon --help` must answer at once.
 """
 
 from __future__ import annotations
@@ -16,19 +15,21 @@ from cmon.cli.embed import embed
 from cmon.cli.extract import extract
 from cmon.cli.report import report
 from cmon.cli.score import score
-from cmon.errors import CmonError
+from cmon.errors import CmonError, OptionError
 
 INTERRUPTED_EXIT = 130
 
 
 class Commands(click.Group):
-    """Turns an error that a user can act on into a message and exit code 1, and Ctrl-C into a word of comfort."""
+    """Turns errors that a user can act on into messages and exit codes, and Ctrl-C into a word of comfort."""
 
     def invoke(self, ctx: click.Context) -> Any:
         from cmon.cli.terminal import Terminal
 
         try:
             return super().invoke(ctx)
+        except OptionError as error:
+            raise click.UsageError(str(error)) from error
         except CmonError as error:
             Terminal(quiet=False).error(str(error))
             ctx.exit(1)
@@ -54,7 +55,3 @@ def main() -> None:
 
 for command in (extract, score, embed, report):
     main.add_command(command)
-
-
-if __name__ == "__main__":
-    main()

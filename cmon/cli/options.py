@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from cmon.devices import DEVICES, PRECISIONS
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -154,14 +155,14 @@ workspace = click.argument("workspace", type=FOLDER)
 
 device = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where networks run; auto takes a GPU if there is one.",
 )
 precision = click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16"]),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="Arithmetic of the networks. bf16 is faster on processors and GPUs that have it.",
@@ -176,7 +177,7 @@ batch_size = click.option(
 workers = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    default=min(os.cpu_count() or 1, 8),
+    default=None,
     show_default="number of cores, at most 8",
     help="Processes that decode images.",
 )
@@ -202,7 +203,6 @@ def clip(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--clip`, for the commands that embed texts or images."""
     return click.option(
         "--clip",
-        "clip_spec",
         metavar="SPEC",
         default="ViT-B-16:openai",
         show_default=True,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cmon.cli import options
-from cmon.workspace.keys import epoch_number
 
 
 @click.command()
@@ -47,12 +47,11 @@ from cmon.workspace.keys import epoch_number
 @options.quiet
 def report(
     workspace: Path,
-    track: tuple[tuple[str, int], ...],
     metrics: tuple[tuple[str, Path], ...],
     max_html_mb: float,
-    seed: int,
     table_format: str,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Tables, figures and a page of what the neurons learned.
 
@@ -60,34 +59,29 @@ def report(
     Example:
       cmon report demo --track layer4:114 --metrics standard=runs/standard/training.csv
     """
-    runs = [run for run, _ in metrics]
-    if len(set(runs)) < len(runs):
+    from cmon import api
+    from cmon.cli import terminal
+
+    if len(dict(metrics)) < len(metrics):
         raise click.UsageError("--metrics: a run has more than one file")
-
-    from cmon.cli import terminal as console
-    from cmon.reporting import stage
-    from cmon.workspace.workspace import Workspace
-
-    with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        settings = stage.ReportSettings(track, seed, metrics=metrics, max_html_mb=max_html_mb)
-        summary = stage.report(Workspace(workspace), settings, progress)
-    if table_format == "json":
-        print(json.dumps(summary.headlines, indent=1))
-    else:
-        rows = summary.d_anchor.to_pylist()
-        for row in rows:
-            row["epoch"] = epoch_number(row["epoch"])
-        console.print_table(rows, table_format, "d_anchor")
-    for subject, finding in summary.findings:
-        terminal.say(f"{subject}: {finding}")
-    if summary.missing_images:
-        images = console.count(summary.missing_images, "top image")
-        terminal.warn(f"{images} moved or changed since extraction, not shown; the page lists them")
-    if summary.images_beside:
-        images = console.count(summary.images_beside, "thumbnail")
-        size = summary.page.stat().st_size / 1e6
-        rest = f", and has {size:.1f} MB without them" if size > max_html_mb else ""
-        terminal.say(
-            f"{images} in {summary.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB{rest}"
+    with terminal.session(quiet) as (screen, progress):
+        found = api.report(
+            workspace, metrics=dict(metrics), max_html_mb=max_html_mb, **given, progress=progress
         )
-    terminal.say(f"{console.made(summary.made)}: {summary.page}")
+    if table_format == "json":
+        print(json.dumps(found.headlines, indent=1))
+    else:
+        terminal.print_table(found.d_anchor.to_pylist(), table_format, "d_anchor")
+    for subject, finding in found.findings:
+        screen.say(f"{subject}: {finding}")
+    if found.missing_images:
+        images = terminal.count(found.missing_images, "top image")
+        screen.warn(f"{images} moved or changed since extraction, not shown; the page lists them")
+    if found.images_beside:
+        images = terminal.count(found.images_beside, "thumbnail")
+        size = found.page.stat().st_size / 1e6
+        rest = f", and has {size:.1f} MB without them" if size > max_html_mb else ""
+        screen.say(
+            f"{images} in {found.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB{rest}"
+        )
+    screen.say(f"{terminal.outcome(found.made)}: {found.page}")

@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from cmon import devices
 from cmon.cli import options
-from cmon.workspace.keys import epoch_number
 
 
 @click.command()
@@ -90,76 +88,35 @@ from cmon.workspace.keys import epoch_number
 @options.seed
 @options.table_format
 @options.quiet
-def score(
-    workspace: Path,
-    clip_spec: str,
-    concepts: Path,
-    class_names: Path | None,
-    similarity: str,
-    top_k: int | None,
-    truth: Path | None,
-    device: str,
-    precision: str,
-    batch_size: int | None,
-    workers: int,
-    table_format: str,
-    quiet: bool,
-    **settings: Any,
-) -> None:
+def score(workspace: Path, concepts: Path, table_format: str, quiet: bool, **given: Any) -> None:
     """The concept that each unit detects at each epoch.
 
     \b
     Example:
       cmon score demo --clip ViT-B-16:openai --concepts data/concepts/world.csv
     """
-    from cmon import concepts as concept_lists
-    from cmon.cli import terminal as console
-    from cmon.clip.features import Features
-    from cmon.evaluation import agreement, annotations
-    from cmon.evaluation import class_names as heads
-    from cmon.scoring import stage
-    from cmon.scoring.similarity.functions import FUNCTIONS
-    from cmon.workspace.workspace import Workspace
+    from cmon import api
+    from cmon.cli import terminal
 
-    if top_k and similarity not in ("soft_wpmi", "wpmi"):
-        raise click.BadParameter(f"{similarity} has no fixed number of top images", param_hint="--top-k")
-    function = FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {}))
-    with console.terminal(quiet) as terminal, terminal.progress() as progress:
-        listed = concept_lists.read(concepts)
-        known = annotations.read(truth) if truth else None
-        place = Workspace(workspace)
-        shards = place.read("shards").to_pandas()  # before a large CLIP is loaded for nothing
-        names = heads.read_names(class_names) if class_names else []
-        if names:
-            heads.require_layer(shards, names)
-        where = devices.chosen(device)
-        features = Features(
-            place, clip_spec, where, precision, devices.batch_size(batch_size, where), workers
-        )
-        wanted = stage.ScoreSettings(similarity=function, device=where, **settings)
-        summary = stage.score(place, listed, features, wanted, progress)
-        tables = {"units": summary.layers}
-        if names:
-            vocabulary = place.read("vocabulary")["concept"].to_pylist()
-            heads.warn_of_unknown(vocabulary, names)
-            units, best = (place.read(table).to_pandas() for table in ("units", "concepts"))
-            tables["heads"] = heads.accuracy(units, best, vocabulary, names)
-        compared = agreement.measure(place, known, progress) if known else None
-        if compared:
-            tables["agreement"] = compared.agreement.to_pylist()
-    for row in (row for rows in tables.values() for row in rows):
-        row["epoch"] = epoch_number(row["epoch"])
-    console.print_tables(tables, table_format)
-    statuses = ", ".join(f"{number:,} {status}" for status, number in summary.statuses.items() if number)
-    terminal.say(
-        f"{console.made(summary.made)}: {summary.units:,} units ({statuses}), {summary.concepts:,} concepts"
+    with terminal.session(quiet) as (screen, progress):
+        found = api.score(workspace, concepts, **given, progress=progress)
+    labels, agreement = found.labels, found.agreement
+    tables = {"units": labels.layers}
+    if found.class_names is not None:
+        tables["class names"] = found.class_names
+    if agreement is not None:
+        tables["agreement"] = agreement.agreement.to_pylist()
+    terminal.print_tables(tables, table_format)
+    statuses = ", ".join(f"{number:,} {status}" for status, number in labels.statuses.items() if number)
+    screen.say(
+        f"{terminal.outcome(labels.made)}: {labels.units:,} units ({statuses}), {labels.concepts:,} concepts"
     )
-    terminal.say(
-        f"{summary.interpretable:,} units are interpretable at a false discovery rate of {settings['fdr']:g}"
+    screen.say(
+        f"{labels.interpretable:,} units are interpretable at a false discovery rate of {given['fdr']:g}"
     )
-    if compared:
-        terminal.say(
-            f"{console.made(compared.made)}: labels compared with the truth of "
-            f"{console.count(compared.images, 'image')} and {console.count(compared.concepts, 'concept')}; "
-            f"{console.count(compared.others, 'other scored concept')} counted as wrong"
+    if agreement is not None:
+        screen.say(
+            f"{terminal.outcome(agreement.made)}: labels compared with the truth of "
+            f"{terminal.count(agreement.images, 'image')} and {terminal.count(agreement.concepts, 'concept')}; "
+            f"{terminal.count(agreement.others, 'other scored concept')} counted as wrong"
         )

@@ -7,16 +7,16 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import rich.progress
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
@@ -24,6 +24,9 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from cmon.progress import Progress
+from cmon.workspace.keys import epoch_number
 
 Row = Mapping[str, Any]
 
@@ -55,7 +58,7 @@ class Terminal:
         self.errors.print(f"[red]error:[/red] {escape(text)}")
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[..., Iterable[Any]]]:
+    def progress(self) -> Iterator[Progress]:
         """Give `progress(iterable, description, total)`, the form in which stages take it."""
         columns = (
             TextColumn("{task.description}"),
@@ -64,7 +67,7 @@ class Terminal:
             Rate(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with Progress(*columns, console=self.errors, disable=self.quiet) as bars:
+        with rich.progress.Progress(*columns, console=self.errors, disable=self.quiet) as bars:
 
             def track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
                 # Nothing to do shows nothing: an empty bar looks like work that failed.
@@ -85,14 +88,15 @@ class WarningLines(logging.Handler):
 
 
 @contextmanager
-def terminal(quiet: bool) -> Iterator[Terminal]:
-    """A terminal that also shows what `cmon`'s modules log, as long as the block lasts."""
+def session(quiet: bool) -> Iterator[tuple[Terminal, Progress]]:
+    """A terminal that shows what `cmon`'s modules log, and its progress bars, as long as the block lasts."""
     shown = Terminal(quiet)
     handler = WarningLines(shown)
     logger = logging.getLogger("cmon")
     logger.addHandler(handler)
     try:
-        yield shown
+        with shown.progress() as progress:
+            yield shown, progress
     finally:
         logger.removeHandler(handler)
 
@@ -131,13 +135,19 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def made(anything: bool) -> str:
+def outcome(made: bool) -> str:
     """How a stage's summary begins."""
-    return "done" if anything else "nothing to do, all is fresh"
+    return "done" if made else "nothing to do, all is fresh"
 
 
 def _records(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+    return [
+        {
+            name: epoch_number(value) if name == "epoch" and value is not None else _plain(value)
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def _plain(value: Any) -> Any:

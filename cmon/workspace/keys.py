@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUP = ["run", "layer", "epoch"]
 """Of a row about the units of one layer at one epoch of one run."""

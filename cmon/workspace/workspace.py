@@ -1,18 +1,20 @@
 """The workspace: where each table lies, and the rule that a visible file is a whole, fresh file.
 
-Every file that a stage writes carries a *origin*: a hash of everything that its content depends on
-(content hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, origin)` before it
-works; names and dates never decide.
+Every file that a stage writes carries its *origin*: a hash of everything that its content depends on (content
+hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, origin)` before it works; names and
+dates never decide.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,17 +32,22 @@ _MADE_BY = {
     "units": "score",
     "concepts": "score",
     "vocabulary": "score",
+    "detections": "score --truth",
+    "agreement": "score --truth",
     "layout": "embed",
+    "fidelity": "embed",
+    "costs": "extract",
 }
+"""The tables of a workspace, and the command that writes each."""
 
 
 class Workspace:
-    """A folder of tables that all stages read and write.
+    """A folder of tables that all stages read and write; `frame` gives any of them to a notebook.
 
     Raises CmonError when the folder is a file, or is asked for a table that no stage has made yet.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         if self.root.exists() and not self.root.is_dir():
             raise CmonError(
@@ -69,6 +76,44 @@ class Workspace:
         return self.root / "report"
 
     # -- reading ----------------------------------------------------------------------------------
+    def frame(self, name: str) -> pd.DataFrame:
+        """A table by name: 'units', 'concepts', 'layout', ..., or one of the report's, such as 'd_anchor'.
+
+        Raises CmonError for a name that is no table, and for a table that is not there yet.
+        """
+        if name in _MADE_BY:
+            return self.read(name).to_pandas()
+        path = self.report / f"{name}.parquet"
+        if path.is_file():
+            return read_table(path).to_pandas()
+        of_report = sorted(found.stem for found in self.report.glob("*.parquet"))
+        raise CmonError(
+            f"{self.root}: has no table {name!r}",
+            expected="one of " + ", ".join([*_MADE_BY, *of_report]),
+            found=name,
+            hint=f"run `cmon report {self.root}` first for the tables of the report"
+            if not of_report
+            else None,
+        )
+
+    def activation_frame(self, run: str, layer: str, epoch: float) -> pd.DataFrame:
+        """Pooled activations (N images, K units) float32, the index `image_id`, of a run's layer at an epoch.
+
+        Raises CmonError when they were not extracted.
+        """
+        path = self.activations(run, layer, epoch)
+        if not path.is_file():
+            raise CmonError(
+                f"{path}: not there",
+                expected="activations that the table 'shards' lists",
+                found=f"run {run!r}, layer {layer!r}, epoch {epoch_text(epoch)}",
+            )
+        table = read_table(path)
+        return pd.DataFrame(
+            schemas.matrix(table["activations"]),
+            index=pd.Index(table["image_id"].to_numpy(), name="image_id"),
+        )
+
     def read(self, name: str) -> pa.Table:
         """The table, as the stage wrote it."""
         return read_table(self._made(name))

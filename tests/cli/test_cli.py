@@ -95,7 +95,7 @@ def test_quiet_says_nothing_beside_the_data(place: Place) -> None:
 def test_a_dry_run_prints_the_plan_as_data_and_writes_nothing(place: Place) -> None:
     result = place.extract("--dry-run", "--format", "csv")
     assert result.exit_code == 0, result.output
-    assert "standard,epoch_1.pt,torch,state_dict,1.0,,raw,,6 of 6,ok" in result.stdout
+    assert "standard,epoch_1.pt,torch,state_dict,1,,raw,,6 of 6,ok" in result.stdout
     assert not place.workspace.exists()
 
 

@@ -1,0 +1,383 @@
+"""The four stages as functions: what the commands call, and what a notebook calls.
+
+All have one form: the workspace, the stage's inputs, options by keyword with the commands' defaults, and `progress`.
+They raise `CmonError` for what a user can mend, and give a frozen dataclass that says what was done. Each loads
+only what it needs: `report` no torch, `extract` none either where nothing has changed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from cmon import concepts as concept_lists
+from cmon import devices
+from cmon.concepts import Concept
+from cmon.errors import OptionError, require_known
+from cmon.progress import Progress, silent
+from cmon.workspace.selection import Choice
+from cmon.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from cmon.embedding.stage import EmbedResult
+    from cmon.embedding.vectors import TextVectors
+    from cmon.evaluation.agreement import AgreementResult
+    from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
+    from cmon.reporting.stage import ReportResult
+    from cmon.scoring.stage import ScoreResult
+
+AnyPath: TypeAlias = "str | os.PathLike[str]"
+AnyWorkspace: TypeAlias = "Workspace | AnyPath"
+Words: TypeAlias = "AnyPath | Sequence[str | Concept]"
+"""A file of concepts, or the concepts themselves."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `score` found."""
+
+    labels: ScoreResult
+    """Counts of units by status, over all and for each run, layer and epoch."""
+    class_names: list[dict[str, Any]] | None
+    """For each run, layer and epoch of a classification head, how many of its units' labels are their classes; None
+    without class names."""
+    agreement: AgreementResult | None
+    """How often labels are what the images are known to show; None without an annotated probing set."""
+
+
+def extract(
+    workspace: AnyWorkspace,
+    runs: Mapping[str, AnyPath],
+    probe: AnyPath,
+    *,
+    model: str,
+    layers: Sequence[str],
+    model_arguments: Mapping[str, Any] | None = None,
+    weights: str = "raw",
+    trust_pickle: bool = False,
+    pooling: str = "avg",
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> ExtractResult:
+    """Activations of every checkpoint of every run on the probing set, in `activations/RUN/LAYER/EPOCH.parquet`.
+
+    runs: the folder of checkpoints of each run, by the run's name. probe: a folder of images, or a list of their
+    paths. model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
+    image_size, mean, std: None takes the model's own preprocessing. batch_size: None takes 8 on a CPU, 64 on a GPU.
+    workers: processes that decode images; None takes one for each core, at most 8.
+    Does only what is missing or stale. Raises CmonError when a folder, layer or model does not exist, or nothing can
+    be read from it; a checkpoint or an image that cannot be read alone is skipped, with its reason in the result.
+    """
+    if not layers:
+        raise OptionError("Missing option '--layer'. --dry-run shows the network's layers.")
+    place, folders, images = _workspace(workspace), _folders(runs), Path(probe)
+    settings = _extract_settings(
+        model,
+        layers,
+        model_arguments,
+        weights,
+        trust_pickle,
+        pooling,
+        image_size,
+        mean,
+        std,
+        precision,
+        workers,
+    )
+    from cmon.extraction import receipts
+
+    found = receipts.unchanged(place, folders, images, settings)
+    if found is not None:
+        return found
+    from cmon.extraction import stage  # and with it torch: two seconds
+
+    return stage.extract(place, folders, images, _on_device(settings, device, batch_size), progress)
+
+
+def plan(
+    runs: Mapping[str, AnyPath],
+    probe: AnyPath,
+    *,
+    model: str,
+    layers: Sequence[str] = (),
+    model_arguments: Mapping[str, Any] | None = None,
+    weights: str = "raw",
+    trust_pickle: bool = False,
+    pooling: str = "avg",
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Plan:
+    """What `extract` would read, with the same options: `cmon extract --dry-run`. Writes nothing.
+
+    Without layers, all that can be read are shown.
+    """
+    from cmon.extraction import stage
+
+    settings = _extract_settings(
+        model,
+        layers,
+        model_arguments,
+        weights,
+        trust_pickle,
+        pooling,
+        image_size,
+        mean,
+        std,
+        precision,
+        workers,
+    )
+    return stage.plan(_folders(runs), Path(probe), _on_device(settings, device, batch_size), progress)
+
+
+def score(
+    workspace: AnyWorkspace,
+    concepts: Words,
+    *,
+    clip: str = "ViT-B-16:openai",
+    templates: Sequence[str] = (),
+    class_names: AnyPath | Sequence[str] | None = None,
+    similarity: str = "soft_wpmi",
+    prior: str = "null",
+    fdr: float = 0.05,
+    top_k: int | None = None,
+    pseudo_units: int = 4096,
+    truth: AnyPath | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Scores:
+    """The concept that each unit detects at each epoch, in the tables `units`, `concepts` and `vocabulary`.
+
+    concepts: a concept list, or the concepts. clip: open_clip's 'NAME:PRETRAINED', 'hf-hub:ORG/NAME',
+    'local-dir:FOLDER' or 'python:MODULE:FACTORY'. templates: sentences with one '{}' each. class_names: a file with
+    the classes of a classification head, one a line, or their names. top_k: None takes the similarity's own. fdr: the
+    share of false ones among the units called interpretable. truth: CSV that says what the probe images show.
+    Raises CmonError when `extract` has not run, or something given cannot be read.
+    """
+    from cmon.clip.features import Features
+    from cmon.evaluation import agreement, annotations
+    from cmon.evaluation import class_names as heads
+    from cmon.scoring import stage
+    from cmon.scoring.priors import PRIORS
+    from cmon.scoring.similarity.functions import FUNCTIONS
+
+    require_known("--similarity", similarity, FUNCTIONS)
+    require_known("--prior", prior, PRIORS)
+    require_known("--precision", precision, devices.PRECISIONS)
+    if top_k and similarity not in ("soft_wpmi", "wpmi"):
+        raise OptionError(f"--top-k: {similarity} has no fixed number of top images")
+    place, listed = _workspace(workspace), _concepts(concepts)
+    annotated = annotations.read(Path(truth)) if truth is not None else None
+    shards = place.frame("shards")  # before a large CLIP is loaded for nothing
+    names = _class_names(class_names)
+    if names:
+        heads.require_layer(shards, names)
+    where = devices.find_device(device)
+    features = Features(
+        place, clip, where, precision, devices.images_at_a_time(batch_size, where), _workers(workers)
+    )
+    settings = stage.ScoreSettings(
+        similarity=FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {})),
+        prior=prior,
+        templates=tuple(templates),
+        fdr=fdr,
+        pseudo_units=pseudo_units,
+        seed=seed,
+        device=where,
+    )
+    labels = stage.score(place, listed, features, settings, progress)
+    return Scores(
+        labels,
+        _measure_class_names(place, names) if names else None,
+        agreement.measure(place, annotated, progress) if annotated else None,
+    )
+
+
+def embed(
+    workspace: AnyWorkspace,
+    anchors: AnyPath | Sequence[str | Concept] | None = None,
+    *,
+    layout: str = "anchored",
+    temperature: float | None = None,
+    runs: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    epochs: Sequence[float | tuple[float, float]] = (),
+    update: bool = False,
+    seeds: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> EmbedResult:
+    """One plane for all units of all epochs and runs, and the anchors, in the table `layout`.
+
+    anchors: a file of concepts, or files and concepts; None takes all scored concepts that have a category.
+    temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
+    [...]; epochs: single ones, or (first, last) with both included; nothing given is everything. update: what is
+    placed already stays where it is. seeds: layouts to make, to see how the measures spread; the first is kept.
+    Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
+    """
+    from cmon.embedding import stage
+
+    require_known("--layout", layout, stage.LAYOUTS)
+    if temperature is not None and layout != "anchored":
+        raise OptionError("--temperature is of --layout anchored only")
+    if temperature is not None and not math.isfinite(temperature):
+        raise OptionError(f"--temperature {temperature}: a finite number is needed, for example 0.1")
+    if update and seeds > 1:
+        raise OptionError("--update places among one layout that is there: --seeds cannot go with it")
+    place = _workspace(workspace)
+    chosen = Choice(
+        tuple(runs), tuple(layers), tuple(one if isinstance(one, tuple) else (one, one) for one in epochs)
+    )
+    settings = stage.EmbedSettings(
+        layout,
+        **({} if temperature is None else {"temperature": temperature}),
+        seed=seed,
+        seeds=seeds,
+        choice=chosen,
+    )
+    return stage.embed(
+        place, _anchors(anchors), _text_vectors(place, device), settings, progress, update=update
+    )
+
+
+def report(
+    workspace: AnyWorkspace,
+    *,
+    track: Sequence[tuple[str, int]] = (),
+    metrics: Mapping[str, AnyPath] | None = None,
+    max_html_mb: float = 25,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> ReportResult:
+    """Tables, figures and a page of what the neurons learned, in the workspace's folder `report`.
+
+    track: (layer, unit) to follow through the epochs; by default three units are chosen, and the report says why.
+    metrics: by run, a CSV file of what its training logged. max_html_mb: megabytes up to which the page holds its
+    thumbnails. Raises CmonError when an earlier stage has not run or its tables do not belong together.
+    """
+    from cmon.reporting import stage
+
+    logs = tuple((run, Path(path)) for run, path in (metrics or {}).items())
+    settings = stage.ReportSettings(tuple(track), seed, metrics=logs, max_html_mb=max_html_mb)
+    return stage.report(_workspace(workspace), settings, progress)
+
+
+# -- what the options mean -----------------------------------------------------------------------------
+
+
+def _workspace(given: AnyWorkspace) -> Workspace:
+    return given if isinstance(given, Workspace) else Workspace(Path(given))
+
+
+def _folders(runs: Mapping[str, AnyPath]) -> dict[str, Path]:
+    for name in runs:
+        if not name.strip() or name in (".", "..") or "/" in name:
+            raise OptionError(f"--run {name!r}: a run's name must be text, and no path")
+    return {name: Path(folder) for name, folder in runs.items()}
+
+
+def _extract_settings(
+    model: str,
+    layers: Sequence[str],
+    model_arguments: Mapping[str, Any] | None,
+    weights: str,
+    trust_pickle: bool,
+    pooling: str,
+    image_size: int | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    precision: str,
+    workers: int | None,
+) -> ExtractSettings:
+    """The settings but for the device, which only torch can tell."""
+    from cmon.extraction.settings import ExtractSettings
+
+    return ExtractSettings(
+        model=model,
+        layers=tuple(dict.fromkeys(layers)),
+        model_arguments=dict(model_arguments or {}),
+        weights=weights,
+        trust_pickle=trust_pickle,
+        pooling=pooling,
+        image_size=image_size,
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
+        precision=precision,
+        workers=_workers(workers),
+    )
+
+
+def _on_device(settings: ExtractSettings, device: str, batch_size: int | None) -> ExtractSettings:
+    where = devices.find_device(device)
+    return replace(settings, device=where, batch_size=devices.images_at_a_time(batch_size, where))
+
+
+def _workers(given: int | None) -> int:
+    return min(os.cpu_count() or 1, 8) if given is None else given
+
+
+def _class_names(given: AnyPath | Sequence[str] | None) -> list[str]:
+    from cmon.evaluation import class_names
+
+    if isinstance(given, (str, os.PathLike)):
+        return class_names.read_names(Path(given))
+    return list(given or ())
+
+
+def _concepts(given: Words) -> list[Concept]:
+    if isinstance(given, (str, os.PathLike)):
+        return concept_lists.read(Path(given))
+    return [one if isinstance(one, Concept) else Concept(one, None) for one in given]
+
+
+def _anchors(given: AnyPath | Sequence[str | Concept] | None) -> list[Concept] | None:
+    if given is None:
+        return None
+    some = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    words = [os.fspath(one) for one in some if not isinstance(one, Concept)]
+    return (
+        [*(one for one in some if isinstance(one, Concept)), *concept_lists.files_or_words(words)]
+        if some
+        else None
+    )
+
+
+def _text_vectors(workspace: Workspace, device: str) -> TextVectors:
+    """CLIP's vectors of texts, with the model, precision and templates that `score` used; loaded only if asked."""
+
+    def vectors(parameters: Mapping[str, Any], texts: Sequence[str]) -> Any:
+        from cmon.clip.features import Features
+
+        where = devices.find_device(device)
+        features = Features(workspace, parameters["clip"], where, parameters["precision"], 64, 0)
+        return features.of_concepts(texts, parameters.get("templates", ())).numpy()
+
+    return vectors
+
+
+def _measure_class_names(workspace: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
+    from cmon.evaluation import class_names
+
+    vocabulary = workspace.frame("vocabulary")["concept"].tolist()
+    class_names.warn_of_unknown(vocabulary, names)
+    return class_names.accuracy(workspace.frame("units"), workspace.frame("concepts"), vocabulary, names)
