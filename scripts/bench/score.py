@@ -45,6 +45,7 @@ class Job:
     units: int
     images: int
     concepts: int
+    device: str = "cpu"
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Unit vectors of images and texts in two cones, as CLIP's are, that share 300 topics."""
@@ -64,16 +65,18 @@ class Job:
             )
             for cone, count in ((of_images, self.images), (of_texts, self.concepts))
         )
-        return images, texts
+        return images.to(self.device), texts.to(self.device)
 
     def activations(self, images: Tensor, texts: Tensor) -> list[Tensor]:
         """(N,K) of each epoch: every unit follows a concept, with noise that falls from epoch to epoch."""
         generator = torch.Generator().manual_seed(1)
         followed = torch.randint(len(texts), (self.units,), generator=generator)
-        signal = images @ texts[followed].T
+        signal = (images @ texts[followed].T).cpu()
         signal = (signal - signal.mean(dim=0)) / signal.std(dim=0)
         return [
-            torch.relu(signal + 3 / (1 + epoch) * torch.randn(signal.shape, generator=generator))
+            torch.relu(signal + 3 / (1 + epoch) * torch.randn(signal.shape, generator=generator)).to(
+                self.device
+            )
             for epoch in range(self.epochs)
         ]
 
@@ -86,7 +89,7 @@ def plain_wpmi(
 ) -> Tensor:
     probabilities = torch.softmax(a * (images @ texts.T), dim=1)
     top = activations.topk(top_k, dim=0).indices
-    belongs = (0.998 - torch.arange(top_k) / top_k * (0.998 - 0.97))[:, None]
+    belongs = (0.998 - torch.arange(top_k, device=images.device) / top_k * (0.998 - 0.97))[:, None]
     evidence = []
     for unit in range(activations.shape[1]):
         rows = probabilities.gather(0, top[:, unit, None].expand(-1, len(texts)))
@@ -137,7 +140,7 @@ def ours(function: Similarity, images: Tensor, texts: Tensor, epochs: list[Tenso
     """CLIP-Dissect's scores, (K,C) of each epoch, from one pass over the concepts for all epochs."""
     units = [function.units(images, activations, any_of_equals) for activations in epochs]
     sizes = [activations.shape[1] for activations in epochs]
-    scores = [torch.empty(size, len(texts)) for size in sizes]
+    scores = [torch.empty(size, len(texts), device=images.device) for size in sizes]
     everything = joined(units)
 
     def work(block: Block) -> list[Tensor]:
@@ -170,6 +173,8 @@ def seconds(work: Callable[[], object], repeat: int = 1) -> float:
     for _ in range(repeat):
         start = time.perf_counter()
         work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         found.append(time.perf_counter() - start)
     return min(found)
 
@@ -249,6 +254,7 @@ def alone(way: str, job: Job, pseudo_units: int) -> None:
     "--similarity", "names", type=click.Choice(list(FUNCTIONS)), multiple=True, help="Default: all."
 )
 @click.option("--repeat", default=3, show_default=True, help="Every time is the least of so many.")
+@click.option("--device", default="cpu", show_default=True, help="Of both ways: cpu or cuda.")
 @click.option("--alone", "way", type=click.Choice(["plain", "ours", "stage"]), hidden=True)
 @torch.no_grad()
 def main(
@@ -260,15 +266,17 @@ def main(
     memory_images: int,
     names: tuple[str, ...],
     repeat: int,
+    device: str,
     way: str | None,
 ) -> None:
-    job = Job(epochs, units, images, concepts)
+    job = Job(epochs, units, images, concepts, device)
     if way:
         alone(way, job, pseudo_units)
         return
     print(
         f"{epochs} epochs x {units} units, {images:,} images, {concepts:,} concepts, {WIDTH}-d features, "
-        f"{torch.get_num_threads()} cores, torch {torch.__version__}\n"
+        f"{torch.cuda.get_device_name() if device == 'cuda' else f'{torch.get_num_threads()} cores'}, "
+        f"torch {torch.__version__}\n"
     )
     print("| function | plain, s | cmon, s | times as fast | largest difference of scores |")
     print("|---|---|---|---|---|")
@@ -289,7 +297,9 @@ def main(
         f"As `cmon score` runs it (soft_wpmi, null prior, ten best concepts): {both[1]:.2f} s with "
         f"{pseudo_units:,} pseudo-units, {both[0]:.2f} s without.\n"
     )
-    if memory_images:
+    if device == "cuda":
+        print(f"Largest GPU memory: {torch.cuda.max_memory_allocated() / 1e6:.0f} MB.")
+    elif memory_images:
         large = Job(1, units, memory_images, concepts)
         print(f"Peak memory, one epoch of {units} units, {memory_images:,} images, {concepts:,} concepts:\n")
         print("| way | seconds | peak, MB | of that before scoring, MB |")
