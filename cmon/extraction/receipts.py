@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cmon
-from cmon.checkpoints import find as folders
+from cmon.checkpoints.find import find_checkpoints, hash_checkpoint
 from cmon.errors import CmonError
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.images import files as images
@@ -98,11 +98,11 @@ def _runs_own_code(settings: ExtractSettings) -> bool:
 
 
 def _same_checkpoints(before: list[list[str]], runs: Mapping[str, Path]) -> bool:
-    found = [(run, folder, path) for run, folder in runs.items() for path in folders.find(folder)]
+    found = [(run, folder, path) for run, folder in runs.items() for path in find_checkpoints(folder)]
     names = [[run, path.relative_to(folder).as_posix()] for run, folder, path in found]
     if names != [one[:2] for one in before]:
         return False
-    return all(folders.fingerprint(path) == one[2] for (_, _, path), one in zip(found, before, strict=True))
+    return all(hash_checkpoint(path) == one[2] for (_, _, path), one in zip(found, before, strict=True))
 
 
 def _same_images(before: list[list[str]], probe: Path) -> bool:

@@ -17,13 +17,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from cmon.checkpoints import checkpoint as checkpoints
-from cmon.checkpoints.checkpoint import Checkpoint
+from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.errors import CmonError
 from cmon.extraction import hooks, receipts
-from cmon.extraction import network as models
-from cmon.extraction.fitting import Fit, check, fitted
+from cmon.extraction.fitting import Fit, check_fit, fit_networks
 from cmon.extraction.hooks import LayerOutput
+from cmon.extraction.network import load_weights
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.images import files as images
 from cmon.images import pixel_cache, preprocessing
@@ -61,7 +60,8 @@ def extract(
     Raises CmonError when a folder, layer or model does not exist, or nothing can be read from it.
     """
     files = images.find(probe_folder)  # first: that it is not there is known at once
-    found, fits, preprocess = fitted(folders, settings, _rows_before(workspace), progress)
+    fitted = fit_networks(folders, settings, _rows_before(workspace), progress)
+    found, fits, preprocess = fitted.checkpoints, fitted.fits, fitted.preprocess
 
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decoded(workspace, files, preprocess, settings.workers, progress)
@@ -118,8 +118,8 @@ def plan(
 ) -> Plan:
     """What `extract` would read, and what the layers give; looks at every checkpoint, writes nothing."""
     files = images.paths(probe_folder)
-    found, fits, _ = fitted(folders, settings, (), progress)
-    return Plan(found, next(iter(fits.values())).outputs, len(files))
+    fitted = fit_networks(folders, settings, (), progress)
+    return Plan(fitted.checkpoints, next(iter(fitted.fits.values())).outputs, len(files))
 
 
 def _rows_before(workspace: Workspace) -> list[dict[str, Any]]:
@@ -176,8 +176,8 @@ def _run(
 ) -> Iterator[int]:
     """Run one checkpoint over all probe images and write its activation files; gives the images per batch."""
     try:
-        tensors = checkpoints.unchanged(job.checkpoint, settings.trust_pickle)
-        check(models.load(fit.network, tensors, settings.model), preprocess, settings)
+        tensors = read_unchanged(job.checkpoint, settings.trust_pickle)
+        check_fit(load_weights(fit.network, tensors, settings.model), preprocess, settings)
     except CmonError as error:
         raise Unreadable(error.line) from error
     del tensors

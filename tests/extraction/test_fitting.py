@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cmon.checkpoints.formats import base as containers
+from cmon.checkpoints.formats.torch_file import TorchFile
 from cmon.errors import CmonError
 from cmon.extraction import stage as extract
 from cmon.images import pixel_cache
@@ -25,13 +25,13 @@ SETTINGS = extract.ExtractSettings("python:tests.support.tiny_models:network", (
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """(name, whether its tensors were read) of every checkpoint that is opened."""
     calls: list[tuple[str, bool]] = []
-    whole = containers.opened
+    read = TorchFile.read
 
-    def noting(path: Path, values: bool = True, trust_pickle: bool = False) -> Any:
+    def note(format: TorchFile, path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
         calls.append((path.name, values))
-        return whole(path, values, trust_pickle)
+        return read(format, path, values, trust_pickle)
 
-    monkeypatch.setattr(containers, "opened", noting)
+    monkeypatch.setattr(TorchFile, "read", note)
     return calls
 
 
@@ -148,11 +148,11 @@ def test_what_a_reader_would_want_to_know_is_said_once(
         torch.save(content, tmp_path / f"{epoch}_checkpoint.pt")
     with caplog.at_level(logging.WARNING, "cmon"):
         extract.plan({"a": tmp_path}, probe_folder, SETTINGS)
-    stored, beside = caplog.messages
+    stored, unread = caplog.messages
     assert stored.startswith(
         "a: 3 of 3 checkpoints store another epoch than their name says (0_checkpoint.pt: 1"
     )
-    assert beside == "a: 1 tensor lies beside the network in its checkpoints and is not read: loss.weight"
+    assert unread == "a: 1 tensor of its checkpoints is not part of the network and not read: loss.weight"
 
 
 def test_where_only_averaged_weights_fit_raw_ones_are_refused(tmp_path: Path, probe_folder: Path) -> None:
