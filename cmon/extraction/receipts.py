@@ -18,7 +18,7 @@ import cmon
 from cmon.checkpoints.find import find_checkpoints, hash_checkpoint
 from cmon.errors import CmonError
 from cmon.extraction.settings import ExtractResult, ExtractSettings
-from cmon.images import files as images
+from cmon.images.files import find_images
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
 from cmon.workspace.workspace import Workspace, is_fresh, read_table
@@ -106,7 +106,7 @@ def _same_checkpoints(before: list[list[str]], runs: Mapping[str, Path]) -> bool
 
 
 def _same_images(before: list[list[str]], probe: Path) -> bool:
-    return [[file.name, file.sha256] for file in images.find(probe)] == before
+    return [[file.name, file.sha256] for file in find_images(probe)] == before
 
 
 def _summary(workspace: Workspace, runs: Mapping[str, Path]) -> ExtractResult | None:

@@ -24,8 +24,8 @@ from cmon.extraction.fitting import Fit, check_fit, fit_networks
 from cmon.extraction.hooks import LayerOutput
 from cmon.extraction.network import load_weights
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
-from cmon.images import files as images
 from cmon.images import pixel_cache, preprocessing
+from cmon.images.files import find_images, list_paths
 from cmon.images.pixel_cache import Probe
 from cmon.progress import Progress, silent
 from cmon.workspace import costs, schemas
@@ -59,12 +59,12 @@ def extract(
     folders: a folder of checkpoints by the run's name.
     Raises CmonError when a folder, layer or model does not exist, or nothing can be read from it.
     """
-    files = images.find(probe_folder)  # first: that it is not there is known at once
+    files = find_images(probe_folder)  # first: that it is not there is known at once
     fitted = fit_networks(folders, settings, _rows_before(workspace), progress)
     found, fits, preprocess = fitted.checkpoints, fitted.fits, fitted.preprocess
 
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
-        probe = pixel_cache.decoded(workspace, files, preprocess, settings.workers, progress)
+        probe = pixel_cache.decode_probe(workspace, files, preprocess, settings.workers, progress)
         shards = [
             shard
             for run, checkpoint in found
@@ -117,7 +117,7 @@ def plan(
     progress: Progress = silent,
 ) -> Plan:
     """What `extract` would read, and what the layers give; looks at every checkpoint, writes nothing."""
-    files = images.paths(probe_folder)
+    files = list_paths(probe_folder)
     fitted = fit_networks(folders, settings, (), progress)
     return Plan(fitted.checkpoints, next(iter(fitted.fits.values())).outputs, len(files))
 

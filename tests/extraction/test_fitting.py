@@ -83,13 +83,13 @@ def test_a_checkpoint_that_vanishes_meanwhile_is_skipped(
     tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Workspace(tmp_path / "work")
-    decoded = pixel_cache.decoded
+    decode_probe = pixel_cache.decode_probe
 
-    def and_removed(*arguments: Any) -> Any:
+    def remove_and_decode(*arguments: Any) -> Any:
         (checkpoints_folder / "epoch_1.pt").unlink()
-        return decoded(*arguments)
+        return decode_probe(*arguments)
 
-    monkeypatch.setattr(pixel_cache, "decoded", and_removed)
+    monkeypatch.setattr(pixel_cache, "decode_probe", remove_and_decode)
     summary = extract.extract(place, {"a": checkpoints_folder}, probe_folder, SETTINGS)
     assert summary.made == 1
     assert "cannot be read" in table(place.root).loc["epoch_1.pt", "error"]

@@ -16,7 +16,7 @@ from PIL import Image
 from cmon.errors import CmonError
 from cmon.extraction import stage as extract
 from cmon.images import decoding, preprocessing
-from cmon.images import files as images
+from cmon.images.files import find_images
 from cmon.workspace.workspace import Workspace, stamp
 
 NETWORK = extract.ExtractSettings(
@@ -121,7 +121,7 @@ def test_a_changed_image_renews_everything_and_is_seen_in_its_row(job: Job) -> N
     assert changed(job, change) == set(job.origins())
     after = np.stack(_rows(job, "run/conv1/1.parquet"))
     differs = (before != after).any(axis=1)
-    names = [file.name for file in images.find(job.probe)]
+    names = [file.name for file in find_images(job.probe)]
     assert [name for name, other in zip(names, differs, strict=True) if other] == [
         path.relative_to(job.probe).as_posix()
     ]
