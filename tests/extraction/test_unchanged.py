@@ -161,6 +161,13 @@ def test_any_change_is_left_to_the_extraction(job: Job, change: Callable[[Job], 
     assert job.unchanged() == replace(done, made=0, reused=done.made + done.reused)
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "images", "shards"])
+def test_a_damaged_table_is_left_to_the_extraction(job: Job, name: str) -> None:
+    job.extract()
+    job.place.table(name).write_bytes(b"PAR1")
+    assert job.unchanged() is None
+
+
 def test_no_file_but_the_tables_knows_the_request(job: Job) -> None:
     job.extract()
     assert [path.suffix for path in job.place.cache.iterdir()] == [".bin"]
