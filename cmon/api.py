@@ -94,9 +94,9 @@ def extract(
         precision,
         workers,
     )
-    from cmon.extraction import receipts
+    from cmon.extraction.unchanged import find_unchanged
 
-    found = receipts.unchanged(place, folders, images, settings)
+    found = find_unchanged(place, folders, images, settings)
     if found is not None:
         return found
     from cmon.extraction import stage  # and with it torch: two seconds

@@ -1,8 +1,8 @@
 """A checkpoint's tensors under the names that the network gives them.
 
 Training programs put a network inside others: DataParallel (`module.`), torch.compile (`_orig_mod.`), a
-LightningModule (any attribute), an attacker. Where the network lies is found by matching names against the
-network's own, never guessed from the prefix alone; every name of the network must be there.
+LightningModule (any attribute), an attacker. The network's prefix is found by matching names with the network's
+own, never guessed from the prefix alone. Every name of the network must be there.
 """
 
 from __future__ import annotations
@@ -27,34 +27,38 @@ class WeightsMismatch(CmonError):
     """A checkpoint's weights do not fit the network: that checkpoint is skipped, others may fit."""
 
     matched: int = 0
-    wanted: int = 0
+    """Names of the network that the checkpoint has, in the right shape,"""
+    total: int = 0
+    """of all that the network has; 0 where they were not compared."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """How a checkpoint's tensors meet a network's names."""
+    """Which of a checkpoint's tensors are the network's."""
 
     tensors: dict[str, Tensor]
-    """Under the network's names."""
-    wanted: int
+    """By the network's names."""
+    total: int
     """How many names the network has."""
     prefix: str
     """In front of the network's names in the checkpoint: '' or, for example, 'model.'."""
-    beside: dict[str, Tensor]
-    """What lies outside the prefix: other parts of the training program's module."""
+    outside: dict[str, Tensor]
+    """Tensors without the prefix: other parts of the training program's module."""
     missing: tuple[str, ...]
+    """Names of the network that the checkpoint does not have."""
     unknown: tuple[str, ...]
-    """Names inside the prefix that the network does not have."""
-    shapes: tuple[str, ...]
-    """Names whose tensor has another shape than the network's."""
+    """Names with the prefix that the network does not have."""
+    wrong_shapes: tuple[str, ...]
+    """Names whose tensor has another shape than the network's, with both shapes."""
 
     @property
     def fits(self) -> bool:
-        return not (self.missing or self.unknown or self.shapes)
+        return not (self.missing or self.unknown or self.wrong_shapes)
 
     @property
     def matched(self) -> int:
-        return self.wanted - len(self.missing) - len(self.shapes)
+        """How many of the network's names the checkpoint has, in the right shape."""
+        return self.total - len(self.missing) - len(self.wrong_shapes)
 
     @property
     def averaged(self) -> bool:
@@ -63,55 +67,55 @@ class Match:
 
     @property
     def normaliser(self) -> tuple[list[float], list[float]] | None:
-        """Mean and standard deviation per channel of a normaliser that lies in front of the network."""
-        for name, mean in self.beside.items():
-            std = self.beside.get(name.removesuffix("mean") + "std")
+        """Mean and standard deviation of three channels, of a normaliser in front of the network if there is one."""
+        for name, mean in self.outside.items():
+            std = self.outside.get(name.removesuffix("mean") + "std")
             if name.endswith("mean") and std is not None and mean.numel() == std.numel() == 3:
                 return mean.flatten().tolist(), std.flatten().tolist()
         return None
 
 
-def match(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spec: str) -> Match:
+def match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], spec: str) -> Match:
     """Find the network's names among a checkpoint's.
 
-    tensors: as stored. wanted: the network's state dict. spec: what to call the network in messages.
-    The names are tried as they are, then without wrapper segments, then with pruned weights multiplied out; the
-    first way that fits wins, else the one that matches most names, which then says what does not fit.
+    tensors: as stored. own: the network's state dict. spec: what to call the network in messages.
+    The names are tried as they are, then without wrapper segments, then with pruning masks applied. The first
+    way that fits is taken, else the one that matches most names, so that messages tell what does not fit.
     Raises WeightsMismatch when the network is there more than once, with different weights.
     """
     best: Match | None = None
-    for named in _readings(tensors):
-        found = [_under(prefix, named, wanted, spec) for prefix in _prefixes(named, wanted)]
+    for renamed in _renamings(tensors):
+        found = [_match_prefix(prefix, renamed, own, spec) for prefix in _likely_prefixes(renamed, own)]
         fitting = [one for one in found if one.fits]
         if fitting:
-            return _only(fitting, spec)
+            return _choose(fitting, spec)
         for one in found:
             if best is None or (one.matched, -len(one.unknown)) > (best.matched, -len(best.unknown)):
                 best = one
-    return best or _under("", tensors, wanted, spec)
+    return best or _match_prefix("", tensors, own, spec)
 
 
-def checked(found: Match, spec: str) -> Match:
-    """The match, if it fits. Raises WeightsMismatch with the first names that do not, and how many."""
+def check_match(found: Match, spec: str) -> None:
+    """Raise WeightsMismatch, with the first names that do not fit and how many, unless all do."""
     problems = [
         f"{len(names)} {what}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
         for what, names in (
             ("missing", found.missing),
             ("unknown", found.unknown),
-            ("of another shape", found.shapes),
+            ("of another shape", found.wrong_shapes),
         )
         if names
     ]
     if not problems:
-        return found
+        return
     where = f" under {found.prefix!r}" if found.prefix else ""
     error = WeightsMismatch(
         f"the weights do not fit {spec}",
-        expected=f"the {found.wanted} keys of its state dict",
+        expected=f"the {found.total} tensors of its state dict",
         found=f"{found.matched} that match{where}; " + "; ".join(problems),
         hint="check --model and --model-arg (for example --model-arg num_classes=10)",
     )
-    error.matched, error.wanted = found.matched, found.wanted
+    error.matched, error.total = found.matched, found.total
     raise error
 
 
@@ -120,70 +124,74 @@ def is_averaged(name: str) -> bool:
     return any(_AVERAGED.search(part) for part in name.split("."))
 
 
-def _readings(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
-    """The ways in which the names can be meant, the most literal first."""
+def _renamings(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """The tensors as they are, without wrapper segments in their names, and with pruning masks applied."""
     yield tensors
     ways: list[frozenset[str]] = [frozenset(), _WRAPPERS, _WRAPPERS | {"module"}]
     for segments in ways:
-        named = {_without(name, segments): tensor for name, tensor in tensors.items()}
-        if len(named) < len(tensors):
-            continue  # two names fell together, so a segment was no wrapper
-        if named.keys() != tensors.keys():
-            yield named
-        multiplied = _multiplied(named)
-        if multiplied.keys() != named.keys():
-            yield multiplied
+        renamed = {_remove_segments(name, segments): tensor for name, tensor in tensors.items()}
+        if len(renamed) < len(tensors):
+            continue  # two names became one, so a segment was no wrapper
+        if renamed.keys() != tensors.keys():
+            yield renamed
+        pruned = _apply_masks(renamed)
+        if pruned.keys() != renamed.keys():
+            yield pruned
 
 
-def _without(name: str, segments: frozenset[str]) -> str:
+def _remove_segments(name: str, segments: frozenset[str]) -> str:
     return ".".join(part for part in name.split(".") if part not in segments)
 
 
-def _multiplied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With torch.nn.utils.prune's pairs `weight_orig`, `weight_mask` as the `weight` that they make."""
-    named = dict(tensors)
+def _apply_masks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With torch.nn.utils.prune's pairs `weight_orig`, `weight_mask` multiplied to the `weight` that they make."""
+    pruned = dict(tensors)
     for name in tensors:
         stem = name.removesuffix("_mask")
         if stem != name and f"{stem}_orig" in tensors and stem not in tensors:
-            named[stem] = named.pop(f"{stem}_orig") * named.pop(name)
-    return named
+            pruned[stem] = pruned.pop(f"{stem}_orig") * pruned.pop(name)
+    return pruned
 
 
-def _prefixes(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """Prefixes under which the most names of the network lie, shortest first."""
+def _likely_prefixes(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Prefixes that the most names of the network have in the checkpoint, shortest first."""
     counts: Counter[str] = Counter()
     for name in tensors:
         parts = name.split(".")
         for start in range(len(parts)):
-            if ".".join(parts[start:]) in wanted:
+            if ".".join(parts[start:]) in own:
                 counts[".".join(parts[:start]) + ("." if start else "")] += 1
     most = max(counts.values(), default=0)
-    needed = sum(not name.endswith(_COUNTER) for name in wanted)
-    return sorted((one for one, count in counts.items() if count >= min(most, needed)), key=len)
+    needed = sum(not name.endswith(_COUNTER) for name in own)
+    return sorted((prefix for prefix, count in counts.items() if count >= min(most, needed)), key=len)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spec: str) -> Match:
+def _match_prefix(prefix: str, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], spec: str) -> Match:
+    """The match of the names that have a prefix, whether or not it fits."""
     inside = {
         name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
     }
-    shared = {name: inside[name] for name in wanted if name in inside}
+    shared = {name: inside[name] for name in own if name in inside}
     return Match(
-        shared,
-        len(wanted),
-        prefix,
-        {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)},
-        tuple(name for name in wanted if name not in inside and not name.endswith(_COUNTER)),
-        tuple(name for name in inside if name not in wanted),
-        tuple(
-            f"{name} {tuple(tensor.shape)} where {spec} has {tuple(wanted[name].shape)}"
+        tensors=shared,
+        total=len(own),
+        prefix=prefix,
+        outside={name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)},
+        missing=tuple(name for name in own if name not in inside and not name.endswith(_COUNTER)),
+        unknown=tuple(name for name in inside if name not in own),
+        wrong_shapes=tuple(
+            f"{name} {tuple(tensor.shape)} where {spec} has {tuple(own[name].shape)}"
             for name, tensor in shared.items()
-            if tensor.shape != wanted[name].shape
+            if tensor.shape != own[name].shape
         ),
     )
 
 
-def _only(fitting: list[Match], spec: str) -> Match:
-    """The one that is meant: the network itself, not an average of it, and the shortest of equal ones."""
+def _choose(fitting: list[Match], spec: str) -> Match:
+    """The match of the network itself, not of an average of it; of equal ones that with the shortest prefix.
+
+    Raises WeightsMismatch when several fit and their weights differ.
+    """
     raw = [one for one in fitting if not one.averaged] or fitting
     first = raw[0]
     if not first.prefix:

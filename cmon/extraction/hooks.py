@@ -1,4 +1,4 @@
-"""A layer's output as one number per unit: forward hooks, told apart by the shape that the module makes."""
+"""A layer's output as one number per unit, by forward hooks: which axis holds the units, and pooling over the rest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLASS_TOKENS = ("class_token", "cls_token", "class_embedding")
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """What a layer gives, seen once on one image."""
+    """What a layer gives, as traced on one image."""
 
     name: str
     shape: tuple[int, ...]
@@ -52,11 +52,11 @@ class _Stop(Exception):
     """Ends a forward pass after the deepest wanted layer."""
 
 
-def named(network: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """The layers that names or globs stand for, each once, in the network's order.
+def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """The layers that match names or globs, each once, in the network's order.
 
-    `*` stands for any characters but a dot, `**` for any: `blocks.*` are the blocks and not what is in them.
-    Raises CmonError for a name or glob that stands for none.
+    `*` matches any characters but a dot, `**` any: `blocks.*` are the blocks and not what is in them.
+    Raises CmonError for a name or glob that matches none.
     """
     modules = [name for name, _ in network.named_modules() if name]
     found: set[str] = set()
@@ -72,30 +72,33 @@ def named(network: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[LayerOutput]:
-    """Run one image through the network and see what each layer gives, in order of execution.
+    """Run one image through the network and describe what each layer gives, in order of execution.
 
-    layers: names or globs, see `named`. example: (1, 3, H, W), on the network's device and of its dtype.
+    layers: names or globs, see `match_layers`. example: (1, 3, H, W), on the network's device and of its dtype.
     Raises CmonError for a layer that does not exist, never runs, or whose output has no clear unit axis.
     """
-    layers = named(network, layers)
-    seen = _seen(network, layers, example)
+    layers = match_layers(network, layers)
+    seen = _collect_outputs(network, layers, example)
     for layer in layers:
         if layer not in seen:
             raise CmonError(f"--layer {layer}: exists, but does not run in a forward pass")
-    return [_describe(name, network, outputs, example) for name, outputs in seen.items()]
+    return [_describe_output(name, network, outputs, example) for name, outputs in seen.items()]
 
 
 def trace_all(network: nn.Module, example: Tensor) -> list[LayerOutput]:
     """As `trace`, for every module whose output can be read; the others are left out."""
     found = []
-    for name, outputs in _seen(network, named(network, ["**"]), example).items():
+    for name, outputs in _collect_outputs(network, match_layers(network, ["**"]), example).items():
         with suppress(CmonError):
-            found.append(_describe(name, network, outputs, example))
+            found.append(_describe_output(name, network, outputs, example))
     return found
 
 
-def _seen(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[str, list[Any]]:
-    """What each of the layers gave, every time that it ran, in the order of the last times."""
+def _collect_outputs(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[str, list[Any]]:
+    """The outputs of each layer, one for each time that it ran, in the order of the layers' last runs.
+
+    Raises CmonError when the network refuses the input.
+    """
     modules = dict(network.named_modules())
     seen: dict[str, list[Any]] = {}
 
@@ -106,7 +109,7 @@ def _seen(network: nn.Module, layers: Sequence[str], example: Tensor) -> dict[st
 
         return hook
 
-    with _hooked({modules[layer]: note(layer) for layer in layers}), torch.inference_mode():
+    with _registered({modules[layer]: note(layer) for layer in layers}), torch.inference_mode():
         try:
             network(example)
         except Exception as error:  # a network may refuse its input in any way
@@ -130,12 +133,12 @@ def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
 
 
 @contextmanager
-def recording(
+def record_activations(
     network: nn.Module, outputs: Sequence[LayerOutput], pooling: str
 ) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
-    """Give a function from a batch (B,3,H,W) to every layer's pooled activations, (B,K) float32.
+    """Context with a function from a batch (B,3,H,W) to every layer's pooled activations, (B,K) float32.
 
-    outputs: what `trace` told, in order of execution: the forward pass ends after the last of them.
+    outputs: of `trace`, in order of execution; the forward pass ends after the last of them.
     pooling: 'avg' (CLIP-Dissect's) or 'max' over positions, or 'cls' for the class token.
     The hooks live only inside the `with` block.
     """
@@ -148,7 +151,7 @@ def recording(
         def hook(_module: nn.Module, _inputs: Any, value: Any) -> None:
             calls[output.name] = calls.get(output.name, 0) + 1
             if calls[output.name] == output.calls:
-                pooled[output.name] = pool(_tensor(output.name, value), output, pooling)
+                pooled[output.name] = pool(_extract_tensor(output.name, value), output, pooling)
                 if last:
                     raise _Stop
 
@@ -162,7 +165,7 @@ def recording(
         return dict(pooled)
 
     hooks = {modules[output.name]: keep(output, output is outputs[-1]) for output in outputs}
-    with _hooked(hooks):
+    with _registered(hooks):
         yield run
 
 
@@ -177,12 +180,12 @@ def pool(value: Tensor, output: LayerOutput, pooling: str) -> Tensor:
         positions: tuple[int, ...] = (1,)
     else:
         positions = (2, 3) if output.axes == "channels first" else (1, 2)
-    # Summed in float32 also where the network runs in bf16, whose sums would lose the small differences.
+    # Summed in float32 even where the network runs in bf16, whose sums lose small differences.
     return value.float().mean(positions) if pooling == "avg" else value.amax(positions).float()
 
 
 @contextmanager
-def _hooked(hooks: dict[nn.Module, Callable[..., None]]) -> Iterator[None]:
+def _registered(hooks: dict[nn.Module, Callable[..., None]]) -> Iterator[None]:
     handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
     try:
         yield
@@ -191,8 +194,8 @@ def _hooked(hooks: dict[nn.Module, Callable[..., None]]) -> Iterator[None]:
             handle.remove()
 
 
-def _tensor(name: str, output: Any) -> Tensor:
-    """A module's output, or the one tensor in the tuple, list or dict that it gives."""
+def _extract_tensor(name: str, output: Any) -> Tensor:
+    """A module's output, or the one tensor in the tuple, list or dict that it gives; CmonError without just one."""
     if isinstance(output, Tensor):
         return output
     parts: dict[Any, Any] = {}
@@ -204,8 +207,8 @@ def _tensor(name: str, output: Any) -> Tensor:
     if len(tensors) == 1:
         return tensors[0]
     shown = ", ".join(
-        f"{key}: {tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__}"
-        for key, part in list(parts.items())[:4]
+        f"{entry}: {tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__}"
+        for entry, part in list(parts.items())[:4]
     )
     raise CmonError(
         f"--layer {name}: its output is not one tensor",
@@ -215,9 +218,9 @@ def _tensor(name: str, output: Any) -> Tensor:
     )
 
 
-def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Tensor) -> LayerOutput:
+def _describe_output(name: str, network: nn.Module, outputs: Sequence[Any], example: Tensor) -> LayerOutput:
     """outputs: of the layer on the example, one for each time that it ran."""
-    output, calls = _tensor(name, outputs[-1]), len(outputs)
+    output, calls = _extract_tensor(name, outputs[-1]), len(outputs)
     shape = tuple(output.shape[1:])
     square = example.shape[-1] == example.shape[-2]
     if output.ndim == 2:
@@ -225,7 +228,7 @@ def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Te
     if output.ndim == 3:
         return LayerOutput(name, shape, "tokens", _has_class_token(network, shape[0], square), calls)
     if output.ndim == 4:
-        return LayerOutput(name, shape, _map_axes(name, network, shape, square), False, calls)
+        return LayerOutput(name, shape, _find_map_axes(name, network, shape, square), False, calls)
     raise CmonError(
         f"--layer {name}: its output has no clear unit axis",
         expected="(units), (tokens, units), (units, height, width) or (height, width, units) per image",
@@ -233,12 +236,12 @@ def _describe(name: str, network: nn.Module, outputs: Sequence[Any], example: Te
     )
 
 
-def _map_axes(name: str, network: nn.Module, shape: tuple[int, ...], square: bool) -> str:
-    """A square image makes square maps, so two equal sides tell the third; else the modules must.
+def _find_map_axes(name: str, network: nn.Module, shape: tuple[int, ...], square: bool) -> str:
+    """'channels first' or 'channels last', for a layer's output of shape (a, b, c) per image.
 
-    Then the last submodule whose type fixes the axis decides; modules that keep any axis (ReLU) ask the
-    network. Modules alone would mislead: a block of ConvNeXt ends in linear layers, yet its output is turned
-    back to channels first.
+    A square image makes square maps, so where just two sides are equal, the third is the units'. Otherwise the last
+    submodule decides whose type fixes the axis, and where it has none (ReLU), the network's. The types alone are
+    not enough: a block of ConvNeXt ends in linear layers, but its output is permuted back to channels first.
     """
     first, last = shape[1] == shape[2], shape[0] == shape[1]
     if square and first != last:
@@ -248,7 +251,7 @@ def _map_axes(name: str, network: nn.Module, shape: tuple[int, ...], square: boo
         for inner in reversed(list(root.modules())):
             if isinstance(inner, _CHANNELS_FIRST):
                 return "channels first"
-            # A convolution network also ends in a Linear, so for the whole network only norms count.
+            # A convolutional network ends in a Linear, too, so for the whole network only norms count.
             if isinstance(inner, _CHANNELS_LAST if root is module else nn.LayerNorm):
                 return "channels last"
     raise CmonError(
@@ -259,6 +262,6 @@ def _map_axes(name: str, network: nn.Module, shape: tuple[int, ...], square: boo
 
 def _has_class_token(network: nn.Module, tokens: int, square: bool) -> bool:
     named = any(name.split(".")[-1] in _CLASS_TOKENS for name, _ in network.named_parameters())
-    # A square image is cut into a square number of patches: before the class token is put in front of them.
+    # Patches of a square image are a square number; the class token is one more.
     bare = math.isqrt(tokens) ** 2 == tokens if square else tokens == 1
     return named and not bare

@@ -1,4 +1,4 @@
-"""Network builders: from a `--model` spec and a checkpoint's weights to a network that fits them."""
+"""Networks: from a `--model` spec and a checkpoint's weights to a network that fits them, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cmon.checkpoints.state_dict import Match, WeightsMismatch, checked, match
+from cmon.checkpoints.state_dict import Match, check_match, match
 from cmon.errors import CmonError, nearest_names
 from cmon.images.preprocessing import CustomPreprocess, Preprocess, ResizeCrop
 from cmon.user_code import python_object
 
-__all__ = ["Match", "WeightsMismatch", "build", "load", "preprocess", "python_object", "resolve"]
-
 _FORMS = "torchvision:NAME, timm:NAME or python:MODULE:FACTORY"
 
 
-def build(spec: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build the network that `spec` names, with the number of classes read off the weights, and load them.
+def build_network(spec: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Build the network that `spec` names, with the number of classes of the weights, and load them.
 
     spec: `torchvision:resnet18`, `timm:resnet10t`, or `python:package.module:factory`, where the module is
     importable or a path of a .py file.
-    arguments: passed to the builder; `num_classes` given here is not read off the weights.
-    tensors: a checkpoint's state dict; under which names the network lies in it is found by `keys.match`.
+    arguments: passed to the builder; `num_classes` given here is kept.
+    tensors: a checkpoint's state dict; `state_dict.match` finds the network's names in it.
 
-    Returns the network in eval mode. Raises CmonError when the spec names nothing or the weights do not fit.
+    Returns the network in eval mode. Raises CmonError when the spec names nothing, WeightsMismatch when the
+    weights do not fit.
     """
-    builder = resolve(spec)
+    builder = find_builder(spec)
     network = _call(builder, spec, arguments)
     if spec.split(":")[0] != "python" and "num_classes" not in arguments:
-        classes = _classes(network, match(tensors, network.state_dict(), spec).tensors)
+        classes = _find_classes(network, match(tensors, network.state_dict(), spec).tensors)
         if classes is not None:
             network = _call(builder, spec, {**arguments, "num_classes": classes})
-    load(network, tensors, spec)
+    load_weights(network, tensors, spec)
     return network.eval()
 
 
-def load(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -> Match:
-    """Load weights strictly; every key of the network must be there, in name and shape.
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -> Match:
+    """Load weights strictly: every tensor of the network must be there, by name and shape.
 
-    Raises WeightsMismatch that lists the first keys that do not.
+    Raises WeightsMismatch with the first names that do not fit.
     """
-    found = checked(match(tensors, network.state_dict(), spec), spec)
-    network.load_state_dict(found.tensors, strict=False)  # what may be missing was decided above
+    found = match(tensors, network.state_dict(), spec)
+    check_match(found, spec)
+    network.load_state_dict(found.tensors, strict=False)  # batch counters may be missing, see `check_match`
     return found
 
 
-def preprocess(
+def find_preprocess(
     spec: str,
     network: nn.Module,
     image_size: int | None = None,
@@ -63,6 +63,7 @@ def preprocess(
     network's `preprocess` attribute, a `ResizeCrop` or a function from a PIL image to a (3,H,W) tensor.
     image_size: side of the input in pixels: resized (shorter side) and cropped to it, the rest as above.
     mean, std: of the three channels, of values from 0 to 1, in place of the network's own.
+    Raises CmonError where a function of the user's own cannot be changed like this.
     """
     own = _own_preprocess(spec, network)
     given: dict[str, Any] = {} if image_size is None else {"resize": image_size, "crop": image_size}
@@ -117,7 +118,7 @@ def _own_preprocess(spec: str, network: nn.Module) -> Preprocess | None:
     return CustomPreprocess(own)
 
 
-def resolve(spec: str) -> Callable[..., nn.Module]:
+def find_builder(spec: str) -> Callable[..., nn.Module]:
     """The builder that a spec names. Raises CmonError when there is none."""
     kind, _, name = spec.partition(":")
     if kind == "torchvision" and name:
@@ -159,8 +160,8 @@ def _call(builder: Callable[..., nn.Module], spec: str, arguments: Mapping[str, 
     return network
 
 
-def _classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
-    """The checkpoint's number of classes where it differs from the network's: rows of the last linear layer."""
+def _find_classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
+    """The weights' number of classes, the rows of the last linear layer; None where it is the network's."""
     heads = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not heads:
         return None
@@ -172,7 +173,7 @@ def _classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
 
 
 def _without_download(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Some torchvision builders fetch a pretrained backbone unless told not to, and warn of slow init."""
+    """With arguments that keep torchvision's builders from fetching a backbone and warning of slow init."""
     import torchvision
 
     extra: dict[str, Any] = {}

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExtractSettings:
-    """What `cmon extract` was asked for, but where."""
+    """What `cmon extract` was asked for, but the workspace and the inputs."""
 
     model: str
     """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
     layers: tuple[str, ...]
-    """Names as in `network.named_modules()`, or globs of them; see `hooks.named`. Empty only to plan: then all."""
+    """Names as in `network.named_modules()`, or globs of them; see `hooks.match_layers`. Empty for a plan of all."""
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "raw"
-    """'raw', or 'ema' for the averaged weights that the training program keeps beside them."""
+    """'raw', or 'ema' for the averaged weights beside them."""
     trust_pickle: bool = False
     """Whether code in checkpoints may run."""
     pooling: str = "avg"
@@ -33,7 +33,7 @@ class ExtractSettings:
     device: str = "cpu"
     precision: str = "fp32"
     batch_size: int = 8
-    """Images at a time; see `devices.batch_size`."""
+    """Images at a time; see `devices.images_at_a_time`."""
     workers: int = 2
 
 

@@ -1,4 +1,4 @@
-"""Probe images: found, and read as upright RGB."""
+"""The files of a probing set, found in a folder or read off a list, with the hash of each one's bytes."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from cmon.workspace.files import file_digest, natural_key
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One file of the probe folder."""
+    """One file of the probing set, an image or not."""
 
     path: Path
     name: str
-    """Path relative to the folder, with forward slashes."""
+    """Path relative to the folder, or to the list's folder, with forward slashes."""
     sha256: str | None
     error: str | None
     """Why it cannot be read; None if its bytes could be hashed."""
 
 
-def find(source: Path) -> list[ImageFile]:
-    """The files of a probing set with the hash of each one's bytes, in the order of `paths`."""
+def find_images(source: Path) -> list[ImageFile]:
+    """The files of a probing set, each with its hash, in the order of `list_paths`. Raises CmonError as that does."""
     root = source if source.is_dir() else source.parent
-    return [_hashed(path, Path(os.path.relpath(path, root)).as_posix()) for path in paths(source)]
+    return [_hash(path, Path(os.path.relpath(path, root)).as_posix()) for path in list_paths(source)]
 
 
-def paths(source: Path) -> list[Path]:
-    """The files of a probing set, given as a folder or as a list.
+def list_paths(source: Path) -> list[Path]:
+    """The paths of a probing set's files, given as a folder or as a list.
 
     A folder: every file below it but hidden ones, in natural order. A file: a list of paths, one a line, or CSV
     with the column `path`, relative to the list's own folder; in the list's order, each once.
     Raises CmonError when there is nothing.
     """
     if source.is_dir():
-        found = _below(source)
+        found = _list_folder(source)
     elif source.is_file():
-        found = _listed(source)
+        found = [source.parent / name for name in dict.fromkeys(_read_names(source))]
     else:
         raise CmonError(
             f"{source}: no such folder",
@@ -51,16 +51,17 @@ def paths(source: Path) -> list[Path]:
     return found
 
 
-def _below(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
-        next(folder.iterdir(), None)  # rglob passes over what it may not read
+        next(folder.iterdir(), None)  # rglob says nothing of a folder that may not be read
         paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
     return sorted(paths, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def _listed(source: Path) -> list[Path]:
+def _read_names(source: Path) -> list[str]:
+    """The names in a list of images: its lines, or its column `path` if it is CSV with such a column."""
     try:
         lines = source.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -71,11 +72,10 @@ def _listed(source: Path) -> list[Path]:
         ) from error
     header = next(csv.reader(lines[:1]), [])
     names = [row["path"] or "" for row in csv.DictReader(lines)] if "path" in header else lines
-    wanted = dict.fromkeys(name.strip() for name in names if name.strip())
-    return [source.parent / name for name in wanted]
+    return [name.strip() for name in names if name.strip()]
 
 
-def _hashed(path: Path, name: str) -> ImageFile:
+def _hash(path: Path, name: str) -> ImageFile:
     try:
         return ImageFile(path, name, file_digest(path), None)
     except OSError as error:

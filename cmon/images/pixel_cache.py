@@ -1,13 +1,14 @@
 """The probing set as pixels: decoded once, and kept for every checkpoint of every run, now or later.
 
 Pixels lie one image after the other in one file of the workspace's cache, so that a checkpoint is one pass
-over that file and not over image files, and 60,000 images need disk, not memory. It is read in batches and not
-mapped into memory, where the pages that were touched would count as the process's own.
+over that file and not over image files, and 60,000 images need disk, not memory. The file is read in batches, not
+memory-mapped: mapped pages that were read would count as memory of the process.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from cmon.errors import CmonError
-from cmon.images import files as images
 from cmon.images import preprocessing
 from cmon.images.decoding import blank
+from cmon.images.files import ImageFile
+from cmon.images.preprocessing import Decoded, Preprocess
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
@@ -51,57 +53,73 @@ class Probe:
     origin: str
     """Hash of the images' bytes and the preprocessing."""
     skipped: list[tuple[str, str]]
+    """(path, reason)."""
 
 
-def decoded(
-    workspace: Workspace,
-    files: list[images.ImageFile],
-    preprocess: preprocessing.Preprocess,
-    workers: int,
-    progress: Progress,
+def decode_probe(
+    workspace: Workspace, files: list[ImageFile], preprocess: Preprocess, workers: int, progress: Progress
 ) -> Probe:
     """Decode every image, unless the cache holds just these already, and write the table `images`.
 
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
     origin = digest([(file.name, file.sha256) for file in files], preprocess.describe(), schemas.VERSION)
-    cached = workspace.cache / f"pixels-{origin[:16]}.bin"
     example = preprocess.pixels(blank())
+    pixels = Pixels(workspace.cache / f"pixels-{origin[:16]}.bin", example.shape, example.dtype)
     table = workspace.table("images")
-    if not (cached.is_file() and is_fresh(table, origin)):
-        errors: list[str | None] = []
-        with atomic_write(cached) as aside:
-            decoded = preprocessing.decode_all(files, preprocess, workers)
-            with aside.open("wb") as file:
-                for _, array, error in progress(decoded, "decoding probe images", len(files)):
-                    if array is not None and array.shape != example.shape:
-                        error = f"its preprocessing gives {array.shape}, where {example.shape} is expected"
-                    elif array is not None:
-                        file.write(np.ascontiguousarray(array, example.dtype).data)
-                    errors.append(error)
-            if all(errors):
-                raise CmonError(
-                    f"{files[0].path.parent}: none of the {len(files)} files can be read as an image",
-                    expected="PNG, JPEG or other image files",
-                    found=f"{files[0].name}: {errors[0]}",
-                )
-        workspace.written_bytes += cached.stat().st_size
-        rows = [
-            {
-                "image_id": image_id,
-                "path": str(file.path.resolve()),
-                "sha256": file.sha256,
-                "status": "skipped" if error else "ok",
-                "error": error,
-            }
-            for image_id, (file, error) in enumerate(zip(files, errors, strict=True))
-        ]
-        parameters = {"preprocess": preprocess.describe()}
-        workspace.write(table, pa.Table.from_pylist(rows, schema=schemas.IMAGES), origin, parameters)
-        for old in workspace.cache.glob("pixels-*"):
-            if old != cached:  # of an earlier probing set or preprocessing
-                old.unlink()
+    if not (pixels.path.is_file() and is_fresh(table, origin)):
+        decoded = progress(
+            preprocessing.decode_all(files, preprocess, workers), "decoding probe images", len(files)
+        )
+        errors = _write_pixels(pixels, files, decoded)
+        workspace.written_bytes += pixels.path.stat().st_size
+        workspace.write(table, _images_table(files, errors), origin, {"preprocess": preprocess.describe()})
+        _remove_other_caches(pixels.path)
     rows = read_table(table).to_pylist()
     usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
     skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
-    return Probe(Pixels(cached, example.shape, example.dtype), usable, origin, skipped)
+    return Probe(pixels, usable, origin, skipped)
+
+
+def _write_pixels(pixels: Pixels, files: list[ImageFile], decoded: Iterable[Decoded]) -> list[str | None]:
+    """Write the arrays of all readable images one after the other; gives each file's error or None.
+
+    Raises CmonError, and writes nothing, when no file is readable.
+    """
+    errors: list[str | None] = []
+    with atomic_write(pixels.path) as aside:
+        with aside.open("wb") as cache:
+            for _, array, error in decoded:
+                if array is not None and array.shape != pixels.shape:
+                    error = f"its preprocessing gives {array.shape}, where {pixels.shape} is expected"
+                elif array is not None:
+                    cache.write(np.ascontiguousarray(array, pixels.dtype).data)
+                errors.append(error)
+        if all(errors):
+            raise CmonError(
+                f"{files[0].path.parent}: none of the {len(files)} files can be read as an image",
+                expected="PNG, JPEG or other image files",
+                found=f"{files[0].name}: {errors[0]}",
+            )
+    return errors
+
+
+def _images_table(files: list[ImageFile], errors: list[str | None]) -> pa.Table:
+    rows = [
+        {
+            "image_id": image_id,
+            "path": str(file.path.resolve()),
+            "sha256": file.sha256,
+            "status": "skipped" if error else "ok",
+            "error": error,
+        }
+        for image_id, (file, error) in enumerate(zip(files, errors, strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=schemas.IMAGES)
+
+
+def _remove_other_caches(own: Path) -> None:
+    """Remove the caches of earlier probing sets and preprocessings."""
+    for path in own.parent.glob("pixels-*"):
+        if path != own:
+            path.unlink()

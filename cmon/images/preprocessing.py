@@ -1,4 +1,4 @@
-"""From an image to a network's input: what is cached once, as an array, and what is done with it per batch."""
+"""From an image to a network's input: the array that is cached once, and what is done with it per batch."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ _FILTERS = {
 }
 
 
+Decoded = tuple[int, np.ndarray | None, str | None]
+"""(position of the file, array to cache or None, error or None)."""
+
+
 class Preprocess(Protocol):
     """How an image becomes the network's input."""
 
@@ -34,7 +38,7 @@ class Preprocess(Protocol):
         """(B, ...) cached arrays as the network's input, (B,3,H,W) float32."""
 
     def describe(self) -> dict[str, Any]:
-        """Everything that the result depends on, for the record and for freshness."""
+        """Everything that the result depends on; part of the origin of all that is made from it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class ResizeCrop:
     def pixels(self, image: Image.Image) -> np.ndarray:
         """(crop, crop, 3) uint8."""
         short = min(image.size)
-        # Rounded down, as torchvision does: a pixel more would shift the whole image. Never below the crop.
+        # Rounded down, as torchvision does: one pixel more would shift the whole image. Never below the crop.
         width, height = (max(self.resize * side // short, self.crop) for side in image.size)
         left, top = (width - self.crop) / 2, (height - self.crop) / 2
         if (width, height) != image.size:
@@ -59,7 +63,7 @@ class ResizeCrop:
         return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def batch(self, pixels: np.ndarray) -> Tensor:
-        # Kept channels-last in memory: as it was decoded, and what convolutions on a CPU want.
+        # Left channels-last in memory, as it was decoded: convolutions on a CPU are faster so.
         values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
         mean = torch.tensor(self.mean).view(1, 3, 1, 1) * 255
         std = torch.tensor(self.std).view(1, 3, 1, 1) * 255
@@ -83,13 +87,13 @@ class CustomPreprocess:
         return torch.from_numpy(pixels)
 
     def describe(self) -> dict[str, Any]:
-        # A transform of torchvision prints all its parameters. A bare function prints its address, so its
-        # results are never reused in another process: slow, but never stale.
+        # The repr of a torchvision transform has all its parameters. That of a function has its address, so its
+        # results are never reused by another process: slow, but never stale.
         return {"custom": repr(self.function)}
 
 
 class Decoder(torch.utils.data.Dataset):
-    """Decodes files by position; what fails gives its reason in place of an array."""
+    """Decodes files by position; a file that fails gives its reason in place of an array."""
 
     def __init__(self, files: list[ImageFile], preprocess: Preprocess) -> None:
         self.files, self.preprocess = files, preprocess
@@ -97,7 +101,7 @@ class Decoder(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, position: int) -> tuple[int, np.ndarray | None, str | None]:
+    def __getitem__(self, position: int) -> Decoded:
         file = self.files[position]
         if file.error:
             return position, None, file.error
@@ -107,14 +111,12 @@ class Decoder(torch.utils.data.Dataset):
             return position, None, reason(error)
 
 
-def decode_all(
-    files: list[ImageFile], preprocess: Preprocess, workers: int
-) -> Iterator[tuple[int, np.ndarray | None, str | None]]:
-    """(position, cached array or None, error or None) of every file, in order, by `workers` processes."""
+def decode_all(files: list[ImageFile], preprocess: Preprocess, workers: int) -> Iterator[Decoded]:
+    """Decode every file, in order, by `workers` processes; by this process with 0."""
     loader = torch.utils.data.DataLoader(
         Decoder(files, preprocess),
         batch_size=None,
-        collate_fn=_as_it_is,  # else arrays become tensors
+        collate_fn=_keep,  # without it arrays become tensors
         num_workers=workers,
         prefetch_factor=32 if workers else None,
     )
@@ -126,5 +128,6 @@ def batches(count: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _as_it_is(item: Any) -> Any:
+def _keep(item: Any) -> Any:
+    """Unchanged; a function of a module, since worker processes cannot get a lambda."""
     return item

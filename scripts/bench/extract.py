@@ -85,16 +85,17 @@ def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -
 
 def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, precision: str) -> None:
     """The stage behind `cmon extract`, into an empty workspace."""
-    from cmon.extraction import stage as extract
+    from cmon.extraction.settings import ExtractSettings
+    from cmon.extraction.stage import extract
     from cmon.workspace import schemas
     from cmon.workspace.workspace import Workspace, read_table
 
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))
-        settings = extract.ExtractSettings(
+        settings = ExtractSettings(
             "torchvision:resnet18", LAYERS, device=device, precision=precision, workers=workers
         )
-        extract.extract(workspace, {"run": folder}, photos, settings)
+        extract(workspace, {"run": folder}, photos, settings)
         found = {}
         for shard in workspace.read("shards").to_pylist():
             table = read_table(workspace.activations(shard["run"], shard["layer"], shard["epoch"]))

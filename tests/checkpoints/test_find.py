@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cmon.checkpoints import find as folders
+from cmon.checkpoints.find import find_checkpoints
 from cmon.errors import CmonError
 
 
@@ -14,7 +14,7 @@ def test_a_folder_is_listed_in_natural_order_with_its_sub_folders(tmp_path: Path
     for name in ("epoch_10.pt", "epoch_2.pt", "Epoch_3.pth", "b/epoch_1.pth.tar", "log.txt", "x.safetensors"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    names = [str(path.relative_to(tmp_path)) for path in folders.find(tmp_path)]
+    names = [str(path.relative_to(tmp_path)) for path in find_checkpoints(tmp_path)]
     assert names == ["b/epoch_1.pth.tar", "epoch_2.pt", "Epoch_3.pth", "epoch_10.pt", "x.safetensors"]
 
 
@@ -32,11 +32,11 @@ def test_a_folder_without_checkpoints_says_so(
 ) -> None:
     make(tmp_path / "runs")
     with pytest.raises(CmonError, match=message):
-        folders.find(tmp_path / "runs")
+        find_checkpoints(tmp_path / "runs")
 
 
 def test_a_folder_that_may_not_be_read_says_so(
     locked_folder: Path, without_rights: Callable[[], Any]
 ) -> None:
     with without_rights(), pytest.raises(CmonError, match="cannot be read\n  found:    Permission denied"):
-        folders.find(locked_folder)
+        find_checkpoints(locked_folder)

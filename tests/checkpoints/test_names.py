@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.checkpoints.names import Told, told
+from cmon.checkpoints.names import ParsedName, parse_name
 from cmon.workspace.files import natural_key
 
 
@@ -39,34 +39,34 @@ from cmon.workspace.files import natural_key
         ("final.pt", None),
     ],
 )
-def test_the_epoch_that_a_name_tells(name: str, epoch: float | None) -> None:
-    assert told(name) == Told(epoch)
+def test_the_epoch_in_a_name(name: str, epoch: float | None) -> None:
+    assert parse_name(name) == ParsedName(epoch)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("epoch=2-step=300.ckpt", Told(2, 300)),
-        ("epoch=2-step=300-v1.ckpt", Told(2, 300, version=1)),
-        ("epoch=02-val_loss=0.35.ckpt", Told(2)),
-        ("resnet-epoch=12-acc=0.910-step=4000.ckpt", Told(12, 4000)),
-        ("last-v2.ckpt", Told()),
-        ("step=300.ckpt", Told(step=300)),
-        ("step-1000", Told(step=1000)),
-        ("iter_5000.pth", Told(step=5000)),
-        ("global_step100/model.pt", Told(step=100)),
-        ("recovery-3-500.pth.tar", Told(3, partial=True)),
-        ("model_ep3_it0.pth", Told(3)),
-        ("model_ep3_it40.pth", Told(3, partial=True)),
+        ("epoch=2-step=300.ckpt", ParsedName(2, 300)),
+        ("epoch=2-step=300-v1.ckpt", ParsedName(2, 300, version=1)),
+        ("epoch=02-val_loss=0.35.ckpt", ParsedName(2)),
+        ("resnet-epoch=12-acc=0.910-step=4000.ckpt", ParsedName(12, 4000)),
+        ("last-v2.ckpt", ParsedName()),
+        ("step=300.ckpt", ParsedName(step=300)),
+        ("step-1000", ParsedName(step=1000)),
+        ("iter_5000.pth", ParsedName(step=5000)),
+        ("global_step100/model.pt", ParsedName(step=100)),
+        ("recovery-3-500.pth.tar", ParsedName(3, partial=True)),
+        ("model_ep3_it0.pth", ParsedName(3)),
+        ("model_ep3_it40.pth", ParsedName(3, partial=True)),
     ],
 )
-def test_what_else_a_name_tells(name: str, expected: Told) -> None:
-    assert told(name) == expected
+def test_what_else_a_name_says(name: str, expected: ParsedName) -> None:
+    assert parse_name(name) == expected
 
 
 def test_the_trainers_folders_are_numbered_by_step() -> None:
-    assert told("checkpoint-500", saved_by_step=True) == Told(step=500)
-    assert told("checkpoint-500") == Told(500)
+    assert parse_name("checkpoint-500", counts_steps=True) == ParsedName(step=500)
+    assert parse_name("checkpoint-500") == ParsedName(500)
 
 
 @given(st.lists(st.text(alphabet="a1²٣9_", min_size=1, max_size=6), max_size=6))
@@ -75,5 +75,5 @@ def test_any_names_can_be_put_in_order(names: list[str]) -> None:
 
 
 @given(st.text(alphabet="epit1²٣9_-=./v", max_size=12))
-def test_any_name_can_be_asked(name: str) -> None:
-    told(name)
+def test_any_name_can_be_parsed(name: str) -> None:
+    parse_name(name)

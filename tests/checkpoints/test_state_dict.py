@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from cmon.checkpoints import state_dict
-from cmon.extraction import network as models
+from cmon.extraction.network import build_network, load_weights
 from tests.support import tiny_models
 
 
@@ -21,9 +21,8 @@ def trained() -> nn.Module:
 
 
 def found_in(tensors: dict[str, Tensor], network: nn.Module) -> state_dict.Match:
-    found = state_dict.checked(
-        state_dict.match(tensors, network.state_dict(), "python:net:make"), "python:net:make"
-    )
+    found = state_dict.match(tensors, network.state_dict(), "python:net:make")
+    state_dict.check_match(found, "python:net:make")
     assert found.tensors.keys() == network.state_dict().keys()
     return found
 
@@ -81,20 +80,20 @@ def test_what_lies_beside_the_network_is_told(trained: nn.Module) -> None:
     beside = {"criterion.weight": torch.ones(5), "head.fc.weight": torch.ones(1)}
     found = found_in({**state(trained, "model."), **beside}, tiny_models.network())
     assert found.prefix == "model."
-    assert found.beside.keys() == beside.keys()
+    assert found.outside.keys() == beside.keys()
 
 
 def test_without_a_prefix_nothing_may_be_left_over(trained: nn.Module) -> None:
     with pytest.raises(state_dict.WeightsMismatch, match=r"6 that match; 1 unknown: criterion\.weight"):
-        models.load(trained, {**state(trained), "criterion.weight": torch.ones(5)}, "x")
+        load_weights(trained, {**state(trained), "criterion.weight": torch.ones(5)}, "x")
 
 
 def test_within_the_prefix_nothing_may_be_left_over(trained: nn.Module) -> None:
     with pytest.raises(
         state_dict.WeightsMismatch, match=r"under 'model\.'; 1 unknown: extra\.bias"
     ) as caught:
-        models.load(trained, {**state(trained, "model."), "model.extra.bias": torch.ones(5)}, "x")
-    assert (caught.value.matched, caught.value.wanted) == (6, 6)
+        load_weights(trained, {**state(trained, "model."), "model.extra.bias": torch.ones(5)}, "x")
+    assert (caught.value.matched, caught.value.total) == (6, 6)
 
 
 def test_the_best_way_of_reading_says_what_does_not_fit(trained: nn.Module) -> None:
@@ -102,7 +101,7 @@ def test_the_best_way_of_reading_says_what_does_not_fit(trained: nn.Module) -> N
     del tensors["module.net.conv2.bias"]
     tensors["module.net.fc.bias"] = torch.ones(2)
     with pytest.raises(state_dict.WeightsMismatch) as caught:
-        models.load(trained, tensors, "python:net:make")
+        load_weights(trained, tensors, "python:net:make")
     message = str(caught.value)
     assert "4 that match" in message
     assert "1 missing: conv2.bias" in message
@@ -171,7 +170,7 @@ def test_a_normaliser_in_front_is_seen(trained: nn.Module) -> None:
 
 def test_the_classes_are_read_under_a_prefix() -> None:
     weights = {f"model.{name}": value for name, value in tiny_resnet(7).items()}
-    assert models.build("torchvision:resnet18", {}, weights).fc.out_features == 7
+    assert build_network("torchvision:resnet18", {}, weights).fc.out_features == 7
 
 
 def tiny_resnet(classes: int) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cmon.clip.features import Features
 from cmon.errors import CmonError
-from cmon.images import files as images
+from cmon.images.files import find_images
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
@@ -23,7 +23,7 @@ SPEC = "python:tests.support.tiny_models:embedder"
 @pytest.fixture
 def workspace(tmp_path: Path, probe_folder: Path) -> Workspace:
     """With the table of images, as `extract` leaves it; the third could not be read."""
-    found = images.find(probe_folder)
+    found = find_images(probe_folder)
     rows = [
         {
             "image_id": number,

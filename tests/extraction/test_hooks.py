@@ -30,7 +30,7 @@ def captured(network: nn.Module, layer: str, batch: Tensor) -> Tensor:
 
 def pooled(network: nn.Module, layer: str, batch: Tensor, pooling: str = "avg") -> Tensor:
     outputs = hooks.trace(network, [layer], batch[:1])
-    with hooks.recording(network, outputs, pooling) as activations:
+    with hooks.record_activations(network, outputs, pooling) as activations:
         return activations(batch)[layer]
 
 
@@ -203,7 +203,7 @@ def test_the_forward_pass_ends_after_the_deepest_wanted_layer() -> None:
     outputs = hooks.trace(network, ["2", "0"], images(1))
     assert [output.name for output in outputs] == ["0", "2"], "in order of execution"
     counter.calls = 0
-    with hooks.recording(network, outputs, "avg") as activations:
+    with hooks.record_activations(network, outputs, "avg") as activations:
         found = activations(images())
     assert {name: tuple(value.shape) for name, value in found.items()} == {"0": (3, 4), "2": (3, 5)}
     assert counter.calls == 0
@@ -213,10 +213,10 @@ def test_hooks_are_gone_after_the_block_also_after_an_error() -> None:
     network, _ = counting()
     outputs = hooks.trace(network, ["0", "4"], images(1))
     assert hook_count(network) == 0
-    with hooks.recording(network, outputs, "avg"):
+    with hooks.record_activations(network, outputs, "avg"):
         assert hook_count(network) == 2
     assert hook_count(network) == 0
-    with pytest.raises(ZeroDivisionError), hooks.recording(network, outputs, "avg"):
+    with pytest.raises(ZeroDivisionError), hooks.record_activations(network, outputs, "avg"):
         raise ZeroDivisionError
     assert hook_count(network) == 0
     assert network(images()).shape == (3, 6, 26, 26)
@@ -234,7 +234,7 @@ def test_a_module_that_runs_twice_gives_its_last_output() -> None:
     network = Twice().eval()
     outputs = hooks.trace(network, ["shared", "between"], images(1))
     assert [(output.name, output.calls) for output in outputs] == [("between", 1), ("shared", 2)]
-    with hooks.recording(network, outputs, "avg") as activations:
+    with hooks.record_activations(network, outputs, "avg") as activations:
         for _ in range(2):  # the count starts anew with every batch
             found = activations(images())["shared"]
     with torch.inference_mode():
@@ -245,7 +245,7 @@ def test_a_module_that_runs_twice_gives_its_last_output() -> None:
 def test_batches_do_not_mix() -> None:
     network = tiny_models.network().eval()
     outputs = hooks.trace(network, ["conv2"], images(1))
-    with hooks.recording(network, outputs, "avg") as activations:
+    with hooks.record_activations(network, outputs, "avg") as activations:
         first = activations(images()[:1])["conv2"]
         together = activations(images())["conv2"]
         torch.testing.assert_close(together[:1], first)
@@ -311,7 +311,7 @@ def test_the_class_token_of_a_layer_without_one_is_refused() -> None:
     outputs = hooks.trace(network, ["conv1"], images(1))
     with (
         pytest.raises(CmonError, match="conv1 has no class token"),
-        hooks.recording(network, outputs, "cls"),
+        hooks.record_activations(network, outputs, "cls"),
     ):
         pass
 
@@ -321,7 +321,7 @@ def test_a_flat_output_is_taken_as_it_is_beside_class_tokens(vit: nn.Module) -> 
     outputs = hooks.trace(vit, ["encoder", "heads"], inputs)
     found = {}
     for pooling in ("cls", "avg"):
-        with hooks.recording(vit, outputs, pooling) as activations:
+        with hooks.record_activations(vit, outputs, pooling) as activations:
             found[pooling] = activations(inputs)
     torch.testing.assert_close(found["cls"]["heads"], found["avg"]["heads"])
     assert not torch.allclose(found["cls"]["encoder"], found["avg"]["encoder"])
@@ -331,13 +331,13 @@ def test_a_star_stops_at_a_dot_and_two_do_not() -> None:
     network = nn.Sequential()
     network.add_module("stem", nn.Conv2d(3, 4, 1))
     network.add_module("blocks", nn.Sequential(nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU())))
-    assert hooks.named(network, ["blocks.*"]) == ["blocks.0", "blocks.1"]
-    assert hooks.named(network, ["blocks.**"]) == ["blocks.0", "blocks.0.0", "blocks.1", "blocks.1.0"]
-    assert hooks.named(network, ["blocks.1", "st?m", "blocks.*"]) == ["stem", "blocks.0", "blocks.1"]
+    assert hooks.match_layers(network, ["blocks.*"]) == ["blocks.0", "blocks.1"]
+    assert hooks.match_layers(network, ["blocks.**"]) == ["blocks.0", "blocks.0.0", "blocks.1", "blocks.1.0"]
+    assert hooks.match_layers(network, ["blocks.1", "st?m", "blocks.*"]) == ["stem", "blocks.0", "blocks.1"]
     with pytest.raises(CmonError, match=r"layer blocs: .*\n.*blocks"):
-        hooks.named(network, ["blocs"])
+        hooks.match_layers(network, ["blocs"])
     with pytest.raises(CmonError, match="no such layer"):
-        hooks.named(network, ["*.7"])
+        hooks.match_layers(network, ["*.7"])
 
 
 class Wrapped(nn.Module):
@@ -369,7 +369,7 @@ def test_the_one_tensor_in_a_tuple_list_or_dict_is_the_output(wrap: Callable[[Te
     network = Wrapped(wrap)
     images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     outputs = hooks.trace(network, ["block"], images[:1])
-    with hooks.recording(network, outputs, "avg") as activations:
+    with hooks.record_activations(network, outputs, "avg") as activations:
         torch.testing.assert_close(activations(images)["block"], network.inner(images).mean((2, 3)).detach())
 
 

@@ -9,8 +9,9 @@ import torch
 import torchvision
 from torch import nn
 
+from cmon.checkpoints.state_dict import WeightsMismatch
 from cmon.errors import CmonError
-from cmon.extraction import network as models
+from cmon.extraction.network import build_network, find_builder, find_preprocess, load_weights
 from cmon.images.preprocessing import CustomPreprocess, ResizeCrop
 from tests.support import tiny_models
 
@@ -31,7 +32,7 @@ def resnet_state() -> dict[str, torch.Tensor]:
 
 
 def test_torchvision_reads_the_classes_off_the_weights(resnet_state: dict[str, torch.Tensor]) -> None:
-    network = models.build("torchvision:resnet18", {}, resnet_state)
+    network = build_network("torchvision:resnet18", {}, resnet_state)
     assert network.fc.out_features == 7
     assert not network.training
     for name, tensor in network.state_dict().items():
@@ -42,7 +43,7 @@ def test_timm_reads_the_classes_off_the_weights() -> None:
     import timm
 
     weights = state(timm.create_model("resnet10t", pretrained=False, num_classes=4))
-    network = models.build("timm:resnet10t", {}, weights)
+    network = build_network("timm:resnet10t", {}, weights)
     assert network.get_classifier().out_features == 4
     assert torch.equal(network.state_dict()["fc.weight"], weights["fc.weight"])
 
@@ -50,7 +51,7 @@ def test_timm_reads_the_classes_off_the_weights() -> None:
 @pytest.mark.parametrize("module", ["tests.support.tiny_models", str(HERE / "tiny_models.py")])
 def test_a_users_own_network_is_built_from_a_module_or_a_file(module: str) -> None:
     weights = state(tiny_models.network(9))
-    network = models.build(f"python:{module}:network", {"num_classes": 9}, weights)
+    network = build_network(f"python:{module}:network", {"num_classes": 9}, weights)
     assert type(network).__name__ == "Tiny"
     assert torch.equal(network.fc.weight, weights["fc.weight"])
 
@@ -61,13 +62,13 @@ def test_two_files_of_the_same_name_are_two_modules(tmp_path: Path) -> None:
         (tmp_path / folder / "net.py").write_text(
             f"from torch import nn\ndef make():\n    return nn.Linear({width}, 1)\n"
         )
-    widths = [models.resolve(f"python:{tmp_path / folder}/net.py:make")().in_features for folder in "ab"]
+    widths = [find_builder(f"python:{tmp_path / folder}/net.py:make")().in_features for folder in "ab"]
     assert widths == [2, 3]
 
 
 def test_given_classes_are_not_overruled(resnet_state: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(models.WeightsMismatch, match=r"fc\.weight"):
-        models.build("torchvision:resnet18", {"num_classes": 3}, resnet_state)
+    with pytest.raises(WeightsMismatch, match=r"fc\.weight"):
+        build_network("torchvision:resnet18", {"num_classes": 3}, resnet_state)
 
 
 # -- weights that do not fit ---------------------------------------------------------------------------
@@ -78,8 +79,8 @@ def test_weights_of_another_network_say_what_is_wrong() -> None:
     weights["extra.weight"] = torch.ones(1)
     weights["fc.bias"] = torch.ones(2)
     del weights["conv1.bias"]
-    with pytest.raises(models.WeightsMismatch) as caught:
-        models.load(tiny_models.network(), weights, "python:net:make")
+    with pytest.raises(WeightsMismatch) as caught:
+        load_weights(tiny_models.network(), weights, "python:net:make")
     message = str(caught.value)
     assert "4 that match" in message
     assert "1 missing: conv1.bias" in message
@@ -93,12 +94,12 @@ def test_a_missing_batch_counter_is_forgiven() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3))
     weights = state(network)
     del weights["0.num_batches_tracked"]
-    models.load(network, weights, "x")
+    load_weights(network, weights, "x")
 
 
 def test_weights_of_half_precision_are_loaded() -> None:
     network = tiny_models.network()
-    models.load(network, {name: tensor.half() for name, tensor in state(network).items()}, "x")
+    load_weights(network, {name: tensor.half() for name, tensor in state(network).items()}, "x")
     assert network.fc.weight.dtype == torch.float32
 
 
@@ -125,7 +126,7 @@ def test_weights_of_half_precision_are_loaded() -> None:
 )
 def test_a_spec_that_names_nothing_says_what_it_could_be(spec: str, message: str) -> None:
     with pytest.raises(CmonError, match=f"(?s)--model {spec}.*{message}"):
-        models.build(spec, {}, {})
+        build_network(spec, {}, {})
 
 
 @pytest.mark.parametrize("program", ["def make(:", "import nothing_like_this", "1 / 0", "undefined"])
@@ -134,16 +135,16 @@ def test_a_users_module_that_fails_is_told_with_its_error(tmp_path: Path, progra
     with pytest.raises(
         CmonError, match=r"cannot be imported\n.*\n.*(Syntax|ModuleNotFound|ZeroDivision|Name)"
     ):
-        models.build(f"python:{tmp_path}/net.py:make", {}, {})
+        build_network(f"python:{tmp_path}/net.py:make", {}, {})
 
 
 def test_a_module_whose_import_failed_can_be_imported_once_it_is_mended(tmp_path: Path) -> None:
     path = tmp_path / "mended_net.py"
     path.write_text("1 / 0")
     with pytest.raises(CmonError):
-        models.resolve(f"python:{path}:make")
+        find_builder(f"python:{path}:make")
     path.write_text("from torch import nn\ndef make():\n    return nn.Linear(1, 1)\n")
-    assert isinstance(models.resolve(f"python:{path}:make")(), nn.Module)
+    assert isinstance(find_builder(f"python:{path}:make")(), nn.Module)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_builder_that_fails_is_told_with_its_arguments(
     spec: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(CmonError, match=f"(?s)--model {spec}.*{message}"):
-        models.build(spec, arguments, {})
+        build_network(spec, arguments, {})
 
 
 # -- preprocessing -------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def test_a_builder_that_fails_is_told_with_its_arguments(
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "efficientnet_b3", "swin_t", "inception_v3"])
 def test_torchvisions_preprocessing_is_that_of_its_weights(name: str) -> None:
-    own = models.preprocess(f"torchvision:{name}", nn.Identity(), None)
+    own = find_preprocess(f"torchvision:{name}", nn.Identity(), None)
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (3, 9, 12), generator=generator, dtype=torch.uint8)
@@ -177,20 +178,20 @@ def test_torchvisions_preprocessing_is_that_of_its_weights(name: str) -> None:
 
 def test_every_classifier_of_torchvision_has_a_preprocessing() -> None:
     for name in torchvision.models.list_models(module=torchvision.models):
-        assert isinstance(models.preprocess(f"torchvision:{name}", nn.Identity(), None), ResizeCrop), name
+        assert isinstance(find_preprocess(f"torchvision:{name}", nn.Identity(), None), ResizeCrop), name
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "r3d_18"])
 def test_networks_that_do_more_than_classify_are_built_without_a_download(name: str) -> None:
-    network = models.resolve(f"torchvision:{name}")()
-    assert isinstance(models.preprocess(f"torchvision:{name}", network, None), ResizeCrop)
+    network = find_builder(f"torchvision:{name}")()
+    assert isinstance(find_preprocess(f"torchvision:{name}", network, None), ResizeCrop)
 
 
 def test_timms_preprocessing_is_that_of_its_configuration() -> None:
     import timm
 
     network = timm.create_model("resnet10t", pretrained=False)
-    own = models.preprocess("timm:resnet10t", network, None)
+    own = find_preprocess("timm:resnet10t", network, None)
     config = timm.data.resolve_model_data_config(network)
     assert isinstance(own, ResizeCrop)
     assert (own.crop, own.mean, own.interpolation) == (176, config["mean"], config["interpolation"])
@@ -199,19 +200,19 @@ def test_timms_preprocessing_is_that_of_its_configuration() -> None:
 
 def test_a_networks_own_preprocessing_is_used() -> None:
     network = tiny_models.network()
-    assert models.preprocess("python:x:y", network, None) is network.preprocess
+    assert find_preprocess("python:x:y", network, None) is network.preprocess
     network.preprocess = torchvision.transforms.ToTensor()
-    assert models.preprocess("python:x:y", network, None) == CustomPreprocess(network.preprocess)
+    assert find_preprocess("python:x:y", network, None) == CustomPreprocess(network.preprocess)
     del network.preprocess
-    assert models.preprocess("python:x:y", network, None) == ResizeCrop(256, 224)
+    assert find_preprocess("python:x:y", network, None) == ResizeCrop(256, 224)
     network.preprocess = 3
     with pytest.raises(CmonError, match="cannot be called"):
-        models.preprocess("python:x:y", network, None)
+        find_preprocess("python:x:y", network, None)
 
 
 def test_the_image_size_changes_the_size_and_nothing_else() -> None:
-    own = models.preprocess("torchvision:vit_b_16", nn.Identity(), None)
-    small = models.preprocess("torchvision:vit_b_16", nn.Identity(), 64)
+    own = find_preprocess("torchvision:vit_b_16", nn.Identity(), None)
+    small = find_preprocess("torchvision:vit_b_16", nn.Identity(), 64)
     assert isinstance(own, ResizeCrop)
     assert isinstance(small, ResizeCrop)
     assert (small.resize, small.crop) == (64, 64)
@@ -219,13 +220,13 @@ def test_the_image_size_changes_the_size_and_nothing_else() -> None:
     network = tiny_models.network()
     network.preprocess = torchvision.transforms.ToTensor()
     with pytest.raises(CmonError, match=r"its own preprocessing.* --image-size"):
-        models.preprocess("python:x:y", network, 64)
+        find_preprocess("python:x:y", network, 64)
 
 
 def test_given_channels_replace_the_models_own_and_nothing_else() -> None:
-    network = models.build("torchvision:resnet18", {}, models.resolve("torchvision:resnet18")().state_dict())
-    own = models.preprocess("torchvision:resnet18", network)
-    given = models.preprocess("torchvision:resnet18", network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.5))
+    network = build_network("torchvision:resnet18", {}, find_builder("torchvision:resnet18")().state_dict())
+    own = find_preprocess("torchvision:resnet18", network)
+    given = find_preprocess("torchvision:resnet18", network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.5))
     assert given.describe() == {**own.describe(), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.5)}
     pixels = np.full((1, 224, 224, 3), 255, np.uint8)
     np.testing.assert_allclose(given.batch(pixels)[0, :, 0, 0], [2.0, 2.0, 1.0], atol=1e-6)

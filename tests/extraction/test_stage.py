@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 
 from cmon.errors import CmonError
-from cmon.extraction import stage as extract
+from cmon.extraction.settings import ExtractResult, ExtractSettings
+from cmon.extraction.stage import extract
 from cmon.images import decoding, preprocessing
-from cmon.images import files as images
+from cmon.images.files import find_images
 from cmon.workspace.workspace import Workspace, stamp
 
-NETWORK = extract.ExtractSettings(
+NETWORK = ExtractSettings(
     f"python:{Path(__file__).parents[1] / 'support' / 'tiny_models.py'}:network",
     ("conv1", "conv2"),
     workers=0,
@@ -33,11 +34,11 @@ class Job:
     def __init__(self, folder: Path, runs: Path, probe: Path) -> None:
         self.workspace, self.runs, self.probe = folder / "work", {"run": runs}, probe
 
-    def run(self, settings: extract.ExtractSettings = NETWORK, **more: Any) -> extract.ExtractResult:
-        return extract.extract(Workspace(self.workspace), self.runs, self.probe, settings, **more)
+    def run(self, settings: ExtractSettings = NETWORK, **more: Any) -> ExtractResult:
+        return extract(Workspace(self.workspace), self.runs, self.probe, settings, **more)
 
     def origins(self) -> dict[str, str]:
-        """Each activation file with the key of what it was made from."""
+        """Each activation file with the origin of what it was made from."""
         folder = self.workspace / "activations"
         return {
             path.relative_to(folder).as_posix(): stamp(path)["origin"] for path in folder.rglob("*.parquet")
@@ -88,14 +89,14 @@ def test_nothing_changed_makes_nothing(job: Job) -> None:
     assert times == {path: path.stat().st_mtime_ns for path in job.workspace.rglob("*") if path.is_file()}
 
 
-def changed(job: Job, change: Callable[[], Any], settings: extract.ExtractSettings = NETWORK) -> set[str]:
+def changed(job: Job, change: Callable[[], Any], settings: ExtractSettings = NETWORK) -> set[str]:
     """Extract, change something, extract again: the activation files that were made anew."""
     job.run()
     before = job.origins()
     change()
     summary = job.run(settings)
     after = job.origins()
-    renewed = {path for path, key in after.items() if before.get(path) != key}
+    renewed = {path for path, origin in after.items() if before.get(path) != origin}
     assert summary.made == len(renewed)
     return renewed
 
@@ -121,7 +122,7 @@ def test_a_changed_image_renews_everything_and_is_seen_in_its_row(job: Job) -> N
     assert changed(job, change) == set(job.origins())
     after = np.stack(_rows(job, "run/conv1/1.parquet"))
     differs = (before != after).any(axis=1)
-    names = [file.name for file in images.find(job.probe)]
+    names = [file.name for file in find_images(job.probe)]
     assert [name for name, other in zip(names, differs, strict=True) if other] == [
         path.relative_to(job.probe).as_posix()
     ]
@@ -157,9 +158,7 @@ def test_another_layer_is_added_and_the_others_stay(job: Job) -> None:
     ],
     ids=lambda settings: f"{settings.pooling}-{settings.precision}-{settings.image_size}-{settings.mean}",
 )
-def test_pooling_precision_and_preprocessing_renew_everything(
-    job: Job, settings: extract.ExtractSettings
-) -> None:
+def test_pooling_precision_and_preprocessing_renew_everything(job: Job, settings: ExtractSettings) -> None:
     assert changed(job, lambda: None, settings) == set(job.origins())
 
 

@@ -1,22 +1,26 @@
 """Checkpoints of torch.distributed.checkpoint: a folder with `.metadata` and one `*.distcp` file per process.
 
-torch reads `.metadata` by plain `pickle.load`, which runs whatever the file says; here an unpickler reads it
-that admits the metadata's own data classes and nothing else.
+torch reads `.metadata` by plain `pickle.load`, which runs any code in the file. Here it is read by an unpickler
+that allows the metadata's own data classes and nothing else.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
-import torch
+from cmon.checkpoints.formats import trainer_state
+from cmon.checkpoints.formats.base import Claim, damaged, no_warnings
+from cmon.checkpoints.formats.torch_file import read_torch_file
+from cmon.errors import CmonError
 
-from cmon.checkpoints.find import METADATA
-
+METADATA = ".metadata"
+"""The file that tells such a folder."""
+_LIGHTNING_FACTS = "meta.pt"
+"""Where Lightning puts the epoch and step."""
 _CLASSES = {
     "torch.distributed.checkpoint.metadata": (
         "BytesStorageMetadata",
@@ -29,27 +33,72 @@ _CLASSES = {
         "_MEM_FORMAT_ENCODING",
     ),
     "torch.distributed.checkpoint.filesystem": ("_StorageInfo", "_StoragePrefix"),
-    "torch.serialization": ("_get_layout",),  # looks a layout up by name
+    "torch.serialization": ("_get_layout",),  # finds a layout by its name
     "torch": ("Size",),
     "collections": ("OrderedDict",),
 }
 
 
-class PickledCode(pickle.UnpicklingError):
-    """The metadata asks for something that is not of its own data classes."""
+class DistributedFolder:
+    """`epoch_3/` with `.metadata` and `*.distcp`, read in one process however many wrote it."""
+
+    name = "distributed"
+    suffixes: tuple[str, ...] = ()
+    description = "folders of torch.distributed.checkpoint"
+    counts_steps = False
+
+    def claim(self, folder: Path, files: Set[str]) -> Claim:
+        return Claim((folder,), frozenset(files)) if METADATA in files else Claim()
+
+    def content_files(self, path: Path) -> list[Path]:
+        own = [path / METADATA, *sorted(path.glob("*.distcp")), *sorted(path.glob(_LIGHTNING_FACTS))]
+        return own + trainer_state.find_trainer_state(*_state_folders(path))
+
+    def read(self, path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
+        """Never runs code, also with `trust_pickle`: no training program needs any here."""
+        try:
+            with no_warnings():
+                content = _read_saved(path, values)
+        except _PickledCode as error:
+            raise CmonError(
+                f"{path / METADATA}: refused, since reading it would run code",
+                expected="the metadata that torch.distributed.checkpoint writes",
+                found=f"objects of {error}",
+                hint="save the checkpoint again with torch.distributed.checkpoint.save",
+            ) from error
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # unpickling and planning fail on broken files in any way
+            raise damaged(path, "a checkpoint that torch.distributed.checkpoint wrote", error) from error
+        facts: dict[str, Any] = {}
+        if (path / _LIGHTNING_FACTS).is_file():
+            beside = read_torch_file(path / _LIGHTNING_FACTS, values=True, trust_pickle=False)
+            facts = {name: beside[name] for name in ("epoch", "global_step") if name in beside}
+        return {**facts, **content, **trainer_state.read_trainer_state(*_state_folders(path))}
 
 
-def contents(folder: Path, values: bool) -> dict[str, Any]:
-    """The nested dict that was saved, but for the optimizer: tensors, and plain values such as the epoch.
+def _state_folders(folder: Path) -> tuple[Path, Path]:
+    """Where a trainer state may lie: accelerate saves the weights into a sub-folder, pytorch_model_fsdp_0."""
+    return folder, folder.parent
+
+
+class _PickledCode(pickle.UnpicklingError):
+    """The metadata needs something that is not one of its own data classes."""
+
+
+def _read_saved(folder: Path, values: bool) -> dict[str, Any]:
+    """The nested dict that was saved, without the optimizer: tensors, and plain values such as the epoch.
 
     values: whether tensors are read; otherwise they are on the device `meta`, with shape and dtype only.
-    Raises PickledCode, or whatever torch raises on damaged files.
+    Raises _PickledCode, or whatever torch raises on damaged files.
     """
-    metadata = _metadata(folder)
+    import torch
+
+    metadata = _read_metadata(folder)
     paths = {
         name: (metadata.planner_data or {}).get(name, (name,))
         for name in metadata.state_dict_metadata
-        if "optim" not in name.split(".")[0]  # twice the weights' size, and of no use here
+        if "optim" not in name.split(".")[0]  # twice the weights' size, and never used here
     }
     sizes = {
         name: entry
@@ -62,42 +111,47 @@ def contents(folder: Path, values: bool) -> dict[str, Any]:
     }
     if values:
         _fill(folder, metadata, flat)
-    else:  # a step counter may be a tensor, and is one of the facts that are always wanted
+    else:  # a step counter may be a tensor, and its value is needed in any case
         counters = {name: torch.empty((), dtype=flat[name].dtype) for name in flat if not flat[name].ndim}
         _fill(folder, metadata, counters)
         flat |= counters
-    flat |= _plain_values(folder, metadata, set(paths) - set(sizes))
-    return _nested((paths[name], value) for name, value in flat.items())
+    flat |= _read_plain_values(folder, metadata, set(paths) - set(sizes))
+    return _nest((paths[name], value) for name, value in flat.items())
 
 
-class _DataOnly(pickle.Unpickler):
+class _MetadataUnpickler(pickle.Unpickler):
+    """Finds the classes of `_CLASSES`, dtypes and paths; refuses everything else."""
+
     def find_class(self, module: str, name: str) -> Any:
+        import torch
+
         if name in _CLASSES.get(module, ()):
             return super().find_class(module, name)
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if module.split(".")[0] == "pathlib" and name.endswith("Path"):
-            return _text
-        raise PickledCode(f"{module}.{name}")
+            return _join_path
+        raise _PickledCode(f"{module}.{name}")
 
 
-def _text(*parts: str) -> str:
-    """In place of the path that was saved to, which is of no use here."""
+def _join_path(*parts: str) -> str:
+    """In place of the path that was saved to, which may be of another operating system."""
     return "/".join(parts)
 
 
-def _metadata(folder: Path) -> Any:
-    import torch.distributed.checkpoint  # registers what the pickle names
+def _read_metadata(folder: Path) -> Any:
+    """torch's `Metadata`. Raises _PickledCode, ValueError, or any error of pickle."""
+    import torch.distributed.checkpoint  # so that the classes in the pickle are there
 
     with (folder / METADATA).open("rb") as file:
-        found = _DataOnly(file).load()
+        found = _MetadataUnpickler(file).load()
     if not isinstance(found, torch.distributed.checkpoint.Metadata) or found.storage_data is None:
         raise ValueError(f"{METADATA} holds no metadata")
     return found
 
 
 def _fill(folder: Path, metadata: Any, tensors: dict[str, Any]) -> None:
-    """Read the named tensors in place; torch reads each piece as weights only."""
+    """Read the named tensors into those given; torch reads each piece as weights only."""
     import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.api import CheckpointException
 
@@ -107,18 +161,18 @@ def _fill(folder: Path, metadata: Any, tensors: dict[str, Any]) -> None:
 
     if not tensors:
         return
-    with warnings.catch_warnings():  # that there is no process group, which is meant
-        warnings.simplefilter("ignore")
-        # As in the file: flattened names, so that the planner has nothing to flatten.
-        try:
-            dcp.load(tensors, storage_reader=Reader(folder))
-        except CheckpointException as error:  # a BaseException, and Ctrl-C may be in it
-            cause = next((failure[0] for failure in error.failures.values()), error)
-            raise cause if isinstance(cause, (Exception, KeyboardInterrupt)) else ValueError(cause) from error
+    try:
+        # The names are flat, as in the file, so that the planner has nothing to flatten.
+        dcp.load(tensors, storage_reader=Reader(folder))
+    except CheckpointException as error:  # a BaseException, which may hold a KeyboardInterrupt
+        cause = next((failure[0] for failure in error.failures.values()), error)
+        raise cause if isinstance(cause, (Exception, KeyboardInterrupt)) else ValueError(cause) from error
 
 
-def _plain_values(folder: Path, metadata: Any, names: set[str]) -> dict[str, Any]:
-    """Values that are no tensors; those that need pickled code are left out, none of them is a weight."""
+def _read_plain_values(folder: Path, metadata: Any, names: set[str]) -> dict[str, Any]:
+    """Values that are no tensors, by name. Those that need pickled code are left out: none is a weight."""
+    import torch
+
     found = {}
     for index, place in metadata.storage_data.items():
         if index.fqn in names and not getattr(place, "transform_descriptors", None):
@@ -132,7 +186,8 @@ def _plain_values(folder: Path, metadata: Any, names: set[str]) -> dict[str, Any
     return found
 
 
-def _nested(items: Iterator[tuple[tuple[Any, ...], Any]]) -> dict[str, Any]:
+def _nest(items: Iterator[tuple[tuple[Any, ...], Any]]) -> dict[str, Any]:
+    """Nested dicts of (path, value). Raises ValueError where a path leads through a value."""
     nested: dict[str, Any] = {}
     for path, value in items:
         inner = nested

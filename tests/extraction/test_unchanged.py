@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +13,9 @@ import torch
 import torchvision
 from PIL import Image
 
-from cmon.extraction import receipts
-from cmon.extraction import stage as extract
+from cmon.extraction import stage, unchanged
 from cmon.extraction.settings import ExtractResult, ExtractSettings
+from cmon.extraction.unchanged import find_unchanged
 from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace, read_table
 
@@ -45,10 +44,10 @@ class Job:
         torch.save(torchvision.models.squeezenet1_1().state_dict(), self.runs["a"] / name)
 
     def extract(self, settings: ExtractSettings = SETTINGS) -> ExtractResult:
-        return extract.extract(self.place, self.runs, self.probe, settings)
+        return stage.extract(self.place, self.runs, self.probe, settings)
 
     def unchanged(self, settings: ExtractSettings = SETTINGS) -> ExtractResult | None:
-        return receipts.unchanged(self.place, self.runs, self.probe, settings)
+        return find_unchanged(self.place, self.runs, self.probe, settings)
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
 
 
-def test_what_is_unchanged_is_told_as_the_extraction_would_tell_it(job: Job) -> None:
+def test_the_result_of_what_is_unchanged_is_that_of_the_extraction(job: Job) -> None:
     assert job.unchanged() is None
     first = job.extract()
     assert (first.made, first.reused, first.checkpoints, first.images, first.skipped) == (4, 0, 2, 3, 2)
@@ -103,14 +102,35 @@ def _rewrite_a_table(job: Job) -> None:
     job.place.write(path, read_table(path).slice(1), digest("another"))
 
 
-def _damage_the_receipt(job: Job) -> None:
-    (job.place.cache / "extracted.json").write_text("{")
+def _rewrite_shards(job: Job, **parameters: str) -> None:
+    """The same rows with other parameters."""
+    path = job.place.table("shards")
+    job.place.write(
+        path, read_table(path), digest(parameters), {**job.place.parameters("shards"), **parameters}
+    )
+
+
+def _an_older_cmon(job: Job) -> None:
+    path = job.place.table("shards")
+    older = {name: value for name, value in job.place.parameters("shards").items() if name != "request"}
+    job.place.write(path, read_table(path), digest(older), older)
 
 
 def _another_torch(job: Job) -> None:
-    path = job.place.cache / "extracted.json"
-    receipt = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**receipt, "request": digest("of torch 3")}))
+    _rewrite_shards(job, request=digest("of torch 3"))
+
+
+def _other_inputs(job: Job) -> None:
+    _rewrite_shards(job, inputs=digest("others"))
+
+
+def _lose_a_table(job: Job) -> None:
+    job.place.table("checkpoints").unlink()
+
+
+def _decode_other_images(job: Job) -> None:
+    path = job.place.table("images")
+    job.place.write(path, read_table(path), digest("of another extraction, which was stopped"))
 
 
 @pytest.mark.parametrize(
@@ -125,8 +145,11 @@ def _another_torch(job: Job) -> None:
         (_lose_a_file, 1),
         (_swap_two_files, 1),
         (_rewrite_a_table, 0),
-        (_damage_the_receipt, 0),
+        (_an_older_cmon, 0),
         (_another_torch, 0),
+        (_other_inputs, 0),
+        (_lose_a_table, 0),
+        (_decode_other_images, 0),
     ],
 )
 def test_any_change_is_left_to_the_extraction(job: Job, change: Callable[[Job], None], made: int) -> None:
@@ -136,6 +159,33 @@ def test_any_change_is_left_to_the_extraction(job: Job, change: Callable[[Job], 
     done = job.extract()
     assert done.made == made
     assert job.unchanged() == replace(done, made=0, reused=done.made + done.reused)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "images", "shards"])
+def test_a_damaged_table_is_left_to_the_extraction(job: Job, name: str) -> None:
+    job.extract()
+    job.place.table(name).write_bytes(b"PAR1")
+    assert job.unchanged() is None
+
+
+def test_no_file_but_the_tables_knows_the_request(job: Job) -> None:
+    job.extract()
+    assert [path.suffix for path in job.place.cache.iterdir()] == [".bin"]
+    for path in job.place.cache.iterdir():
+        path.unlink()
+    assert job.unchanged() is not None
+
+
+def test_checkpoints_of_other_names_are_seen_before_anything_is_hashed(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.extract()
+    hashed: list[Path] = []
+    monkeypatch.setattr(unchanged, "hash_checkpoint", hashed.append)
+    job.save(5, "epoch_5.pt")
+    assert job.unchanged() is None
+    assert job.unchanged(replace(SETTINGS, precision="bf16")) is None
+    assert hashed == []
 
 
 @pytest.mark.parametrize(
@@ -156,12 +206,13 @@ def test_another_request_is_left_to_the_extraction(job: Job, settings: ExtractSe
     assert job.unchanged() is not None
 
 
-def test_the_users_own_code_can_change_unseen_and_leaves_no_receipt(job: Job) -> None:
+def test_the_users_own_code_can_change_unseen_and_leaves_no_request(job: Job) -> None:
     job.extract()
     for own in (replace(SETTINGS, trust_pickle=True), _own_network(job)):
         job.extract(own)
         assert job.unchanged(own) is None
-        assert job.unchanged() is None  # nor does an old one stay
+        assert job.unchanged() is None  # nor is an earlier one left
+        assert not {"request", "inputs"} & set(job.place.parameters("shards"))
 
 
 def test_a_second_command_loads_no_torch(job: Job) -> None:

@@ -1,0 +1,120 @@
+"""Files that torch.save wrote: pickles, read as weights only unless the user trusts them."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import pickle
+import re
+import types
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from cmon.checkpoints.formats.base import Claim, claim_by_suffix, damaged, no_warnings
+from cmon.errors import CmonError
+
+_EXPECTED = "a file that torch.save wrote"
+
+
+class TorchFile:
+    """`epoch_3.pt`, `checkpoint.pth.tar`, `last.ckpt`."""
+
+    name = "torch"
+    suffixes: tuple[str, ...] = (".pth.tar", ".pt.latest", ".pt.best", ".pt", ".pth", ".ckpt")
+    """MadryLab's robustness puts `.latest` and `.best` behind `.pt`."""
+    description = "files that end in " + ", ".join(suffixes)
+    counts_steps = False
+
+    def claim(self, folder: Path, files: Set[str]) -> Claim:
+        return claim_by_suffix(folder, files, self.suffixes)
+
+    def content_files(self, path: Path) -> list[Path]:
+        return [path]
+
+    def read(self, path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
+        return read_torch_file(path, values, trust_pickle)
+
+
+def read_torch_file(path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
+    """The dict in one file, see `Format.read`; a whole network (only with `trust_pickle`) as {'model': network}."""
+    import torch
+
+    content = _load(path, values, trust_pickle)
+    if isinstance(content, torch.nn.Module):
+        return {"model": content}
+    if not isinstance(content, dict):
+        raise CmonError(
+            f"{path}: holds no state dict",
+            expected="a dict of tensors, or one that holds such a dict",
+            found=type(content).__name__,
+        )
+    return content
+
+
+def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
+    import torch
+
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    try:
+        with no_warnings(), torch.serialization.safe_globals(_plain_data_classes()):
+            # Memory-mapped, the tensors of the zip format are not read before they are used.
+            return torch.load(
+                path, map_location="cpu", weights_only=not trust_pickle, mmap=is_zip and not values
+            )
+    except pickle.UnpicklingError as error:
+        code = _list_code(path, str(error))
+        if trust_pickle or not code:
+            raise damaged(path, _EXPECTED, error) from error
+        raise CmonError(
+            f"{path}: refused, since reading it would run code",
+            expected="tensors and plain values",
+            found="objects of " + ", ".join(code[:5]) + (" ..." if len(code) > 5 else ""),
+            hint="save the state dict instead: torch.save(model.state_dict(), path); or, only if you trust "
+            "whoever made the file, --trust-pickle",
+        ) from error
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # torch.load fails on broken files in any way: IndexError, OSError, ...
+        if trust_pickle and isinstance(error, (ImportError, AttributeError)):
+            raise CmonError(
+                f"{path}: the code that its pickle needs cannot be imported",
+                found=f"{type(error).__name__}: {error}",
+                hint="install it, or put it on PYTHONPATH",
+            ) from error
+        raise damaged(path, _EXPECTED, error) from error
+
+
+def _plain_data_classes() -> list[Any]:
+    """Classes that training programs store beside the weights, and that hold data and do nothing.
+
+    In the form that `torch.serialization.safe_globals` takes: a class, or a class with the name that a pickle
+    knows it by.
+    """
+    import numpy as np
+
+    dtypes = [getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith("DType")]
+    # The function that makes a numpy scalar has another module in numpy 1 and 2; a file may name either.
+    make_scalar = np.float64(0).__reduce__()[0]
+    scalars = [(make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    paths = [
+        (pathlib.PurePosixPath, f"{module}.{name}Path")
+        for module in ("pathlib", "pathlib._local")
+        for name in ("Posix", "Windows", "PurePosix", "PureWindows")
+    ]
+    return [argparse.Namespace, types.SimpleNamespace, np.dtype, *dtypes, *scalars, *paths]
+
+
+def _list_code(path: Path, message: str) -> list[str]:
+    """Names of the classes and functions that a refused pickle would import; empty if they cannot be found.
+
+    message: torch's own, which names the first one.
+    """
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_plain_data_classes()):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # torch cannot list those of its old format
+        return re.findall(r"GLOBAL ([\w.]+)", message)[:1]
