@@ -35,6 +35,7 @@ from cmon.embedding import fidelity, vectors
 from cmon.embedding import stage as embed
 from cmon.embedding.layouts.base import Points, normalised
 from cmon.rank_correlation import spearman
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
@@ -99,7 +100,7 @@ def of_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
         "anchors": targets,
         "others": others,
     }
-    return data, rows[vectors.KEYS]
+    return data, rows[UNIT_KEYS]
 
 
 def make(source: Path, layout: str, seed: int, target: Path) -> None:
