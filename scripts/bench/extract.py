@@ -21,6 +21,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -68,7 +69,7 @@ def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -
     def keep(rows: list[torch.Tensor], _module: object, _inputs: object, output: torch.Tensor) -> None:
         rows.append(output.mean((2, 3)).cpu())
 
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Any] = {}  # arrays; to numpy's types, a name might be an option of savez
     for checkpoint in sorted(folder.iterdir()):
         network = resnet18()
         network.load_state_dict(torch.load(checkpoint, weights_only=True))
@@ -96,7 +97,7 @@ def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, preci
             "torchvision:resnet18", LAYERS, device=device, precision=precision, workers=workers
         )
         extract(workspace, {"run": folder}, photos, settings)
-        found = {}
+        found: dict[str, Any] = {}
         for shard in workspace.read("shards").to_pylist():
             table = read_table(workspace.activations(shard["run"], shard["layer"], shard["epoch"]))
             name = f"epoch_{epoch_text(shard['epoch'])}/{shard['layer']}"

@@ -35,6 +35,7 @@ from cmon.embedding import fidelity, vectors
 from cmon.embedding import stage as embed
 from cmon.embedding.layouts.base import Points, normalised
 from cmon.rank_correlation import spearman
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
@@ -99,7 +100,7 @@ def of_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
         "anchors": targets,
         "others": others,
     }
-    return data, rows[vectors.KEYS]
+    return data, rows[UNIT_KEYS]
 
 
 def make(source: Path, layout: str, seed: int, target: Path) -> None:
@@ -119,7 +120,8 @@ def make(source: Path, layout: str, seed: int, target: Path) -> None:
 def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[float, Data]:
     """The seconds from start to end of a process of its own, and what `make` wrote there."""
     source, target = folder / "data.npz", folder / "places.npz"
-    np.savez(source, **data)
+    arrays: dict[str, Any] = data  # to numpy's types, a name might be its option
+    np.savez(source, **arrays)
     start = time.perf_counter()
     command = [sys.executable, __file__, "--make", str(source), layout, str(seed), str(target)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -125,11 +126,11 @@ def plain_cosine(images: Tensor, texts: Tensor, activations: Tensor, cubed: bool
 
 
 BASELINES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "soft_wpmi": lambda *inputs: plain_wpmi(*inputs, a=10, top_k=100, lam=1, soft=True),
-    "wpmi": lambda *inputs: plain_wpmi(*inputs, a=2, top_k=28, lam=0.6, soft=False),
+    "soft_wpmi": partial(plain_wpmi, a=10, top_k=100, lam=1, soft=True),
+    "wpmi": partial(plain_wpmi, a=2, top_k=28, lam=0.6, soft=False),
     "rank_reorder": plain_rank_reorder,
-    "cos_similarity": lambda *inputs: plain_cosine(*inputs, cubed=False),
-    "cos_similarity_cubed": lambda *inputs: plain_cosine(*inputs, cubed=True),
+    "cos_similarity": partial(plain_cosine, cubed=False),
+    "cos_similarity_cubed": partial(plain_cosine, cubed=True),
 }
 
 
@@ -290,7 +291,7 @@ def main(
     layers = job.activations(*vectors)
     function = FUNCTIONS["soft_wpmi"]()
     both = [
-        seconds(lambda count=count: as_the_stage(function, *vectors, layers, count), repeat)
+        seconds(partial(as_the_stage, function, *vectors, layers, count), repeat)
         for count in (1, pseudo_units)
     ]
     print(

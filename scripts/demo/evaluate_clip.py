@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import click
 import numpy as np
@@ -49,11 +50,19 @@ class Row:
     cosine_false: float
 
 
+class Encoders(Protocol):
+    """What every model of open_clip has: an encoder of images and one of texts."""
+
+    def encode_image(self, image: torch.Tensor, normalize: bool) -> torch.Tensor: ...
+
+    def encode_text(self, text: torch.Tensor, normalize: bool) -> torch.Tensor: ...
+
+
 @dataclass(frozen=True)
 class Model:
     """An open_clip model with unit vectors for images and texts, D wide."""
 
-    clip: torch.nn.Module
+    clip: Encoders
     preprocess: Callable[[Image.Image], torch.Tensor]
     tokenizer: Callable[[Sequence[str]], torch.Tensor]
 

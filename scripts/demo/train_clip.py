@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -34,7 +35,7 @@ WORLD = 1000  # seed of the pictures trained on
 SIDE, CONTEXT = 64, 24
 CHOICE = 5.0  # weight of telling the words of a category apart
 CROWDING, FREE = 4.0, 0.3  # weight of what cosines between words are above what is free
-CONFIG = {
+CONFIG: dict[str, dict[str, Any]] = {  # open_clip_config.json
     "model_cfg": {
         "embed_dim": 64,
         "vision_cfg": {"image_size": SIDE, "layers": [1, 2, 3, 1], "width": 16, "head_width": 64},

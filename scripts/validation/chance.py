@@ -11,7 +11,7 @@ from cmon.scoring import significance
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.functions import FUNCTIONS
 from scripts.validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, passing, scored
-from scripts.validation.tables import Tables
+from scripts.validation.tables import Row, Tables
 
 OWN = 1024
 """Pseudo-units of functions for which every layer needs its own."""
@@ -28,7 +28,7 @@ def shuffled(tables: Tables, ground: Ground, units: np.ndarray, seeds: int) -> N
             found = labelled(ground, function, prior, layers, None if function.order_only else OWN)
             shares = [passing(one.scores[:, 0].numpy(), one.null_best.numpy()).mean() for one in found]
             p = [significance.p_values(one.scores[:, 0].numpy(), one.null_best.numpy()) for one in found]
-            of = {"function": name, "prior": prior}
+            of: Row = {"function": name, "prior": prior}
             tables.number("shuffled: mean share that passes", float(np.mean(shares)), **of)
             tables.number("shuffled: largest share that passes", float(np.max(shares)), **of)
             some = tables.share("shuffled: layers with a discovery", sum(x > 0 for x in shares), seeds, **of)
@@ -106,7 +106,7 @@ def pseudo_units(tables: Tables, ground: Ground, units: np.ndarray, seeds: int =
                 for null in nulls
             ]
             levels = [float(np.mean([(one <= level).mean() for one in p])) for level in (0.05, 0.01, 0.001)]
-            of = {"pseudo-units": count, "prior": prior}
+            of: Row = {"pseudo-units": count, "prior": prior}
             tables.number("labels that another seed changes", float(other), **of)
             for level, value in zip((0.05, 0.01, 0.001), levels, strict=True):
                 tables.number("fresh random orders with p up to", value, level=level, **of)

@@ -101,7 +101,7 @@ class Ground:
         """(N,K) signal with Gaussian noise of that standard deviation: of presence 0 or 1, or of deviation 1."""
         return signal + noise * np.random.default_rng(seed).normal(size=signal.shape)
 
-    def without(self, concepts: Sequence[int]) -> Ground:
+    def without(self, concepts: np.ndarray) -> Ground:
         """Only the images that show none of these."""
         kept = ~self.present[:, concepts].any(axis=1)
         return replace(
@@ -122,7 +122,7 @@ class Ground:
 
     def measured(self, activations: np.ndarray) -> dict[str, np.ndarray]:
         """Every measure of `agreement` for every concept, (K,C); -1 for a concept that no image shows."""
-        shown = self.present.any(axis=0) & ~self.present.all(axis=0)
+        shown = np.logical_and(self.present.any(axis=0), np.logical_not(self.present.all(axis=0)))
         found = agreement.detected(activations, self.present[:, shown])
         tables = {name: np.full((activations.shape[1], len(shown)), -1.0) for name in found}
         for name, values in found.items():

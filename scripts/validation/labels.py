@@ -13,6 +13,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -94,7 +95,7 @@ def main(
             f"The trained network's units, by {how}",
             f"Right is the concept of best {how} among the true ones, at the last epoch, for units whose best "
             f"correlation is over {CLEAR:g}: {counts}.",
-            lambda how=how: quality.tell(tables, cases, tops, how),
+            partial(quality.tell, tables, cases, tops, how),
         )
     part(
         "The same with cosines as close as a large CLIP's",

@@ -114,7 +114,7 @@ def distractors(tables: Tables, ground: Ground, run: str, layer: str, epoch: flo
     }
     rows = []
     for name, some in lists.items():
-        foreign = ~some.present.any(axis=0)
+        foreign = np.logical_not(some.present.any(axis=0))
         shown = np.flatnonzero(~foreign)
         units = np.tile(shown, 5)
         planted = some.planted(some.present[:, units].astype(float), 1, seed)

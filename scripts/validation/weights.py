@@ -69,7 +69,8 @@ def tell(
     }
     for run, layer in networks:
         epochs = ground.epochs(run)[layer]
-        pairs[f"{run} {layer}"] = tuple(ground.activations(run, layer, at) for at in (epochs[0], epochs[-1]))
+        first, last = (ground.activations(run, layer, epoch) for epoch in (epochs[0], epochs[-1]))
+        pairs[f"{run} {layer}"] = first, last
     rows = []
     for prior in PRIORS:
         found = {

@@ -15,9 +15,11 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .colors import RGB, Coat
 
-Point = tuple[float, float]
-Level = tuple[float, float, float]  # a height and two places on it
+Pair = tuple[float, float]
+Point = Pair | np.ndarray  # x and y, (2,)
 Points = Sequence[Point] | np.ndarray  # (N, 2) in box coordinates
+Radii = Pair | float  # of an ellipse: across and down, or of a circle
+Level = tuple[float, float, float]  # a height and two places on it
 Width = float | Sequence[float]  # of a line: everywhere, or at places spread evenly along it
 
 INK: RGB = (38, 34, 42)  # eyes, tyres, thin details
@@ -62,7 +64,8 @@ class Brush:
     def wear(self, coat: Coat) -> None:
         """From now on paint in this coat's main, dark or light shade counts as coat."""
         self._coat_paints = frozenset((coat.main, coat.dark, coat.light))
-        self._rim = tuple(int(RIM * channel) for channel in coat.dark)
+        red, green, blue = (int(RIM * channel) for channel in coat.dark)
+        self._rim = red, green, blue
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the layer as RGBA, (H, W, 4) uint8, and its coat mask, (H, W) float in 0..1.
@@ -76,7 +79,8 @@ class Brush:
         paint = np.asarray(small, dtype=np.float32)
         cover = paint[..., 3:] / 255
         down, right = np.gradient(np.asarray(alpha.filter(ImageFilter.GaussianBlur(self.size / 40))) / 255.0)
-        rgb = paint[..., :3] * (1 + RELIEF * (down + right))[..., None]
+        slope: np.ndarray = np.add(down, right)  # towards the lower right
+        rgb = paint[..., :3] * (1 + RELIEF * slope)[..., None]
 
         halo = self._layer.getchannel("A").filter(
             ImageFilter.GaussianBlur(self.size * self.supersample / 120)
@@ -118,7 +122,7 @@ class Brush:
 
     # Shapes with round edges; angles are in degrees, clockwise from the right
 
-    def ellipse(self, center: Point, radii: Point | float, fill: RGB, angle: float = 0.0) -> None:
+    def ellipse(self, center: Point, radii: Radii, fill: RGB, angle: float = 0.0) -> None:
         """Fill an ellipse (or, with one radius, a disc), turned by `angle`."""
         rim = _turn((0, 0), _pair(radii), 0, 360, 36)
         if angle:
@@ -126,7 +130,7 @@ class Brush:
             rim = rim @ np.array([[cos, sin], [-sin, cos]])
         self.polygon(rim + np.array(center), fill)
 
-    def sector(self, center: Point, radii: Point | float, start: float, end: float, fill: RGB) -> None:
+    def sector(self, center: Point, radii: Radii, start: float, end: float, fill: RGB) -> None:
         """Fill the part of an ellipse that its chord from `start` to `end` cuts off (180, 360: a dome)."""
         self.polygon(_turn(center, _pair(radii), start, end, 24), fill)
 
@@ -149,7 +153,7 @@ class Brush:
         self._piece(path, _spread(width, len(path)), fill)
 
     def arc(
-        self, center: Point, radii: Point | float, start: float, end: float, width: float, fill: RGB
+        self, center: Point, radii: Radii, start: float, end: float, width: float, fill: RGB
     ) -> None:
         """Draw a thick line along an ellipse from `start` to `end`."""
         path = _turn(center, _pair(radii), start, end, 30)
@@ -175,7 +179,7 @@ class Brush:
             self.polygon(_turn(path[end], (widths[end] / 2, widths[end] / 2), 0, 360, 12), fill)
 
 
-def _pair(value: Point | float) -> Point:
+def _pair(value: Radii) -> Pair:
     return value if isinstance(value, tuple) else (value, value)
 
 
@@ -191,7 +195,7 @@ def _unit_turn(start: float, end: float, steps: int) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _turn(center: Point, radii: Point, start: float, end: float, steps: int) -> np.ndarray:
+def _turn(center: Point, radii: Pair, start: float, end: float, steps: int) -> np.ndarray:
     """Return `steps` + 1 points on an ellipse between two angles in degrees."""
     return _unit_turn(start, end, steps) * radii + center
 

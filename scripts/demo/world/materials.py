@@ -71,7 +71,7 @@ def stone(size: int, first: RGB, second: RGB, rng: np.random.Generator) -> np.nd
     """A wall of rounded cobbles, lit from above, with dark joints."""
     x, y = grid_of(size)
     bent = x + 0.012 * noise(size, 6, rng), y + 0.012 * noise(size, 6, rng)
-    points = scatter(rng.integers(14, 24), rng, 0.75)
+    points = scatter(int(rng.integers(14, 24)), rng, 0.75)
     near, next_near, number = nearest_two(*bent, points)
     height = np.clip((next_near - near) * 6, 0, 1) ** 0.5
     tone = rng.uniform(0, 0.55, number.max() + 1)[number] + 0.10 * noise(size, 24, rng)

@@ -188,7 +188,7 @@ def cracked(size: int, first: RGB, second: RGB, rng: np.random.Generator) -> np.
     x, y = grid_of(size)
     ragged = 0.022 * noise(size, 9, rng, 2), 0.022 * noise(size, 9, rng, 2)
     near, next_near, number = nearest_two(
-        x + ragged[0], y + ragged[1], scatter(rng.integers(12, 26), rng, 0.85)
+        x + ragged[0], y + ragged[1], scatter(int(rng.integers(12, 26)), rng, 0.85)
     )
     width = 0.013 + 0.007 * noise(size, 4, rng)
     shade = 0.90 + 0.10 * rng.uniform(0, 1, number.max() + 1).astype(np.float32)
@@ -291,7 +291,7 @@ def sprinkled(size: int, first: RGB, second: RGB, rng: np.random.Generator) -> n
     share = np.zeros((size, size), np.float32)
     length, width = rng.uniform(0.032, 0.042), rng.uniform(0.014, 0.018)
     reach = length + width
-    points = scatter(rng.integers(45, 65), rng, 0.7)
+    points = scatter(int(rng.integers(45, 65)), rng, 0.7)
     for cx, cy in points[(np.abs(points - 0.5) < 0.5 + reach).all(1)].tolist():
         rows, columns = (
             slice(max(0, int((c - reach) * size)), max(0, int((c + reach) * size) + 2)) for c in (cy, cx)

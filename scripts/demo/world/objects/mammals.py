@@ -163,7 +163,8 @@ def horse(brush: Brush, coat: Coat, rng: np.random.Generator) -> tuple[str, ...]
             if pose == 1 and way == 1 and x > 0.5:  # it lifts a foreleg
                 knee, hoof = np.array([(x + 0.17, 0.68), (x + 0.13, 0.86)])
             brush.curve([(x, height - 0.06), knee, hoof], (0.17, 0.08, 0.06), fill)
-            brush.box(*(hoof - 0.035), *(hoof + 0.035), INK, 0.02)
+            (left, high), (right, low) = hoof - 0.035, hoof + 0.035
+            brush.box(left, high, right, low, INK, 0.02)
     withers, mane, sway = np.array([0.7, top + 0.12]), coat.accent, rng.uniform(-0.06, 0.08)
     if pose == 2:  # it grazes
         poll, face, crest = np.array([1.03, 0.52]), (0.07, 0.29), np.array([0.04, -0.06])

@@ -163,8 +163,8 @@ def cactus(brush: Brush, coat: Coat, rng: np.random.Generator) -> tuple[str, ...
         brush.line([(x + rib, top + 0.1), (x + rib, floor - 0.03)], 0.022, coat.dark)
     if blooms:
         for turn in range(-60, 61, 40):
-            tip = (x + 0.07 * np.sin(np.radians(turn)), top + 0.01 - 0.06 * np.cos(np.radians(turn)))
-            brush.ellipse(tip, (0.065, 0.035), BLOSSOM, turn - 90)
+            petal = (x + 0.07 * np.sin(np.radians(turn)), top + 0.01 - 0.06 * np.cos(np.radians(turn)))
+            brush.ellipse(petal, (0.065, 0.035), BLOSSOM, turn - 90)
         brush.ellipse((x, top), 0.03, GOLD)
     if potted:
         brush.slab((0.78, x - 0.22, x + 0.22), (1, x - 0.16, x + 0.16), (198, 104, 62))

@@ -172,7 +172,7 @@ def boat(brush: Brush, coat: Coat, rng: np.random.Generator) -> tuple[str, ...]:
         brush.blob([*luff, (aft - 0.03, 0.71), (aft, 0.69)], cloth)
         luff = [(fore, 0.2), (mast + 0.2, 0.36), (0.96, 0.68), (0.94, 0.71)]
         brush.blob([*luff, (fore + 0.02, 0.71), (fore, 0.69)], shade)
-        parts = ("sail",)
+        parts: tuple[str, ...] = ("sail",)
     else:  # with a funnel
         hull, x = coat.main, rng.uniform(0.44, 0.56)
         _smoke(brush, x, 0.16, rng)
