@@ -12,8 +12,6 @@ Of an image without a row nothing is known.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,12 +19,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from cmon import text_files
 from cmon.concepts import folded
 from cmon.errors import CmonError
 
-_FORMS = "CSV with the column path, and columns that list concepts or hold 1 and 0"
-_CUTS = (",", ";", "\t")
-"""What may stand between the cells; Excel writes semicolons where the comma is the decimal point."""
+_FORMAT = text_files.Format(
+    "annotations",
+    "CSV with the column path, and columns that list concepts (; or | between several) or hold 1 and 0",
+)
 _YES = {"1", "1.0", "true", "yes"}
 _NO = {"", "0", "0.0", "false", "no"}
 
@@ -56,26 +56,29 @@ class Presence:
 
 def read(path: Path) -> Truth:
     """Read an annotated probe set. Raises CmonError when the file is not one."""
-    rows = _rows(path)
-    header, cells = rows[0], rows[1:]
-    at = header.index("path")
-    names = [name for column, name in enumerate(header) if column != at]
-    values = [[cell for column, cell in enumerate(row) if column != at] for row in cells]
-    flags = {cell.casefold() for row in values for cell in row}
-    shown: dict[str, set[str]] = {row[at]: set() for row in cells}
+    table = text_files.read_table(path, "path", _FORMAT)
+    if not table.rows:
+        raise CmonError(f"{path}: holds no image", expected=_FORMAT.content, found="a header alone")
+    paths = table.column("path")
+    for row, name in zip(table.rows, paths, strict=True):
+        if not name:
+            raise CmonError(f"{path}, line {row.line}: has no path", found=str(row)[:80])
+    position = table.columns.index("path")
+    names = [folded(name) for name in _without(table.columns, position)]
+    values = [_without(row.cells, position) for row in table.rows]
+    flags = {cell.casefold() for cells in values for cell in cells}
+    shown: dict[str, set[str]] = {name: set() for name in paths}
     if flags <= _YES | _NO and flags & (_YES | _NO - {""}):
-        concepts = {folded(name) for name in names}
-        for row, some in zip(cells, values, strict=True):
-            shown[row[at]] |= {
-                folded(name) for name, cell in zip(names, some, strict=True) if cell.casefold() in _YES
-            }
+        concepts = set(names)
+        for image, cells in zip(paths, values, strict=True):
+            shown[image] |= {name for name, cell in zip(names, cells, strict=True) if cell.casefold() in _YES}
     else:
-        for row, some in zip(cells, values, strict=True):
-            shown[row[at]] |= {folded(name) for cell in some for name in cell.replace("|", ";").split(";")}
+        for image, cells in zip(paths, values, strict=True):
+            shown[image] |= {folded(name) for cell in cells for name in cell.replace("|", ";").split(";")}
         concepts = set().union(*shown.values())
     concepts -= {""}
     if not concepts:
-        raise CmonError(f"{path}: names no concept", expected=_FORMS, found="no cell with a name")
+        raise CmonError(f"{path}: names no concept", expected=_FORMAT.content, found="no cell with a name")
     return Truth(path, frozenset(concepts), {name: frozenset(some - {""}) for name, some in shown.items()})
 
 
@@ -113,52 +116,8 @@ def presence(truth: Truth, images: Sequence[str], concepts: Sequence[str]) -> Pr
     return Presence(known, annotated, present)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """The header, names stripped, and below it rows of as many cells, none of them without a path."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CmonError(
-            f"{path}: cannot be read",
-            expected=f"{_FORMS}, in UTF-8",
-            found=(error.strerror if isinstance(error, OSError) else None) or str(error),
-        ) from error
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    cut = next(
-        (cut for cut in _CUTS if "path" in [folded(cell.strip(' "')) for cell in first.split(cut)]), None
-    )
-    if cut is None:
-        raise CmonError(f"{path}: has no column named 'path'", expected=_FORMS, found=repr(first[:80]))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=cut, skipinitialspace=True, strict=True)
-    rows: list[list[str]] = []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if not rows:
-                rows.append([folded(cell) for cell in cells])
-                continue
-            header = rows[0]
-            cells += [""] * (len(header) - len(cells))
-            if len(cells) > len(header):
-                raise CmonError(
-                    f"{path}, line {reader.line_num}: has more cells than the header has columns",
-                    expected=f"{len(header)} cells: {', '.join(header)}"[:200],
-                    found=cut.join(row)[:80],
-                    hint="concepts of one cell have ; or | between them, and a cell that holds a "
-                    f"{cut!r} stands in double quotes",
-                )
-            if not cells[header.index("path")]:
-                raise CmonError(f"{path}, line {reader.line_num}: has no path", found=cut.join(row)[:80])
-            rows.append(cells)
-    except csv.Error as error:
-        raise CmonError(
-            f"{path}, line {reader.line_num}: cannot be read as CSV", expected=_FORMS, found=str(error)
-        ) from error
-    if len(rows) < 2:
-        raise CmonError(f"{path}: holds no image", expected=_FORMS, found="a header alone")
-    return rows
+def _without(cells: list[str], position: int) -> list[str]:
+    return cells[:position] + cells[position + 1 :]
 
 
 def _matched(source: Path, images: Sequence[str], listed: Sequence[str]) -> npt.NDArray[np.intp]:

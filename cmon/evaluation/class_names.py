@@ -13,13 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from cmon import concepts as concept_lists
+from cmon import text_files
+from cmon.concepts import folded
 from cmon.errors import CmonError
 from cmon.evaluation.intervals import wilson
 from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
 
 logger = logging.getLogger(__name__)
 
+_FORMAT = text_files.Format("a list of class names", "one a line, in the order of the head's units")
 TOPS = (1, 5)
 """A name counts as found if it is among so many best concepts."""
 
@@ -29,11 +31,9 @@ def read_names(path: Path) -> list[str]:
 
     Raises CmonError when the file is no text, is empty, or has a blank line between names: it would shift them.
     """
-    names = concept_lists.read_lines(path)
+    names = text_files.read_lines(path, _FORMAT)
     if not names:
-        raise CmonError(
-            f"{path}: holds no class name", expected="one a line, in the order of the head's units"
-        )
+        raise CmonError(f"{path}: holds no class name", expected=_FORMAT.content)
     if "" in names:
         raise CmonError(
             f"{path}, line {names.index('') + 1}: is blank",
@@ -67,11 +67,11 @@ def accuracy(
     units: one that is not scored is not found, nor is one whose name is not in the vocabulary (`nameable` counts
     those that are).
     """
-    wanted = pd.Series([concept_lists.folded(name) for name in names])
-    known = {concept_lists.folded(name) for name in vocabulary}
+    wanted = pd.Series([folded(name) for name in names])
+    known = {folded(name) for name in vocabulary}
     heads = units.groupby(GROUP, sort=False).filter(lambda rows: len(rows) == len(names))[UNIT_KEYS]
     best = concepts.loc[concepts["rank"] < max(TOPS), [*GROUP, "unit", "rank", "concept"]].merge(heads)
-    best = best[best["concept"].map(concept_lists.folded) == best["unit"].map(wanted)]
+    best = best[best["concept"].map(folded) == best["unit"].map(wanted)]
     ranks = dict(list(best.groupby(GROUP)["rank"]))
     rows = []
     for key, own in sort_rows(heads).groupby(GROUP, sort=False):
@@ -91,8 +91,8 @@ def accuracy(
 
 def warn_of_unknown(vocabulary: Sequence[str], names: Sequence[str]) -> None:
     """Say which names are no concepts: no label can be right there."""
-    known = {concept_lists.folded(name) for name in vocabulary}
-    unknown = [name for name in names if concept_lists.folded(name) not in known]
+    known = {folded(name) for name in vocabulary}
+    unknown = [name for name in names if folded(name) not in known]
     if unknown:
         logger.warning(
             "%d of %d class names are not among the concepts, so that their units' labels cannot be right: %s%s",

@@ -115,6 +115,12 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         read(tmp_path / "latin.csv")
 
 
+def test_utf_16_and_empty_cells_beyond_the_header_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes("path;concept\r\na.png;dog;\r\n".encode("utf-16"))
+    assert presence(read(path), ["a.png"], ["dog"]).present.all()
+
+
 def test_a_truth_of_other_images_or_concepts_is_refused(tmp_path: Path) -> None:
     truth = read(given(tmp_path, LONG))
     with pytest.raises(CmonError, match="none of the probe images"):
