@@ -178,13 +178,12 @@ def score(
     from cmon.evaluation import class_names as heads
     from cmon.scoring import stage
     from cmon.scoring.priors import PRIORS
-    from cmon.scoring.similarity.functions import FUNCTIONS
+    from cmon.scoring.similarity import registry
 
-    require_known("--similarity", similarity, FUNCTIONS)
+    require_known("--similarity", similarity, registry.SIMILARITIES)
     require_known("--prior", prior, PRIORS)
     require_known("--precision", precision, devices.PRECISIONS)
-    if top_k and similarity not in ("soft_wpmi", "wpmi"):
-        raise OptionError(f"--top-k: {similarity} has no fixed number of top images")
+    function = registry.create(similarity, top_k)
     place, listed = _workspace(workspace), _concepts(concepts)
     annotated = annotations.read(Path(truth)) if truth is not None else None
     shards = place.frame("shards")  # before a large CLIP is loaded for nothing
@@ -196,7 +195,7 @@ def score(
         place, clip, where, precision, devices.images_at_a_time(batch_size, where), _workers(workers)
     )
     settings = stage.ScoreSettings(
-        similarity=FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {})),
+        similarity=function,
         prior=prior,
         templates=tuple(templates),
         fdr=fdr,

@@ -10,7 +10,7 @@ import torch
 
 import cmon
 from cmon.scoring import labelling
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
 
 pytestmark = [
@@ -36,12 +36,12 @@ def world(images: int = 600, concepts: int = 300, units: int = 64) -> tuple[torc
 
 
 @pytest.mark.parametrize("prior", ["null", "standardized", "layer"])
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("name", sorted(SIMILARITIES))
 def test_labels_and_scores_are_those_of_the_cpu(name: str, prior: str) -> None:
     found = {}
     for device in ("cpu", "cuda"):
         images, texts, activations = (tensor.to(device) for tensor in world())
-        function = FUNCTIONS[name]()
+        function = SIMILARITIES[name]()
         top = top_k(activations.T, function.top_images(len(images)) or 10).indices
         layer = labelling.layer_of(function, images, activations, top, 512, SEED)
         (found[device],) = labelling.label(function, prior, images, texts, [layer], 512, SEED)

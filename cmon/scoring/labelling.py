@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cmon.progress import Progress, silent
 from cmon.scoring.priors import Chance, random_orders, shuffled
-from cmon.scoring.similarity.base import Block, Similarity, Units, concept_slices, joined, of_blocks
+from cmon.scoring.similarity.base import Similarity, Units, concatenate
+from cmon.scoring.similarity.blocks import Block, concept_slices, map_blocks
 from cmon.scoring.similarity.top_k import TopK
 
 
@@ -58,7 +59,7 @@ def layer_of(
     if function.order_only:
         return Layer(units, None)
     pseudo = [function.units(images, some) for some in shuffled(activations, count, seed)]
-    return Layer(units, joined(pseudo))
+    return Layer(units, concatenate(pseudo))
 
 
 def label(
@@ -84,7 +85,7 @@ def label(
     own = [layer.pseudo for layer in layers if layer.pseudo is not None]
     parts = [*(layer.units for layer in layers), *shared, *own]
     sizes = [len(part[0]) for part in parts]
-    everything = joined(parts)
+    everything = concatenate(parts)
 
     rows = sizes[: len(layers)]
     best = TopK.empty(sum(rows), kept, device=str(images.device))
@@ -98,7 +99,7 @@ def label(
         return torch.cat(scores), nulls
 
     total = len(concept_slices(len(images), len(texts)))
-    blocks = of_blocks(work, function.blocks(images, texts), images.device)
+    blocks = map_blocks(work, function.blocks(images, texts), images.device)
     for concepts, (scores, nulls) in progress(blocks, "scoring concepts", total):
         best = best.update(scores, concepts.start)
         pairs = zip(null_best or nulls, nulls, strict=True)

@@ -26,8 +26,8 @@ from cmon.scoring import labelling, priors, significance
 from cmon.scoring import status as unit_statuses
 from cmon.scoring.labelling import Labels, Layer
 from cmon.scoring.similarity.base import Similarity
-from cmon.scoring.similarity.functions import SoftWPMI
 from cmon.scoring.similarity.top_k import top_k
+from cmon.scoring.similarity.wpmi import SoftWPMI
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
 from cmon.workspace.status import STATUSES
@@ -50,7 +50,7 @@ class ScoreSettings:
     """What `cmon score` was asked for, but where."""
 
     similarity: Similarity = field(default_factory=SoftWPMI)
-    """One of `similarity.FUNCTIONS` with its parameters."""
+    """One of `registry.SIMILARITIES` with its parameters."""
     prior: str = "null"
     """One of `priors.PRIORS`."""
     templates: tuple[str, ...] = ()

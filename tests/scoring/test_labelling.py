@@ -13,13 +13,13 @@ from cmon.scoring import significance
 from cmon.scoring.labelling import Labels, Layer, label, layer_of
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.base import Similarity
-from cmon.scoring.similarity.functions import FUNCTIONS
 from cmon.scoring.similarity.rank_reorder import RankReorder
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
 
 SMALL: dict[str, Similarity] = {
-    **{name: function() for name, function in FUNCTIONS.items()},
+    **{name: function() for name, function in SIMILARITIES.items()},
     "soft_wpmi": SoftWPMI(top_k=40),
     "rank_reorder": RankReorder(top_fraction=0.2),
 }
@@ -82,7 +82,7 @@ def test_blocks_of_concepts_make_no_difference(
     images, texts = shown_world(50)
     activations = torch.randn(600, 9, generator=torch.Generator().manual_seed(0))
     (whole,) = labelled(function, prior, images, texts, activations)
-    monkeypatch.setattr("cmon.scoring.similarity.base.BLOCK", 7)
+    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 7)
     (parts,) = labelled(function, prior, images, texts, activations)
     torch.testing.assert_close(parts.scores, whole.scores, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(parts.null_best, whole.null_best, rtol=1e-4, atol=1e-3)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from cmon.cli.main import main
 from cmon.scoring import stage as score
 from cmon.scoring.priors import PRIORS
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace, read_table
 from tests.support import tiny_models
@@ -48,7 +48,7 @@ def scored(workspace: Path, concepts: Path, *more: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_every_function_and_prior_labels_every_live_unit(
     workspace: Path, concepts_file: Path, name: str, prior: str
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
     assert "cos_similarity has no fixed number of top images" in result.stderr
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_a_unit_that_dies_changes_no_other_units_score(
     workspace: Path, concepts_file: Path, name: str
 ) -> None:
@@ -140,7 +140,7 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_passes_over_the_concepts_make_no_difference(
     workspace: Path, concepts_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

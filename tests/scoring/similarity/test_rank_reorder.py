@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmon.scoring.similarity import rank_reorder
-from cmon.scoring.similarity.base import Block
+from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.rank_reorder import RankReorder
 from tests.support import literal
 
@@ -49,7 +49,7 @@ def test_evidence_is_the_papers_formula_with_ties(
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40))
 def test_the_order_is_that_of_a_stable_argsort(values: list[float]) -> None:
     row = torch.tensor([values])
-    assert rank_reorder._order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
+    assert rank_reorder._rising_order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
 
 
 def test_units_in_many_parts_score_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
