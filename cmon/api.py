@@ -196,7 +196,7 @@ def score(
     )
     settings = stage.ScoreSettings(
         similarity=function,
-        prior=prior,
+        prior=PRIORS[prior],
         templates=tuple(templates),
         fdr=fdr,
         pseudo_units=pseudo_units,
@@ -369,7 +369,7 @@ def _text_vectors(workspace: Workspace, device: str) -> TextVectors:
 
         where = devices.find_device(device)
         features = Features(workspace, parameters["clip"], where, parameters["precision"], 64, 0)
-        return features.of_concepts(texts, parameters.get("templates", ())).numpy()
+        return features.concept_vectors(texts, parameters.get("templates", ())).numpy()
 
     return vectors
 

@@ -61,7 +61,10 @@ ONLY_IN = {
 MATHEMATICS = [
     *(PACKAGE / "scoring" / "similarity").glob("*.py"),
     *(PACKAGE / "embedding" / "layouts").glob("*.py"),
-    *[PACKAGE / f"{name}.py" for name in ("scoring/labelling", "scoring/priors", "scoring/significance")],
+    *[
+        PACKAGE / f"{name}.py"
+        for name in ("scoring/labelling", "scoring/priors", "scoring/pseudo_units", "scoring/significance")
+    ],
     *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/placement")],
 ]
 """Files that take arrays and give arrays."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cmon.cli import options
+from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import ENTRIES, SIMILARITIES
 
 _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
@@ -47,7 +48,7 @@ _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
 )
 @click.option(
     "--prior",
-    type=click.Choice(["null", "standardized", "layer"]),
+    type=click.Choice(list(PRIORS)),
     default="null",
     show_default=True,
     help="What is taken from a concept's evidence: what it gets from random image orders (null; standardized "

@@ -38,7 +38,7 @@ class Features:
     def embedder(self) -> clip.Embedder:
         return clip.load(self.spec, self.device, self.precision)
 
-    def of_images(self, progress: Progress) -> Tensor:
+    def image_vectors(self, progress: Progress) -> Tensor:
         """(N,D) float32 unit vectors of the images that `extract` could read, in its order.
 
         Raises CmonError when an image has changed or vanished since then.
@@ -73,19 +73,19 @@ class Features:
             self.workspace.write(path, table, origin, {"clip": self.spec})
         return torch.from_numpy(schemas.matrix(read_table(path)["vector"]))
 
-    def of_concepts(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
+    def concept_vectors(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
         """(C,D) float32 unit vectors of the names, each put for the `{}` of every template.
 
         Of several templates it is the direction of the mean of their unit vectors, as CLIP ensembles the prompts
         of a class (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Without any, of the names as they are.
         """
         if not templates:
-            return self.of_texts(names)
+            return self.text_vectors(names)
         texts = [template.replace("{}", name) for template in templates for name in names]
-        vectors = self.of_texts(texts).view(len(templates), len(names), -1)
+        vectors = self.text_vectors(texts).view(len(templates), len(names), -1)
         return torch.nn.functional.normalize(vectors.mean(dim=0), dim=1)
 
-    def of_texts(self, texts: Sequence[str]) -> Tensor:
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
         """(C,D) float32 unit vectors; only texts never seen before go through the model.
 
         Warns of texts that are longer than what the model reads.

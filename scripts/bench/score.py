@@ -29,6 +29,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.scoring import labelling
+from cmon.scoring.labelling import Method
+from cmon.scoring.priors import NullPrior
 from cmon.scoring.similarity.base import Similarity, concatenate, unstable_ranking
 from cmon.scoring.similarity.blocks import Block, map_blocks
 from cmon.scoring.similarity.registry import SIMILARITIES
@@ -159,11 +161,12 @@ def as_the_stage(
     function: Similarity, images: Tensor, texts: Tensor, epochs: list[Tensor], pseudo_units: int
 ) -> None:
     """What `cmon score` does between reading and writing: null prior, ten best concepts, pseudo-units' best scores."""
+    method = Method(function, NullPrior(), pseudo_units)
     layers = []
     for activations in epochs:
         top = top_k(activations.T, function.top_images(len(images)) or 10).indices
-        layers.append(labelling.layer_of(function, images, activations, top, pseudo_units, seed=0))
-    labelling.label(function, "null", images, texts, layers, pseudo_units, seed=0)
+        layers.append(labelling.keep_layer(method, images, activations, top))
+    labelling.label(method, images, texts, layers)
 
 
 # -- the tables ----------------------------------------------------------------------------------------

@@ -68,10 +68,11 @@ class Similarity(ABC):
         """(K,C') float32, finite: how well each concept of the block explains each unit."""
 
     @abstractmethod
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
-        """What the block's concepts get from `units` by chance, for the prior `kind`, 'null' or 'standardized'.
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
+        """What the block's concepts get from `units` by chance.
 
-        pseudo: (M,C') evidence of pseudo-units; needed where `order_only`, else unused.
+        Where `order_only`, that is estimated from `pseudo`, the (M,C') evidence of pseudo-units, and `units` is unused;
+        else it has a closed form, and `pseudo` is unused.
         """
 
     def layer_prior(self, evidence: Tensor) -> Tensor:

@@ -36,12 +36,12 @@ class _InnerProduct(Similarity):
     def top_images(self, images: int) -> None:
         return None
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
         (*_, count, mean_y, deviation_y), (*_, mean_x, deviation_x) = block, units
         images = float(count)
         mean = images * torch.outer(mean_x, mean_y)
         deviation = images / math.sqrt(max(1.0, images - 1)) * torch.outer(deviation_x, deviation_y)
-        return Chance.known(kind, mean.float(), deviation.float(), least=1e-9)
+        return Chance(mean.float(), deviation.float(), least=1e-9)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon.scoring.priors import Chance, random_orders
+from cmon.scoring.priors import Chance
+from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking, widest_float
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.products import cosine_blocks
@@ -104,7 +105,7 @@ class RankReorder(Similarity):
             evidence[some] = -relative * self._inverse_power(seen.mean(dim=2))
         return evidence
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
         """Of a random set of n images in a random order, the error's mean is 1 by its definition, and it is
         independent of the set's mean cosine m: so the mean of -error / m**s is -E[m**-s], and its mean square is
         (1 + variance of the error) E[m**-2s].
@@ -112,7 +113,7 @@ class RankReorder(Similarity):
         (_, first, second), (*_, random_error, variance) = block, units
         mean = torch.where(random_error[:, None] > 0, -first, 0)
         square = torch.where(random_error[:, None] > 0, (1 + variance[:, None]) * second, 0)
-        return Chance.known(kind, mean, (square - mean.square()).clamp(min=0).sqrt())
+        return Chance(mean, (square - mean.square()).clamp(min=0).sqrt())
 
     def _inverse_power(self, mean: Tensor) -> Tensor:
         """1 / m**scale_p. Of a negative mean, CLIP-Dissect's root is NaN."""

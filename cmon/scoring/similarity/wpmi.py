@@ -76,10 +76,8 @@ class _TopImagesFunction(Similarity):
     def factors(self, ranks: int) -> tuple[float, npt.NDArray[np.float64]]:
         """A constant and odds, (ranks,): L is the constant plus the sum over ranks of log(1 + odds_r P[i_r,c])."""
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
-        if pseudo is None:
-            raise ValueError("the chance of a function of image orders is sampled: pseudo-units are needed")
-        return Chance.sampled(kind, pseudo)
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
+        return Chance.estimate(pseudo)
 
     def layer_prior(self, evidence: Tensor) -> Tensor:
         """lam * log of the mean over the layer's units of exp(L[k,c])."""

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.scoring.priors import random_orders
+from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI, expansion
 from tests.support import literal
