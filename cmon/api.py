@@ -175,7 +175,7 @@ def score(
     """
     from cmon.clip.features import Features
     from cmon.evaluation import agreement, annotations
-    from cmon.evaluation import class_names as heads
+    from cmon.evaluation import class_names as class_name_lists
     from cmon.scoring import stage
     from cmon.scoring.priors import PRIORS
     from cmon.scoring.similarity import registry
@@ -189,7 +189,7 @@ def score(
     shards = place.frame("shards")  # before a large CLIP is loaded for nothing
     names = _class_names(class_names)
     if names:
-        heads.require_layer(shards, names)
+        class_name_lists.require_layer(shards, names)
     where = devices.find_device(device)
     features = Features(
         place, clip, where, precision, devices.images_at_a_time(batch_size, where), _workers(workers)
@@ -206,7 +206,7 @@ def score(
     labels = stage.score(place, listed, features, settings, progress)
     return Scores(
         labels,
-        _measure_class_names(place, names) if names else None,
+        class_name_lists.measure(place, names) if names else None,
         agreement.measure(place, annotated, progress) if annotated else None,
     )
 
@@ -372,11 +372,3 @@ def _text_vectors(workspace: Workspace, device: str) -> TextVectors:
         return features.concept_vectors(texts, parameters.get("templates", ())).numpy()
 
     return vectors
-
-
-def _measure_class_names(workspace: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
-    from cmon.evaluation import class_names
-
-    vocabulary = workspace.frame("vocabulary")["concept"].tolist()
-    class_names.warn_of_unknown(vocabulary, names)
-    return class_names.accuracy(workspace.frame("units"), workspace.frame("concepts"), vocabulary, names)

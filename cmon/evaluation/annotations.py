@@ -1,13 +1,13 @@
-"""Annotated probe sets: which concepts each image shows, told by people or by the program that drew it.
+"""Annotated probe sets: which concepts each image shows, as people or the program that drew it say.
 
 A CSV file with a column `path`, an image's path or just its file name, in one of two forms:
 
-- the other cells list concepts, with ; or | between several; what the columns are called does not matter:
-  `path,concept` with a row for each concept of an image, or `path,object,color` with many in one row;
+- the other cells list concepts, separated by ; or |; the columns' names do not matter: `path,concept` with a row for
+  each concept of an image, or `path,object,color` with many in one row;
 - every other column is a concept, and its cells are 1 or 0 (true or false, yes or no; empty is 0).
 
-An image may have several rows: what they say is joined. A row without any concept says that the image shows none.
-Of an image without a row nothing is known.
+An image may have several rows, which together say what it shows. A row without any concept says that it shows none.
+Nothing is known of an image without a row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO = {"", "0", "0.0", "false", "no"}
 
 
 @dataclass(frozen=True)
-class Truth:
+class Annotations:
     """The file's content."""
 
     source: Path
@@ -54,7 +54,7 @@ class Presence:
     """(N,C) whether the image shows the concept; False where nothing is known."""
 
 
-def read(path: Path) -> Truth:
+def read(path: Path) -> Annotations:
     """Read an annotated probe set. Raises CmonError when the file is not one."""
     table = text_files.read_table(path, "path", _FORMAT)
     if not table.rows:
@@ -79,39 +79,41 @@ def read(path: Path) -> Truth:
     concepts -= {""}
     if not concepts:
         raise CmonError(f"{path}: names no concept", expected=_FORMAT.content, found="no cell with a name")
-    return Truth(path, frozenset(concepts), {name: frozenset(some - {""}) for name, some in shown.items()})
+    return Annotations(
+        path, frozenset(concepts), {name: frozenset(some - {""}) for name, some in shown.items()}
+    )
 
 
-def presence(truth: Truth, images: Sequence[str], concepts: Sequence[str]) -> Presence:
+def look_up(annotations: Annotations, images: Sequence[str], concepts: Sequence[str]) -> Presence:
     """Look up N images, by their paths, and C concepts, by their names.
 
-    A path of the file and an image's path fit if one ends in the other, in whole folders' names: `images/7.png`
-    is `/data/probe/images/7.png`. If several fit, it is the one that agrees the furthest.
+    A path of the file and an image's path match if one ends with the other, in whole names: `images/7.png` is
+    `/data/probe/images/7.png`. If several match, the one with the most names in common is taken.
 
-    Raises CmonError when no image or no concept is found, or a path fits more than one image.
+    Raises CmonError when no image or no concept is found, or a path matches more than one image.
     """
-    listed = list(truth.shown)
-    row = _matched(truth.source, images, listed)
+    listed = list(annotations.shown)
+    row = _match_paths(annotations.source, images, listed)
     known = row >= 0
     if not known.any():
         raise CmonError(
-            f"{truth.source}: tells of none of the probe images",
-            expected=f"paths that end as the images' do, such as {images[0]}" if images else "probe images",
+            f"{annotations.source}: describes none of the probe images",
+            expected=f"paths that end like the images', such as {images[0]}" if images else "probe images",
             found=f"{len(listed)} paths, such as {listed[0]}",
         )
     names = [folded(name) for name in concepts]
-    annotated = np.array([name in truth.concepts for name in names], dtype=bool)
+    annotated = np.array([name in annotations.concepts for name in names], dtype=bool)
     if not annotated.any():
         raise CmonError(
-            f"{truth.source}: names none of the scored concepts",
+            f"{annotations.source}: names none of the scored concepts",
             expected=f"some of {len(names)} concepts, such as {', '.join(list(concepts)[:3])}",
-            found=f"{len(truth.concepts)} others, such as {', '.join(sorted(truth.concepts)[:3])}",
+            found=f"{len(annotations.concepts)} others, such as {', '.join(sorted(annotations.concepts)[:3])}",
             hint="the names must be those of --concepts, except for case and white space",
         )
     column = {name: position for position, name in enumerate(names)}
     present = np.zeros((len(images), len(names)), dtype=bool)
     for image in np.flatnonzero(known):
-        found = [column[name] for name in truth.shown[listed[row[image]]] if name in column]
+        found = [column[name] for name in annotations.shown[listed[row[image]]] if name in column]
         present[image, found] = True
     return Presence(known, annotated, present)
 
@@ -120,7 +122,7 @@ def _without(cells: list[str], position: int) -> list[str]:
     return cells[:position] + cells[position + 1 :]
 
 
-def _matched(source: Path, images: Sequence[str], listed: Sequence[str]) -> npt.NDArray[np.intp]:
+def _match_paths(source: Path, images: Sequence[str], listed: Sequence[str]) -> npt.NDArray[np.intp]:
     """For each image the position of its path in `listed`, or -1."""
     by_name: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
     for position, name in enumerate(listed):
@@ -131,26 +133,26 @@ def _matched(source: Path, images: Sequence[str], listed: Sequence[str]) -> npt.
     owner: dict[int, str] = {}
     for number, image in enumerate(images):
         parts = _reversed_parts(image)
-        fitting = [
+        matching = [
             (min(len(parts), len(other)), position)
             for position, other in by_name.get(parts[0], ())
             if all(mine == theirs for mine, theirs in zip(parts, other, strict=False))
         ]
-        if not fitting:
+        if not matching:
             continue
-        longest = max(fitting)[0]
-        nearest = [position for length, position in fitting if length == longest]
-        twice = owner.get(nearest[0])
-        if len(nearest) > 1 or twice is not None:
+        longest = max(matching)[0]
+        best = [position for length, position in matching if length == longest]
+        earlier = owner.get(best[0])
+        if len(best) > 1 or earlier is not None:
             raise CmonError(
                 f"{source}: it is not clear which image is meant",
-                expected="paths long enough to tell the images apart",
-                found=f"{listed[nearest[0]]}, which fits both {twice} and {image}"
-                if twice is not None
-                else f"{listed[nearest[0]]} and {listed[nearest[1]]}, which both fit {image}",
+                expected="paths long enough to distinguish the images",
+                found=f"{listed[best[0]]}, which matches both {earlier} and {image}"
+                if earlier is not None
+                else f"{listed[best[0]]} and {listed[best[1]]}, which both match {image}",
             )
-        owner[nearest[0]] = image
-        found[number] = nearest[0]
+        owner[best[0]] = image
+        found[number] = best[0]
     return found
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from cmon.clip import embedder
 from cmon.clip.features import Features
 from cmon.evaluation import agreement
-from cmon.evaluation.annotations import presence, read
+from cmon.evaluation.annotations import look_up, read
 from cmon.scoring import labelling, significance
 from cmon.scoring.labelling import Labels, Method
 from cmon.scoring.priors import PRIORS, Chance, PriorInputs, log_mean_exp
@@ -56,7 +56,7 @@ class Ground:
         parameters = workspace.parameters("vocabulary")
         probe = [row["path"] for row in workspace.read("images").to_pylist() if row["status"] == "ok"]
         names = vocabulary["concept"].to_pylist()
-        found = presence(read(truth), probe, names)
+        found = look_up(read(truth), probe, names)
         features = Features(workspace, parameters["clip"], "cpu", parameters["precision"], 64, workers=0)
         order = torch.randperm(
             len(probe), generator=torch.Generator().manual_seed(parameters["seed"])
@@ -124,7 +124,7 @@ class Ground:
     def measured(self, activations: np.ndarray) -> dict[str, np.ndarray]:
         """Every measure of `agreement` for every concept, (K,C); -1 for a concept that no image shows."""
         shown = np.logical_and(self.present.any(axis=0), np.logical_not(self.present.all(axis=0)))
-        found = agreement.detected(activations, self.present[:, shown])
+        found = agreement.measure_detection(activations, self.present[:, shown])
         tables = {name: np.full((activations.shape[1], len(shown)), -1.0) for name in found}
         for name, values in found.items():
             tables[name][:, shown] = values
