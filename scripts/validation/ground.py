@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon.clip import embedder
+from cmon.clip import embedders
 from cmon.clip.features import Features
 from cmon.evaluation import agreement
 from cmon.evaluation.annotations import look_up, read
@@ -111,7 +111,7 @@ class Ground:
 
     def with_words(self, words: Sequence[str]) -> Ground:
         """With further concepts, which no image shows."""
-        vectors = embedder.text_features(self.features.embedder, words)
+        vectors = embedders.text_features(self.features.embedder, words)
         nothing = np.zeros((len(self.present), len(words)), dtype=bool)
         return replace(
             self,
