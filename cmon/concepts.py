@@ -106,6 +106,6 @@ def _merged(path: Path, rows: Iterable[tuple[str, str]]) -> list[Concept]:
     if doubles:
         shown = ", ".join(repr(name) for name in doubles[:5]) + (" ..." if len(doubles) > 5 else "")
         logger.warning(
-            "%s: %d concepts stand there more than once and were merged: %s", path, len(doubles), shown
+            "%s: %d concepts are listed more than once and were merged: %s", path, len(doubles), shown
         )
     return list(concepts.values())

@@ -46,7 +46,7 @@ class _InnerProduct(Similarity):
 
 @dataclass(frozen=True)
 class CosSimilarity(_InnerProduct):
-    """See `cos_similarity`.
+    """See `clip_dissect.cos_similarity`.
 
     The concept's vector is images @ text, so that the inner product with activations x is (x @ images) @ text and
     its length the root of text' (images' images) text: nothing of size (N,C) is ever computed. In double
@@ -93,7 +93,7 @@ class CosSimilarity(_InnerProduct):
 
 @dataclass(frozen=True)
 class CosSimilarityCubed(_InnerProduct):
-    """See `cos_similarity_cubed`. Units and blocks: (N,K) and (N,C') float32, and so the largest of the five."""
+    """See `clip_dissect.cos_similarity_cubed`. Units and blocks hold (N,K) and (N,C') float32: most of the five."""
 
     name: ClassVar[str] = "cos_similarity_cubed"
     least_norm: float = 1e-3

@@ -27,7 +27,7 @@ _SUBSETS = 1000
 
 @dataclass(frozen=True)
 class RankReorder(Similarity):
-    """See `rank_reorder`.
+    """See `clip_dissect.rank_reorder`.
 
     Units: images (K,n) int64, their activations (K,n) float32 in falling order and scaled to [0, 1], the mean
     error of a random order, (K,), and the variance of the error in units of that mean, (K,).
@@ -44,26 +44,28 @@ class RankReorder(Similarity):
     inverse root of almost 0 would dominate both the concept's evidence and its chance."""
 
     def top_images(self, images: int) -> int:
-        """At least one, where CLIP-Dissect takes none of fewer than 20 images (and scores NaN)."""
+        """At least one; of fewer than 20 images CLIP-Dissect takes none (and scores NaN)."""
         return max(1, int(images * self.top_fraction))
 
     def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
         count = self.top_images(len(images))
         top = ranking(activations.T, count)
         values = activations.T.gather(1, top).to(widest_float(activations.device))
-        values = values - values[:, -1:]  # a shift and a factor change nothing, and nothing can overflow
+        values = (
+            values - values[:, -1:]
+        )  # neither a shift nor a factor changes the scores; so nothing can overflow
         values = (values / torch.where(values[:, :1] > 0, values[:, :1], 1)).float()
         random_error = torch.empty(len(values), device=values.device)
         variance = torch.empty_like(random_error)
         step = max(1, _CHUNK // count**2)
         for start in range(0, len(values), step):
-            some = slice(start, start + step)
-            errors = (values[some, :, None] - values[some, None, :]).abs_().pow_(self.p)  # (k,n,n)
+            part = slice(start, start + step)
+            errors = (values[part, :, None] - values[part, None, :]).abs_().pow_(self.p)  # (k,n,n)
             by_image = errors.mean(dim=2)
-            random_error[some] = by_image.mean(dim=1)
+            random_error[part] = by_image.mean(dim=1)
             # Of a sum over a random permutation (Hoeffding 1951): squares of the doubly centred errors.
-            errors -= by_image[:, :, None] + by_image[:, None, :] - random_error[some, None, None]
-            variance[some] = errors.square_().sum(dim=(1, 2)) / (max(1, count - 1) * count**2)
+            errors -= by_image[:, :, None] + by_image[:, None, :] - random_error[part, None, None]
+            variance[part] = errors.square_().sum(dim=(1, 2)) / (max(1, count - 1) * count**2)
         varies = random_error > 0
         variance = torch.where(varies, variance / torch.where(varies, random_error, 1).square(), 0)
         return top, values, random_error, variance
@@ -72,7 +74,8 @@ class RankReorder(Similarity):
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
         parts = [
-            images[some].mean(dim=1) for some in subsets.split(max(1, _CHUNK // (count * images.shape[1])))
+            images[subset].mean(dim=1)
+            for subset in subsets.split(max(1, _CHUNK // (count * images.shape[1])))
         ]
         means = torch.cat(parts)
 
@@ -91,18 +94,18 @@ class RankReorder(Similarity):
         evidence = torch.zeros(len(top), concepts, device=cosines.device)
         step = max(1, _TOGETHER // (count * concepts))
         for start in range(0, len(top), step):
-            some = slice(start, start + step)
-            rows = cosines.index_select(0, top[some].flatten()).view(-1, count, concepts)
+            part = slice(start, start + step)
+            rows = cosines.index_select(0, top[part].flatten()).view(-1, count, concepts)
             seen = rows.transpose(1, 2).contiguous()  # (k,C',n)
-            activations = values[some, None].expand_as(seen)
+            activations = values[part, None].expand_as(seen)
             ranked = activations.gather(
                 2, _rising_order(seen)
             )  # activations, the image of least cosine first
             errors = (ranked - activations.flip(2)).abs_().pow_(self.p).mean(dim=2)
-            random_errors = random_error[some, None].expand_as(errors)
+            random_errors = random_error[part, None].expand_as(errors)
             # Activations that are all equal say nothing: 0 for every concept.
             relative = torch.where(random_errors > 0, errors / random_errors, 0)
-            evidence[some] = -relative * self._inverse_power(seen.mean(dim=2))
+            evidence[part] = -relative * self._inverse_power(seen.mean(dim=2))
         return evidence
 
     def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:

@@ -30,7 +30,7 @@ from cmon.scoring.similarity.table_rows import row_sums
 _TABLE = 2**20
 """Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
 _TOGETHER = 128
-"""Concepts whose products are taken together: the rows of more lie too far apart for the processor's cache."""
+"""Concepts whose products are computed together: the rows of more lie too far apart for the processor's cache."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -86,7 +86,7 @@ class _TopImagesFunction(Similarity):
 
 @dataclass(frozen=True)
 class SoftWPMI(_TopImagesFunction):
-    """Image i_r belongs to the unit's set with a probability p_r that falls with the rank; see `soft_wpmi`."""
+    """Image i_r belongs to the unit's set with probability p_r, falling with the rank; see `clip_dissect.soft_wpmi`."""
 
     name: ClassVar[str] = "soft_wpmi"
     a: float = 10.0
@@ -112,7 +112,7 @@ class SoftWPMI(_TopImagesFunction):
 
 @dataclass(frozen=True)
 class WPMI(_TopImagesFunction):
-    """All top images belong to the unit's set; see `wpmi`."""
+    """All top images belong to the unit's set; see `clip_dissect.wpmi`."""
 
     name: ClassVar[str] = "wpmi"
     a: float = 2.0
@@ -146,7 +146,7 @@ def _log_sums_by_products(
 def _log_sums_by_tables(
     probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
 ) -> Tensor:
-    """The same, from sums of rows of a few tables: on any device."""
+    """The sum over ranks of log(1 + odds_r P[i_r,c]), from sums of rows of a few tables: on any device."""
     # Rounded up to a power of 2, so that a few expansions serve all blocks.
     bound = 2.0 ** math.ceil(math.log2(min(max(largest, 1e-30), 1.0)))
     nodes, by_rank = expansion(tuple(odds), bound)

@@ -176,8 +176,8 @@ def test_without_the_cpus_shortcuts_scores_are_the_same(name: str, monkeypatch: 
 
 def golden(shared: Callable[[str], Path], name: str) -> tuple[World, dict[str, np.ndarray]]:
     stored = dict(np.load(shared("golden") / name))
-    keys = ("image_features", "text_features", "activations")
-    images, texts, activations = (torch.from_numpy(stored.pop(key)) for key in keys)
+    names = ("image_features", "text_features", "activations")
+    images, texts, activations = (torch.from_numpy(stored.pop(input_name)) for input_name in names)
     return (images, texts, activations), stored
 
 
