@@ -175,29 +175,28 @@ def score(
     """
     from cmon.clip.features import Features
     from cmon.evaluation import agreement, annotations
-    from cmon.evaluation import class_names as heads
+    from cmon.evaluation import class_names as class_name_lists
     from cmon.scoring import stage
     from cmon.scoring.priors import PRIORS
-    from cmon.scoring.similarity.functions import FUNCTIONS
+    from cmon.scoring.similarity import registry
 
-    require_known("--similarity", similarity, FUNCTIONS)
+    require_known("--similarity", similarity, registry.SIMILARITIES)
     require_known("--prior", prior, PRIORS)
     require_known("--precision", precision, devices.PRECISIONS)
-    if top_k and similarity not in ("soft_wpmi", "wpmi"):
-        raise OptionError(f"--top-k: {similarity} has no fixed number of top images")
+    function = registry.create(similarity, top_k)
     place, listed = _workspace(workspace), _concepts(concepts)
     annotated = annotations.read(Path(truth)) if truth is not None else None
     shards = place.frame("shards")  # before a large CLIP is loaded for nothing
     names = _class_names(class_names)
     if names:
-        heads.require_layer(shards, names)
+        class_name_lists.require_layer(shards, names)
     where = devices.find_device(device)
     features = Features(
         place, clip, where, precision, devices.images_at_a_time(batch_size, where), _workers(workers)
     )
     settings = stage.ScoreSettings(
-        similarity=FUNCTIONS[similarity](**({"top_k": top_k} if top_k else {})),
-        prior=prior,
+        similarity=function,
+        prior=PRIORS[prior],
         templates=tuple(templates),
         fdr=fdr,
         pseudo_units=pseudo_units,
@@ -207,7 +206,7 @@ def score(
     labels = stage.score(place, listed, features, settings, progress)
     return Scores(
         labels,
-        _measure_class_names(place, names) if names else None,
+        class_name_lists.measure(place, names) if names else None,
         agreement.measure(place, annotated, progress) if annotated else None,
     )
 
@@ -370,14 +369,6 @@ def _text_vectors(workspace: Workspace, device: str) -> TextVectors:
 
         where = devices.find_device(device)
         features = Features(workspace, parameters["clip"], where, parameters["precision"], 64, 0)
-        return features.of_concepts(texts, parameters.get("templates", ())).numpy()
+        return features.concept_vectors(texts, parameters.get("templates", ())).numpy()
 
     return vectors
-
-
-def _measure_class_names(workspace: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
-    from cmon.evaluation import class_names
-
-    vocabulary = workspace.frame("vocabulary")["concept"].tolist()
-    class_names.warn_of_unknown(vocabulary, names)
-    return class_names.accuracy(workspace.frame("units"), workspace.frame("concepts"), vocabulary, names)

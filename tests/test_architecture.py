@@ -16,20 +16,21 @@ MAY_IMPORT = {
     "progress": "",
     "trajectories": "",
     "rank_correlation": "",
-    "concepts": BASE,
+    "text_files": BASE,
+    "concepts": f"{BASE} text_files",
     "devices": BASE,
     "user_code": BASE,
     "workspace": BASE,
-    "images": f"{BASE} workspace",
+    "images": f"{BASE} text_files workspace",
     "checkpoints": f"{BASE} workspace",
     "clip": f"{BASE} user_code workspace images",
     "extraction": f"{BASE} user_code workspace images checkpoints",
     "scoring": f"{BASE} concepts workspace images clip",
-    "evaluation": f"{BASE} concepts workspace",
+    "evaluation": f"{BASE} text_files concepts workspace",
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
-    "reporting": f"{BASE} concepts trajectories rank_correlation workspace images",
+    "reporting": f"{BASE} text_files concepts trajectories rank_correlation workspace images",
     "api": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
-    "cli": f"{BASE} api devices workspace extraction",
+    "cli": f"{BASE} api devices workspace extraction scoring",
     "__main__": "cli",
 }
 """Folder or file of the package to what it may import besides itself: the data's way, from top to bottom."""
@@ -60,7 +61,10 @@ ONLY_IN = {
 MATHEMATICS = [
     *(PACKAGE / "scoring" / "similarity").glob("*.py"),
     *(PACKAGE / "embedding" / "layouts").glob("*.py"),
-    *[PACKAGE / f"{name}.py" for name in ("scoring/labelling", "scoring/priors", "scoring/significance")],
+    *[
+        PACKAGE / f"{name}.py"
+        for name in ("scoring/labelling", "scoring/priors", "scoring/pseudo_units", "scoring/significance")
+    ],
     *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/placement")],
 ]
 """Files that take arrays and give arrays."""

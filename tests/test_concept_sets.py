@@ -124,4 +124,6 @@ def test_no_concept_is_longer_than_what_clip_reads(path: Path) -> None:
     """In a template of ordinary length; only the longest by letters can be."""
     names = sorted((concept.name for concept in concepts.read(path)), key=len)[-50:]
     embedder = OpenClip("any", lambda image: image, None, get_tokenizer("ViT-B-16"), "cpu", float32)
-    assert not any(embedder.cut([f"a photo of the large {name}, a type of thing." for name in names]))
+    assert not any(
+        embedder.truncated_lengths([f"a photo of the large {name}, a type of thing." for name in names])
+    )

@@ -64,7 +64,7 @@ def test_doubled_concepts_are_merged_with_one_warning(
         found = read(tmp_path, "concept,category\ndog,animal\ncat,\nDog,pet\n dog ,\n")
     assert found == [("dog", "animal"), ("cat", None)]
     (record,) = caplog.records
-    assert "2 concepts stand there more than once" in record.getMessage()
+    assert "2 concepts are listed more than once" in record.getMessage()
     assert "'Dog', 'dog'" in record.getMessage()
 
 

@@ -10,7 +10,8 @@ import torch
 
 import cmon
 from cmon.scoring import labelling
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.priors import PRIORS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
 
 pytestmark = [
@@ -35,16 +36,17 @@ def world(images: int = 600, concepts: int = 300, units: int = 64) -> tuple[torc
     return pictures, texts, activations
 
 
-@pytest.mark.parametrize("prior", ["null", "standardized", "layer"])
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("prior", list(PRIORS))
+@pytest.mark.parametrize("name", sorted(SIMILARITIES))
 def test_labels_and_scores_are_those_of_the_cpu(name: str, prior: str) -> None:
     found = {}
     for device in ("cpu", "cuda"):
         images, texts, activations = (tensor.to(device) for tensor in world())
-        function = FUNCTIONS[name]()
+        function = SIMILARITIES[name]()
         top = top_k(activations.T, function.top_images(len(images)) or 10).indices
-        layer = labelling.layer_of(function, images, activations, top, 512, SEED)
-        (found[device],) = labelling.label(function, prior, images, texts, [layer], 512, SEED)
+        method = labelling.Method(function, PRIORS[prior], 512, SEED)
+        layer = labelling.keep_layer(method, images, activations, top)
+        (found[device],) = labelling.label(method, images, texts, [layer])
     planted = torch.arange(0, 64, 2)
     assert (found["cuda"].concepts[planted, 0] == found["cpu"].concepts[planted, 0]).float().mean() >= 0.97
     scale = found["cpu"].scores.abs().max()

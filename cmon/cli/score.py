@@ -8,6 +8,10 @@ from typing import Any
 import click
 
 from cmon.cli import options
+from cmon.scoring.priors import PRIORS
+from cmon.scoring.similarity.registry import ENTRIES, SIMILARITIES
+
+_TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
 
 
 @click.command()
@@ -37,14 +41,14 @@ from cmon.cli import options
 )
 @click.option(
     "--similarity",
-    type=click.Choice(["soft_wpmi", "wpmi", "rank_reorder", "cos_similarity", "cos_similarity_cubed"]),
+    type=click.Choice(list(SIMILARITIES)),
     default="soft_wpmi",
     show_default=True,
     help="How evidence of a concept is measured: CLIP-Dissect's five functions with its parameters.",
 )
 @click.option(
     "--prior",
-    type=click.Choice(["null", "standardized", "layer"]),
+    type=click.Choice(list(PRIORS)),
     default="null",
     show_default=True,
     help="What is taken from a concept's evidence: what it gets from random image orders (null; standardized "
@@ -63,8 +67,8 @@ from cmon.cli import options
     "--top-k",
     type=click.IntRange(min=1),
     default=None,
-    show_default="100 for soft_wpmi, 28 for wpmi",
-    help="Images that speak for a unit; only soft_wpmi and wpmi have a fixed number.",
+    show_default=", ".join(f"{top_k} for {name}" for name, top_k in _TOP_K.items()),
+    help=f"Images that speak for a unit; only {' and '.join(_TOP_K)} have a fixed number.",
 )
 @click.option(
     "--pseudo-units",

@@ -1,4 +1,4 @@
-"""CLIP's vectors of the probe images and of texts, computed once per content and kept in the workspace."""
+"""CLIP's vectors of the probe images and of texts: computed once, and kept in the workspace's cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from cmon.clip import embedder as clip
+from cmon.clip import embedders
 from cmon.errors import CmonError
 from cmon.images import files as images
 from cmon.images import preprocessing
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 
 
 class Features:
-    """The two kinds of vectors of one `--clip`; the model is loaded only when something is missing."""
+    """Vectors of images and texts by one `--clip`; the model is loaded only when something is missing."""
 
     def __init__(
         self, workspace: Workspace, spec: str, device: str, precision: str, batch_size: int, workers: int
     ) -> None:
         self.workspace, self.spec, self.device, self.precision = workspace, spec, device, precision
         self.batch_size, self.workers = batch_size, workers
-        self.identity = digest(clip.identity(spec), precision, schemas.VERSION)
+        self.identity = digest(embedders.identity(spec), precision, schemas.VERSION)
 
     @cached_property
-    def embedder(self) -> clip.Embedder:
-        return clip.load(self.spec, self.device, self.precision)
+    def embedder(self) -> embedders.Embedder:
+        return embedders.load(self.spec, self.device, self.precision)
 
-    def of_images(self, progress: Progress) -> Tensor:
+    def image_vectors(self, progress: Progress) -> Tensor:
         """(N,D) float32 unit vectors of the images that `extract` could read, in its order.
 
         Raises CmonError when an image has changed or vanished since then.
@@ -64,7 +64,7 @@ class Features:
                     )
                 batch.append(torch.from_numpy(array))
                 if len(batch) == self.batch_size or position == len(files) - 1:
-                    parts.append(clip.image_features(self.embedder, torch.stack(batch)))
+                    parts.append(embedders.image_features(self.embedder, torch.stack(batch)))
                     batch = []
             vectors = torch.cat(parts).numpy()
             schema = schemas.image_features(vectors.shape[1])
@@ -73,20 +73,20 @@ class Features:
             self.workspace.write(path, table, origin, {"clip": self.spec})
         return torch.from_numpy(schemas.matrix(read_table(path)["vector"]))
 
-    def of_concepts(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
-        """(C,D) float32 unit vectors of the names, each put for the `{}` of every template.
+    def concept_vectors(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
+        """(C,D) float32 unit vectors of the names, inserted at the `{}` of every template.
 
         Of several templates it is the direction of the mean of their unit vectors, as CLIP ensembles the prompts
-        of a class (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Without any, of the names as they are.
+        of a class (Radford et al. 2021, arXiv 2103.00020, section 3.1.4). Without templates, of the names alone.
         """
         if not templates:
-            return self.of_texts(names)
+            return self.text_vectors(names)
         texts = [template.replace("{}", name) for template in templates for name in names]
-        vectors = self.of_texts(texts).view(len(templates), len(names), -1)
+        vectors = self.text_vectors(texts).view(len(templates), len(names), -1)
         return torch.nn.functional.normalize(vectors.mean(dim=0), dim=1)
 
-    def of_texts(self, texts: Sequence[str]) -> Tensor:
-        """(C,D) float32 unit vectors; only texts never seen before go through the model.
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
+        """(C,D) float32 unit vectors; only new texts go through the model.
 
         Warns of texts that are longer than what the model reads.
         """
@@ -98,8 +98,8 @@ class Features:
             rows = zip(schemas.matrix(table["vector"]), table["cut_after"].to_pylist(), strict=True)
             known = dict(zip(table["text"].to_pylist(), rows, strict=True))
         if missing := [text for text in dict.fromkeys(texts) if text not in known]:
-            cut = clip.cut_texts(self.embedder, missing)
-            new = zip(clip.text_features(self.embedder, missing).numpy(), cut, strict=True)
+            cut = embedders.truncated_lengths(self.embedder, missing)
+            new = zip(embedders.text_features(self.embedder, missing).numpy(), cut, strict=True)
             known |= zip(missing, new, strict=True)
             vectors = np.stack([vector for vector, _ in known.values()])
             columns = [
@@ -109,11 +109,11 @@ class Features:
             ]
             table = pa.Table.from_arrays(columns, schema=schemas.text_features(vectors.shape[1]))
             self.workspace.write(path, table, origin, {"clip": self.spec})
-        _warn_of_cut({text: known[text][1] for text in texts})
+        _warn_of_truncated({text: known[text][1] for text in texts})
         return torch.from_numpy(np.stack([known[text][0] for text in texts]))
 
 
-def _warn_of_cut(texts: dict[str, int | None]) -> None:
+def _warn_of_truncated(texts: dict[str, int | None]) -> None:
     cut = [text for text, after in texts.items() if after]
     if cut:
         shown = ", ".join(repr(text if len(text) <= 60 else f"{text[:57]}...") for text in cut[:3])

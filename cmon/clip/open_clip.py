@@ -1,10 +1,11 @@
-"""open_clip's models as embedders, loaded as `clip_weights` says."""
+"""open_clip's models as embedders, with what `weights` says that their weights need."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.clip.weights import CONFIG, read_config, source
+from cmon.clip.weights import CONFIG, read_config, resolve
 from cmon.errors import CmonError
 
 logger = logging.getLogger(__name__)
 
-_BRING = (
+_HOW_TO_GET_WEIGHTS = (
     f"without a network, give a folder that holds {CONFIG} and the weights (--clip local-dir:FOLDER), weights "
     f"on disk with {CONFIG} beside them (--clip ViT-B-16:/path/weights.safetensors), or copy the cache of a "
     "machine that has them (~/.cache/huggingface)"
@@ -27,7 +28,7 @@ _BRING = (
 
 @dataclass(frozen=True)
 class OpenClip:
-    """An open_clip model as a `clip.Embedder`."""
+    """An open_clip model as an `Embedder`."""
 
     name: str
     preprocess: Callable[[Image.Image], Tensor]
@@ -42,11 +43,11 @@ class OpenClip:
     def encode_texts(self, texts: list[str]) -> Tensor:
         return self.model.encode_text(self.tokenizer(texts).to(self.device))
 
-    def cut(self, texts: Sequence[str]) -> list[int | None]:
-        """For each text the tokens that the model reads of it, if these are not all: tokenizers cut silently.
+    def truncated_lengths(self, texts: Sequence[str]) -> list[int | None]:
+        """For each text that is longer than what the model reads, how many tokens it reads; None for the others.
 
-        A text that fits gets one more token of padding where there is room for one more, and else its next word:
-        so it is for every tokenizer, whatever it puts at the end, and wherever.
+        Tokenizers cut texts silently. With room for one token more, a text that fits gets one more token of padding, a
+        text that was cut its next word. That is so for every tokenizer, whatever it puts at the end, and wherever.
         """
         short = self.tokenizer([*texts, ""])
         room = short.shape[1]
@@ -60,16 +61,16 @@ class OpenClip:
 def load(spec: str, device: str, precision: str) -> OpenClip:
     """Load the model that a spec names.
 
-    Raises CmonError when it does not exist, when its weights cannot be had on this machine, or when what they
-    need is not what would be built.
+    Raises CmonError when it does not exist, when its weights are not available on this machine, or when they need
+    another model than would be built.
     """
     import open_clip
 
-    wanted = source(open_clip, spec)
+    wanted = resolve(open_clip, spec)
     preprocessing = {name: value for name, value in wanted.preprocessing.items() if name != "size"}
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
-        with _quietly():
+        with _silence():
             model = open_clip.create_model(
                 wanted.name,
                 pretrained=wanted.pretrained,
@@ -88,13 +89,13 @@ def load(spec: str, device: str, precision: str) -> OpenClip:
             if misfit
             else "weights on this machine, or a network that reaches them",
             found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            hint=None if misfit else _BRING,
+            hint=None if misfit else _HOW_TO_GET_WEIGHTS,
         ) from error
     if spec.startswith("hf-hub:"):
         _warn_of_assumed_preprocessing(spec)
     prepared = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
     wanted_size, size = wanted.preprocessing.get("size", prepared.size), prepared.size
-    if _pair(wanted_size) != _pair(size):  # open_clip would stretch the position embedding, and say nothing
+    if _pair(wanted_size) != _pair(size):  # open_clip would resize the position embedding silently
         raise CmonError(
             f"--clip {spec}: the model takes images of another size than the weights were trained with",
             expected=f"a model for images of {wanted_size} pixels, as {CONFIG} says",
@@ -105,10 +106,10 @@ def load(spec: str, device: str, precision: str) -> OpenClip:
 
 
 def _warn_of_assumed_preprocessing(spec: str) -> None:
-    """A repository of somebody else's cannot be mended here; open_clip's convention is taken, and said."""
+    """Nobody can correct somebody else's repository: open_clip's convention is used, with a warning."""
     from open_clip.pretrained import download_pretrained_from_hf
 
-    with _quietly():
+    with _silence():
         path = download_pretrained_from_hf(spec.partition(":")[2], filename=CONFIG)
     stated = read_config(spec, Path(path)).get("preprocess_cfg", {})
     if "mean" not in stated or "std" not in stated:
@@ -124,16 +125,14 @@ def _pair(size: Any) -> tuple[int, ...]:
     return tuple(size) if isinstance(size, (list, tuple)) else (size, size)
 
 
-class _quietly:
+@contextmanager
+def _silence() -> Iterator[None]:
     """open_clip logs its errors to the root logger before raising them; the raised ones are enough."""
-
-    def __enter__(self) -> None:
-        self.warnings = warnings.catch_warnings()
-        self.warnings.__enter__()
-        warnings.simplefilter("ignore")
-        self.disabled = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-
-    def __exit__(self, *error: Any) -> None:
-        logging.disable(self.disabled)
-        self.warnings.__exit__(*error)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,7 +1,7 @@
-"""What the weights of a `--clip` need of the model that they are loaded into. Nothing is guessed.
+"""What the weights of a `--clip` need: the model's activation function, and how images are prepared.
 
-Weights do not show two things that their features depend on. With the wrong one nothing fails; the features
-are only worse, so every source of weights must say them:
+Weights do not show these two, and with the wrong one nothing fails: the features are only worse. So nothing is guessed,
+and every source of weights must say them:
 
 - *QuickGELU*, x * sigmoid(1.702 x), which OpenAI trained with, or GELU (mlfoundations/open_clip, issue 771);
 - how images are prepared: for a file of weights, open_clip takes OpenAI's mean and standard deviation, whatever
@@ -28,14 +28,14 @@ from cmon.workspace.files import digest, file_digest
 
 CONFIG = "open_clip_config.json"
 _FORMS = "NAME:PRETRAINED, hf-hub:ORG/NAME, local-dir:FOLDER or python:MODULE:FACTORY"
-_OF_OPENAI = (
+_WHO_NEEDS_QUICK_GELU = (
     "'quick_gelu': true if the weights are OpenAI's, DFN's or MetaCLIP's, or were fine-tuned from them"
 )
 
 
 @dataclass(frozen=True)
-class Source:
-    """What open_clip's builder is asked for."""
+class ModelRequest:
+    """The model that open_clip shall build."""
 
     name: str
     pretrained: str | None
@@ -46,9 +46,9 @@ class Source:
 
 
 def identity(spec: str) -> str:
-    """What the features depend on, told without loading the model: file contents where there are files.
+    """A hash of what the features depend on, without loading the model: file contents where there are files.
 
-    Raises CmonError when a named folder is no open_clip model.
+    Raises CmonError when a named folder is not an open_clip model.
     """
     kind, _, rest = spec.partition(":")
     if kind == "local-dir":
@@ -61,25 +61,26 @@ def identity(spec: str) -> str:
     return digest(spec, None)
 
 
-def source(open_clip: Any, spec: str) -> Source:
-    """What to build for a spec. open_clip: the module, which takes seconds to import.
+def resolve(open_clip: Any, spec: str) -> ModelRequest:
+    """The model to build for a spec. open_clip: the module, which takes seconds to import.
 
-    Raises CmonError when it names nothing, or its weights do not say what they need, or need another model.
+    Raises CmonError when the model or its weights do not exist, or the weights do not say what they need or need
+    another model.
     """
     kind, _, rest = spec.partition(":")
     if kind == "hf-hub":
-        return Source(spec, None)
+        return ModelRequest(spec, None)
     if kind == "local-dir":
         path = _local_folder(rest) / CONFIG
         config = read_config(spec, path)
         _stated_preprocessing(spec, path, config)
         _check_against_transformers(spec, path, bool(config.get("model_cfg", {}).get("quick_gelu")))
-        return Source(spec, None)
+        return ModelRequest(spec, None)
     _check_name(open_clip, spec, kind, rest)
     built = bool(open_clip.get_model_config(kind).get("quick_gelu"))
     published = open_clip.get_pretrained_cfg(kind, rest)
     if not published:
-        return _of_file(open_clip, spec, kind, Path(rest), built)
+        return _resolve_file(open_clip, spec, kind, Path(rest), built)
     needed = bool(published.get("quick_gelu"))
     if built and not needed:
         repository = published.get("hf_hub", "").strip("/")
@@ -91,11 +92,11 @@ def source(open_clip: Any, spec: str) -> Source:
             if repository
             else None,
         )
-    return Source(kind, rest, quick_gelu=needed)
+    return ModelRequest(kind, rest, quick_gelu=needed)
 
 
-def _of_file(open_clip: Any, spec: str, name: str, file: Path, built: bool) -> Source:
-    """A file of weights, with what `open_clip_config.json` beside it says of them."""
+def _resolve_file(open_clip: Any, spec: str, name: str, file: Path, built: bool) -> ModelRequest:
+    """The model for a file of weights, from what `open_clip_config.json` beside it says."""
     if zipfile.is_zipfile(file) and _is_torchscript(file):
         raise CmonError(
             f"--clip {spec}: is a TorchScript archive, the form in which OpenAI published its weights",
@@ -117,17 +118,17 @@ def _of_file(open_clip: Any, spec: str, name: str, file: Path, built: bool) -> S
             expected=f"{path}, with preprocess_cfg (mean and std of each channel, from 0 to 1) and model_cfg "
             "(quick_gelu)",
             found="no such file",
-            hint=f"write what they were trained with, for example {json.dumps(example)}; {_OF_OPENAI}",
+            hint=f"write what they were trained with, for example {json.dumps(example)}; {_WHO_NEEDS_QUICK_GELU}",
         )
     config = read_config(spec, path)
     preprocessing = _stated_preprocessing(spec, path, config)
     model = config.get("model_cfg", {})
-    if "quick_gelu" not in model and "vision_cfg" not in model:  # a whole configuration names it if it is so
+    if "quick_gelu" not in model and "vision_cfg" not in model:  # a whole configuration would name it
         raise CmonError(
             f"--clip {spec}: {path} does not say whether the weights need QuickGELU",
             expected="quick_gelu, true or false, in model_cfg",
             found=json.dumps(model),
-            hint=_OF_OPENAI,
+            hint=_WHO_NEEDS_QUICK_GELU,
         )
     needed = bool(model.get("quick_gelu"))
     _check_against_transformers(spec, path, needed)
@@ -143,10 +144,11 @@ def _of_file(open_clip: Any, spec: str, name: str, file: Path, built: bool) -> S
             else f"--clip local-dir:{file.parent}, with the whole model_cfg in {CONFIG}, and the weights there as "
             "open_clip_model.safetensors or open_clip_pytorch_model.bin",
         )
-    return Source(name, str(file), preprocessing=preprocessing)
+    return ModelRequest(name, str(file), preprocessing=preprocessing)
 
 
 def read_config(spec: str, path: Path) -> dict[str, Any]:
+    """open_clip's configuration. Raises CmonError when it cannot be read."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(config.get(part, {}), dict) for part in ("model_cfg", "preprocess_cfg")):
@@ -161,7 +163,7 @@ def read_config(spec: str, path: Path) -> dict[str, Any]:
 
 
 def _stated_preprocessing(spec: str, path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What the configuration says of it. Mean and std must be there: open_clip would take OpenAI's."""
+    """What the configuration says. Mean and std must be there: open_clip would take OpenAI's."""
     stated = config.get("preprocess_cfg", {})
     for name in ("mean", "std"):
         numbers = stated.get(name)
@@ -190,15 +192,15 @@ def _check_against_transformers(spec: str, path: Path, quick_gelu: bool) -> None
     if not other.is_file():
         return
     try:
-        said = json.loads(other.read_text(encoding="utf-8"))["vision_config"]["hidden_act"]
+        activation = json.loads(other.read_text(encoding="utf-8"))["vision_config"]["hidden_act"]
     except (OSError, ValueError, KeyError, TypeError):
-        return  # another program's file: it need not say anything
-    if said in ("gelu", "quick_gelu") and (said == "quick_gelu") != quick_gelu:
+        return  # another program's file, which need not say it
+    if activation in ("gelu", "quick_gelu") and (activation == "quick_gelu") != quick_gelu:
         raise CmonError(
             f"--clip {spec}: two files beside the weights disagree about QuickGELU",
             expected=f"model_cfg.quick_gelu in {path.name} as vision_config.hidden_act in {other.name}",
-            found=f"quick_gelu: {str(quick_gelu).lower()}, and hidden_act: {said}",
-            hint=f"correct the wrong one in {path.parent}; {_OF_OPENAI}",
+            found=f"quick_gelu: {str(quick_gelu).lower()}, and hidden_act: {activation}",
+            hint=f"correct the wrong one in {path.parent}; {_WHO_NEEDS_QUICK_GELU}",
         )
 
 

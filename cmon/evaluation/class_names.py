@@ -1,4 +1,4 @@
-"""How right the labels of a classification head are: its units are named by their classes.
+"""How often the labels of a classification head are right: its units are named by their classes.
 
 CLIP-Dissect's own evaluation (arXiv 2204.10965, section 4.2): the units of a network's last layer have a known
 meaning, so the label of each is right if it is the class's name.
@@ -13,27 +13,28 @@ from typing import Any
 
 import pandas as pd
 
-from cmon import concepts as concept_lists
+from cmon import text_files
+from cmon.concepts import folded
 from cmon.errors import CmonError
 from cmon.evaluation.intervals import wilson
 from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
+_FORMAT = text_files.Format("a list of class names", "one a line, in the order of the head's units")
 TOPS = (1, 5)
-"""A name counts as found if it is among so many best concepts."""
+"""A name counts as found if it is among so many of the unit's best concepts."""
 
 
 def read_names(path: Path) -> list[str]:
     """One class name a line, in the order of the head's units. Names may come twice, as ImageNet's do.
 
-    Raises CmonError when the file is no text, is empty, or has a blank line between names: it would shift them.
+    Raises CmonError when the file is not text, is empty, or has a blank line between names, which would shift them.
     """
-    names = concept_lists.read_lines(path)
+    names = text_files.read_lines(path, _FORMAT)
     if not names:
-        raise CmonError(
-            f"{path}: holds no class name", expected="one a line, in the order of the head's units"
-        )
+        raise CmonError(f"{path}: holds no class name", expected=_FORMAT.content)
     if "" in names:
         raise CmonError(
             f"{path}, line {names.index('') + 1}: is blank",
@@ -44,7 +45,7 @@ def read_names(path: Path) -> list[str]:
 
 
 def require_layer(shards: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise CmonError where no layer has as many units as there are names. shards: the table."""
+    """Raise CmonError if no layer has as many units as there are names. shards: the table, there before scoring."""
     sizes = shards.drop_duplicates(["layer", "units"])
     if (sizes["units"] == len(names)).any():
         return
@@ -57,6 +58,16 @@ def require_layer(shards: pd.DataFrame, names: Sequence[str]) -> None:
     )
 
 
+def measure(workspace: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of `accuracy` for a workspace that has been scored; warns of names that are no concepts.
+
+    Raises CmonError when `score` has not run.
+    """
+    vocabulary = workspace.frame("vocabulary")["concept"].tolist()
+    warn_of_unknown(vocabulary, names)
+    return accuracy(workspace.frame("units"), workspace.frame("concepts"), vocabulary, names)
+
+
 def accuracy(
     units: pd.DataFrame, concepts: pd.DataFrame, vocabulary: Sequence[str], names: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -67,32 +78,32 @@ def accuracy(
     units: one that is not scored is not found, nor is one whose name is not in the vocabulary (`nameable` counts
     those that are).
     """
-    wanted = pd.Series([concept_lists.folded(name) for name in names])
-    known = {concept_lists.folded(name) for name in vocabulary}
+    wanted = pd.Series([folded(name) for name in names])
+    known = {folded(name) for name in vocabulary}
     heads = units.groupby(GROUP, sort=False).filter(lambda rows: len(rows) == len(names))[UNIT_KEYS]
     best = concepts.loc[concepts["rank"] < max(TOPS), [*GROUP, "unit", "rank", "concept"]].merge(heads)
-    best = best[best["concept"].map(concept_lists.folded) == best["unit"].map(wanted)]
+    best = best[best["concept"].map(folded) == best["unit"].map(wanted)]
     ranks = dict(list(best.groupby(GROUP)["rank"]))
     rows = []
-    for key, own in sort_rows(heads).groupby(GROUP, sort=False):
+    for key, rows_of_head in sort_rows(heads).groupby(GROUP, sort=False):
         row = {
             **dict(zip(GROUP, key, strict=True)),
-            "units": len(own),
+            "units": len(rows_of_head),
             "nameable": sum(name in known for name in wanted),
         }
         for top in TOPS:
             found = int((ranks[key] < top).sum()) if key in ranks else 0
-            low, high = wilson(found, len(own))
-            of_top = {"found": found, "share": found / len(own), "low": low, "high": high}
-            row |= {f"top-{top} {name}": value for name, value in of_top.items()}
+            low, high = wilson(found, len(rows_of_head))
+            values = {"found": found, "share": found / len(rows_of_head), "low": low, "high": high}
+            row |= {f"top-{top} {name}": value for name, value in values.items()}
         rows.append(row)
     return rows
 
 
 def warn_of_unknown(vocabulary: Sequence[str], names: Sequence[str]) -> None:
-    """Say which names are no concepts: no label can be right there."""
-    known = {concept_lists.folded(name) for name in vocabulary}
-    unknown = [name for name in names if concept_lists.folded(name) not in known]
+    """Warn of names that are no concepts: the labels of their units cannot be right."""
+    known = {folded(name) for name in vocabulary}
+    unknown = [name for name in names if folded(name) not in known]
     if unknown:
         logger.warning(
             "%d of %d class names are not among the concepts, so that their units' labels cannot be right: %s%s",

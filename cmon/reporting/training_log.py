@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
 
+from cmon import text_files
 from cmon.errors import CmonError
+
+_FORMAT = text_files.Format(
+    "a training log", "a CSV file with the column epoch and one column for each metric"
+)
 
 COLUMNS = ["run", "epoch", "metric", "value"]
 """report_schemas.TRAINING."""
@@ -21,12 +27,14 @@ def read(path: Path, run: str) -> pd.DataFrame:
 
     Raises CmonError if the file cannot be read, or has no epochs or no numbers.
     """
+    text = text_files.read_text(path, _FORMAT)
+    delimiter = text_files.find_delimiter(text_files.header(text), "epoch") or ","
     try:
-        table = pd.read_csv(path, skipinitialspace=True)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        table = pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True)
+    except (ValueError, pd.errors.ParserError) as error:
         raise CmonError(
-            f"{path}: cannot be read",
-            expected="a CSV file with the column epoch and one column for each metric",
+            f"{path}: cannot be read as {_FORMAT.name}",
+            expected=_FORMAT.content,
             found=str(error).splitlines()[0],
             hint="give the file that your training program logs to: --metrics RUN=FILE",
         ) from error

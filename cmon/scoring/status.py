@@ -14,20 +14,20 @@ from cmon.workspace.keys import GROUP, sort_rows
 from cmon.workspace.status import STATUSES
 
 
-def of_units(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
+def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
     """(K,) str: each unit's status, the first that holds of 'non-finite', 'dead', 'constant', 'tied' and 'ok'.
 
     activations: (N,K); top_values: (K, top_k), each unit's largest in falling order, or None if its label does
     not depend on which images are on top: then it is never 'tied'.
-    'dead' is what a ReLU leaves of a unit that answers to no image; where a bias or a normalisation follows, such
-    a unit is 'constant'. 'tied': more than half of its top images share one activation (a ReLU unit that answers
-    to a handful of images, and is 0 for all others).
+    'dead': 0 for every image, as a ReLU makes of a unit that no image activates; where a bias or a normalization
+    follows, such a unit is 'constant'. 'tied': more than half of its top images share one activation (a ReLU unit
+    that a few images activate, and that is 0 for all others).
     """
     finite = np.isfinite(activations).all(axis=0)
     largest, least = activations.max(axis=0), activations.min(axis=0)
     tied = np.zeros(len(finite), dtype=bool)
     if top_values is not None:
-        # In a falling order, a tie of more than half covers the middle; look at the run of the middle value.
+        # In falling order, a tie of more than half covers the middle: count the middle value.
         middle = top_values[:, top_values.shape[1] // 2, None]
         alike = (top_values == middle).sum(axis=1)
         tied = (alike > top_values.shape[1] / 2) & (alike > 1)
@@ -37,11 +37,11 @@ def of_units(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarr
     )
 
 
-def counts(units: pa.Table) -> list[dict[str, Any]]:
-    """The table `units`, counted: a row per run, layer and epoch (`keys.sort_rows`).
+def count_units(units: pa.Table) -> list[dict[str, Any]]:
+    """A row per run, layer and epoch (`keys.sort_rows`) of the table `units`.
 
-    How many units there are, have each status, and are interpretable; and the label that most of the
-    interpretable carry, of equally frequent ones the first by name.
+    How many units there are, how many have each status and are interpretable, and the most frequent label of the
+    interpretable ones; of equally frequent labels the first by name.
     """
     frame = sort_rows(units.select([*GROUP, "status", "label", "interpretable"]).to_pandas())
     found = []

@@ -29,8 +29,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.scoring import labelling
-from cmon.scoring.similarity.base import Block, Similarity, any_of_equals, joined, of_blocks
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.labelling import Method
+from cmon.scoring.priors import NullPrior
+from cmon.scoring.similarity.base import Similarity, concatenate, unstable_ranking
+from cmon.scoring.similarity.blocks import Block, map_blocks
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
 
 WIDTH = 512
@@ -139,16 +142,16 @@ BASELINES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 def ours(function: Similarity, images: Tensor, texts: Tensor, epochs: list[Tensor]) -> list[Tensor]:
     """CLIP-Dissect's scores, (K,C) of each epoch, from one pass over the concepts for all epochs."""
-    units = [function.units(images, activations, any_of_equals) for activations in epochs]
+    units = [function.units(images, activations, unstable_ranking) for activations in epochs]
     sizes = [activations.shape[1] for activations in epochs]
     scores = [torch.empty(size, len(texts), device=images.device) for size in sizes]
-    everything = joined(units)
+    everything = concatenate(units)
 
     def work(block: Block) -> list[Tensor]:
         found = function.evidence(block, everything).split(sizes)
         return [evidence - function.layer_prior(evidence) for evidence in found]
 
-    for concepts, found in of_blocks(work, function.blocks(images, texts), images.device):
+    for concepts, found in map_blocks(work, function.blocks(images, texts), images.device):
         for score, part in zip(scores, found, strict=True):
             score[:, concepts] = part
     return scores
@@ -158,11 +161,12 @@ def as_the_stage(
     function: Similarity, images: Tensor, texts: Tensor, epochs: list[Tensor], pseudo_units: int
 ) -> None:
     """What `cmon score` does between reading and writing: null prior, ten best concepts, pseudo-units' best scores."""
+    method = Method(function, NullPrior(), pseudo_units)
     layers = []
     for activations in epochs:
         top = top_k(activations.T, function.top_images(len(images)) or 10).indices
-        layers.append(labelling.layer_of(function, images, activations, top, pseudo_units, seed=0))
-    labelling.label(function, "null", images, texts, layers, pseudo_units, seed=0)
+        layers.append(labelling.keep_layer(method, images, activations, top))
+    labelling.label(method, images, texts, layers)
 
 
 # -- the tables ----------------------------------------------------------------------------------------
@@ -183,7 +187,7 @@ def seconds(work: Callable[[], object], repeat: int = 1) -> float:
 def speed_row(name: str, job: Job, repeat: int) -> str:
     images, texts = job.vectors()
     epochs = job.activations(images, texts)
-    function = FUNCTIONS[name]()
+    function = SIMILARITIES[name]()
     sorts = name == "rank_reorder"
     few, some = (LOOPED_UNITS, SORTED_UNITS) if sorts else (job.units, job.units)
     wanted: list[Tensor] = []
@@ -232,7 +236,7 @@ def alone(way: str, job: Job, pseudo_units: int) -> None:
     images, texts = job.vectors()
     epochs = job.activations(images, texts)
     before = peak_mb()
-    function = FUNCTIONS["soft_wpmi"]()
+    function = SIMILARITIES["soft_wpmi"]()
     ways: dict[str, Callable[[], object]] = {
         "plain": lambda: [BASELINES["soft_wpmi"](images, texts, some[:, :LOOPED_UNITS]) for some in epochs],
         "ours": lambda: ours(function, images, texts, epochs),
@@ -252,7 +256,7 @@ def alone(way: str, job: Job, pseudo_units: int) -> None:
     "--memory-images", default=60_000, show_default=True, help="For the peak memory; 0: not measured."
 )
 @click.option(
-    "--similarity", "names", type=click.Choice(list(FUNCTIONS)), multiple=True, help="Default: all."
+    "--similarity", "names", type=click.Choice(list(SIMILARITIES)), multiple=True, help="Default: all."
 )
 @click.option("--repeat", default=3, show_default=True, help="Every time is the least of so many.")
 @click.option("--device", default="cpu", show_default=True, help="Of both ways: cpu or cuda.")
@@ -281,7 +285,7 @@ def main(
     )
     print("| function | plain, s | cmon, s | times as fast | largest difference of scores |")
     print("|---|---|---|---|---|")
-    for name in names or FUNCTIONS:
+    for name in names or SIMILARITIES:
         print(speed_row(name, job, repeat), flush=True)
     print(
         "\nrank_reorder may order two images otherwise whose cosines with a concept are equal to within float32; "
@@ -289,7 +293,7 @@ def main(
     )
     vectors = job.vectors()
     layers = job.activations(*vectors)
-    function = FUNCTIONS["soft_wpmi"]()
+    function = SIMILARITIES["soft_wpmi"]()
     both = [
         seconds(partial(as_the_stage, function, *vectors, layers, count), repeat)
         for count in (1, pseudo_units)

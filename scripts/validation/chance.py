@@ -9,7 +9,7 @@ import torch
 
 from cmon.scoring import significance
 from cmon.scoring.priors import PRIORS
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from scripts.validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, passing, scored
 from scripts.validation.tables import Row, Tables
 
@@ -21,7 +21,7 @@ COUNTS = (256, 1024, 4096, 16384)
 def shuffled(tables: Tables, ground: Ground, units: np.ndarray, seeds: int) -> None:
     """Layers of units whose activations were dealt out anew: nothing is true, so every discovery is false."""
     rows = []
-    for name, kind in FUNCTIONS.items():
+    for name, kind in SIMILARITIES.items():
         function = kind()
         layers = [_dealt_out(units, seed) for seed in range(seeds)]
         for prior in PRIORS:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon.clip import embedder
+from cmon.clip import embedders
 from cmon.clip.features import Features
 from cmon.evaluation import agreement
-from cmon.evaluation.annotations import presence, read
+from cmon.evaluation.annotations import look_up, read
 from cmon.scoring import labelling, significance
-from cmon.scoring.labelling import Labels
-from cmon.scoring.priors import Chance, log_mean_exp, random_orders
+from cmon.scoring.labelling import Labels, Method
+from cmon.scoring.priors import PRIORS, Chance, PriorInputs, log_mean_exp
+from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import SoftWPMI
@@ -55,7 +56,7 @@ class Ground:
         parameters = workspace.parameters("vocabulary")
         probe = [row["path"] for row in workspace.read("images").to_pylist() if row["status"] == "ok"]
         names = vocabulary["concept"].to_pylist()
-        found = presence(read(truth), probe, names)
+        found = look_up(read(truth), probe, names)
         features = Features(workspace, parameters["clip"], "cpu", parameters["precision"], 64, workers=0)
         order = torch.randperm(
             len(probe), generator=torch.Generator().manual_seed(parameters["seed"])
@@ -64,7 +65,7 @@ class Ground:
         return cls(
             workspace,
             rows,
-            features.of_images(lambda items, *_: items)[torch.from_numpy(rows)],
+            features.image_vectors(lambda items, *_: items)[torch.from_numpy(rows)],
             torch.from_numpy(schemas.matrix(vocabulary["vector"])),
             names,
             np.array(vocabulary["category"].to_pylist()),
@@ -110,7 +111,7 @@ class Ground:
 
     def with_words(self, words: Sequence[str]) -> Ground:
         """With further concepts, which no image shows."""
-        vectors = embedder.text_features(self.features.embedder, words)
+        vectors = embedders.text_features(self.features.embedder, words)
         nothing = np.zeros((len(self.present), len(words)), dtype=bool)
         return replace(
             self,
@@ -123,7 +124,7 @@ class Ground:
     def measured(self, activations: np.ndarray) -> dict[str, np.ndarray]:
         """Every measure of `agreement` for every concept, (K,C); -1 for a concept that no image shows."""
         shown = np.logical_and(self.present.any(axis=0), np.logical_not(self.present.all(axis=0)))
-        found = agreement.detected(activations, self.present[:, shown])
+        found = agreement.measure_detection(activations, self.present[:, shown])
         tables = {name: np.full((activations.shape[1], len(shown)), -1.0) for name in found}
         for name, values in found.items():
             tables[name][:, shown] = values
@@ -139,13 +140,13 @@ def labelled(
     seed: int = 0,
 ) -> list[Labels]:
     """As `cmon score` labels the units of some layers, (N,K) each. count: of pseudo-units, else PSEUDO_UNITS."""
-    count = count or PSEUDO_UNITS
+    method = Method(function, PRIORS[prior], count or PSEUDO_UNITS, seed, KEPT)
     kept = []
     for activations in layers:
         columns = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
         top = top_k(columns.T, function.top_images(len(ground.images)) or 1).indices
-        kept.append(labelling.layer_of(function, ground.images, columns, top, count, seed))
-    return labelling.label(function, prior, ground.images, ground.texts, kept, count, seed, KEPT)
+        kept.append(labelling.keep_layer(method, ground.images, columns, top))
+    return labelling.label(method, ground.images, ground.texts, kept)
 
 
 def passing(scores: np.ndarray, null: np.ndarray, fdr: float = 0.05) -> np.ndarray:
@@ -164,7 +165,8 @@ def scored(prior: str, null: Tensor, evidence: Tensor) -> Tensor:
     """(K,C) scores by a prior of the package that needs only random image orders, or by a candidate."""
     if prior in CANDIDATES:
         return CANDIDATES[prior](null, evidence)
-    return Chance.sampled(prior, null).score(evidence)
+    inputs = PriorInputs(chance=lambda: Chance.estimate(null), layer_prior=lambda: log_mean_exp(evidence))
+    return PRIORS[prior].baseline(inputs).score(evidence)
 
 
 class Evidence:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cmon.evaluation.agreement import CLEAR, MEASURES
 from cmon.scoring.priors import PRIORS
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.wpmi import SoftWPMI
 from scripts.validation.ground import CANDIDATES, SOFT, Evidence, Ground, labelled, scored
 from scripts.validation.tables import Tables
@@ -69,7 +69,7 @@ Tops = list[tuple[str, str, np.ndarray]]
 def top_concepts(case: Case) -> Tops:
     """For every function and prior, and the candidates."""
     found = []
-    for name, kind in FUNCTIONS.items():
+    for name, kind in SIMILARITIES.items():
         for prior in PRIORS:
             (labels,) = labelled(case.ground, kind(), prior, [case.activations])
             found.append((name, prior, labels.concepts[:, :5].numpy()))

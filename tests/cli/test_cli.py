@@ -240,7 +240,7 @@ def test_a_concept_list_as_people_make_them(place: Place) -> None:
     )
     result = place.score()
     assert result.exit_code == 0, result.output
-    assert "1 concepts stand there more than once" in result.stderr
+    assert "1 concepts are listed more than once" in result.stderr
     assert "2 concepts" in result.stderr
 
 

@@ -35,7 +35,7 @@ def workspace(tmp_path: Path, probe_folder: Path) -> Workspace:
         for number, file in enumerate(found)
     ]
     workspace = Workspace(tmp_path / "work")
-    workspace.write(workspace.table("images"), pa.Table.from_pylist(rows, schema=schemas.IMAGES), "key")
+    workspace.write(workspace.table("images"), pa.Table.from_pylist(rows, schema=schemas.IMAGES), "origin")
     return workspace
 
 
@@ -53,7 +53,7 @@ def same(items: object, *_: object) -> object:
 def test_images_are_embedded_in_order_without_the_skipped(
     features: Callable[[], Features], probe_folder: Path
 ) -> None:
-    found = features().of_images(same)
+    found = features().image_vectors(same)
     assert found.shape == (39, 3)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(39))
     embedder = tiny_models.embedder()
@@ -65,26 +65,26 @@ def test_images_are_embedded_in_order_without_the_skipped(
 
 
 def test_batches_do_not_change_the_result(workspace: Workspace, features: Callable[[], Features]) -> None:
-    first = features().of_images(same)
+    first = features().image_vectors(same)
     for path in workspace.cache.iterdir():
         path.unlink()
-    torch.testing.assert_close(Features(workspace, SPEC, "cpu", "fp32", 64, 2).of_images(same), first)
+    torch.testing.assert_close(Features(workspace, SPEC, "cpu", "fp32", 64, 2).image_vectors(same), first)
 
 
 def test_what_is_known_does_not_go_through_the_model_again(features: Callable[[], Features]) -> None:
-    first, texts = features().of_images(same), features().of_texts(["red", "blue", "red"])
+    first, texts = features().image_vectors(same), features().text_vectors(["red", "blue", "red"])
     assert (tiny_models.ColorEmbedder.images_seen, tiny_models.ColorEmbedder.texts_seen) == (39, 2)
     again = features()
-    torch.testing.assert_close(again.of_images(same), first)
-    torch.testing.assert_close(again.of_texts(["red", "blue", "red"]), texts)
+    torch.testing.assert_close(again.image_vectors(same), first)
+    torch.testing.assert_close(again.text_vectors(["red", "blue", "red"]), texts)
     assert (tiny_models.ColorEmbedder.images_seen, tiny_models.ColorEmbedder.texts_seen) == (39, 2)
     assert "embedder" not in vars(again), "the model was loaded for nothing"
     torch.testing.assert_close(texts[0], texts[2])
 
 
 def test_only_new_texts_go_through_the_model(features: Callable[[], Features]) -> None:
-    first = features().of_texts(["red", "blue"])
-    more = features().of_texts(["thing", "blue", "red"])
+    first = features().text_vectors(["red", "blue"])
+    more = features().text_vectors(["thing", "blue", "red"])
     assert tiny_models.ColorEmbedder.texts_seen == 3
     torch.testing.assert_close(more[[2, 1]], first)
 
@@ -95,10 +95,10 @@ def test_another_embedder_or_precision_shares_nothing(workspace: Workspace, tmp_
         "from tests.support.tiny_models import ColorEmbedder\nclass Other(ColorEmbedder):\n    name = 'other'\n"
         "    def encode_texts(self, texts):\n        return -super().encode_texts(texts)\n"
     )
-    one = Features(workspace, SPEC, "cpu", "fp32", 8, 0).of_texts(["red"])
-    other = Features(workspace, f"python:{program}:Other", "cpu", "fp32", 8, 0).of_texts(["red"])
+    one = Features(workspace, SPEC, "cpu", "fp32", 8, 0).text_vectors(["red"])
+    other = Features(workspace, f"python:{program}:Other", "cpu", "fp32", 8, 0).text_vectors(["red"])
     torch.testing.assert_close(one, -other)
-    torch.testing.assert_close(Features(workspace, SPEC, "cpu", "fp32", 8, 0).of_texts(["red"]), one)
+    torch.testing.assert_close(Features(workspace, SPEC, "cpu", "fp32", 8, 0).text_vectors(["red"]), one)
     identities = {
         Features(workspace, SPEC, "cpu", precision, 8, 0).identity for precision in ("fp32", "bf16")
     }
@@ -117,16 +117,16 @@ def test_an_image_that_is_not_what_extract_read_is_an_error_and_nothing_is_kept(
     else:
         Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
     with pytest.raises(CmonError, match=f"(?s){path}: .*run `cmon extract` again"):
-        features().of_images(same)
+        features().image_vectors(same)
     assert not workspace.cache.exists() or not list(workspace.cache.iterdir())
 
 
 def test_a_damaged_cache_is_made_again(workspace: Workspace, features: Callable[[], Features]) -> None:
-    images_before, texts_before = features().of_images(same), features().of_texts(["red"])
+    images_before, texts_before = features().image_vectors(same), features().text_vectors(["red"])
     for path in workspace.cache.iterdir():
         path.write_bytes(path.read_bytes()[:-9])
-    torch.testing.assert_close(features().of_images(same), images_before)
-    torch.testing.assert_close(features().of_texts(["red"]), texts_before)
+    torch.testing.assert_close(features().image_vectors(same), images_before)
+    torch.testing.assert_close(features().text_vectors(["red"]), texts_before)
 
 
 # -- templates and long texts --------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_a_damaged_cache_is_made_again(workspace: Workspace, features: Callable[
 
 def test_templates_are_averaged_as_unit_vectors(features: Callable[[], Features]) -> None:
     templates = ("a photo of a {}", "{}", "the {} is here")
-    found = features().of_concepts(["red", "thing"], templates)
+    found = features().concept_vectors(["red", "thing"], templates)
     wanted = np.zeros((2, 3))
     for template in templates:
         for row, name in enumerate(["red", "thing"]):
@@ -143,16 +143,16 @@ def test_templates_are_averaged_as_unit_vectors(features: Callable[[], Features]
             wanted[row] += vector / np.linalg.norm(vector)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-    one = features().of_concepts(["red"], ["a photo of a {}"])
-    torch.testing.assert_close(one, features().of_texts(["a photo of a red"]))
-    torch.testing.assert_close(features().of_concepts(["red"]), features().of_texts(["red"]))
+    one = features().concept_vectors(["red"], ["a photo of a {}"])
+    torch.testing.assert_close(one, features().text_vectors(["a photo of a red"]))
+    torch.testing.assert_close(features().concept_vectors(["red"]), features().text_vectors(["red"]))
 
 
 def test_a_sentence_that_is_known_does_not_go_through_the_model_again(
     features: Callable[[], Features],
 ) -> None:
-    features().of_concepts(["red", "blue"], ["a {}"])
-    features().of_concepts(["red", "blue", "mist"], ["a {}", "the {}"])
+    features().concept_vectors(["red", "blue"], ["a {}"])
+    features().concept_vectors(["red", "blue", "mist"], ["a {}", "the {}"])
     assert tiny_models.ColorEmbedder.texts_seen == 2 + 4
 
 
@@ -164,10 +164,10 @@ def test_texts_that_are_cut_are_named_each_time(
     spec = f"local-dir:{tmp_path}/clip"
     names = ["dog", *(" ".join([word] * 13) for word in ("cat", "ant", "bee", "cow"))]
     with caplog.at_level("WARNING", logger="cmon"):
-        Features(workspace, spec, "cpu", "fp32", 8, 0).of_concepts(names)
+        Features(workspace, spec, "cpu", "fp32", 8, 0).concept_vectors(names)
         assert not caplog.records
         for _ in range(2):
-            Features(workspace, spec, "cpu", "fp32", 8, 0).of_concepts(names, ["a big {}"])
+            Features(workspace, spec, "cpu", "fp32", 8, 0).concept_vectors(names, ["a big {}"])
     first, again = (record.getMessage() for record in caplog.records)
     assert first == again
     assert "reads 16 tokens of a text, and 4 of 5 texts are longer" in first

@@ -6,7 +6,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from cmon.clip import embedder as clip
+from cmon.clip import embedders
 from cmon.clip.open_clip import OpenClip
 
 
@@ -54,7 +54,7 @@ def test_texts_that_are_cut_are_those_with_more_tokens_than_fit(length: int) -> 
         "! " * (length - 2),
         "polar bear",
     ]
-    found = embedder(SimpleTokenizer(context_length=length)).cut(texts)
+    found = embedder(SimpleTokenizer(context_length=length)).truncated_lengths(texts)
     assert found == [length if literally_cut(text, length) else None for text in texts]
     assert any(found)
     assert not all(found)
@@ -63,9 +63,13 @@ def test_texts_that_are_cut_are_those_with_more_tokens_than_fit(length: int) -> 
 @pytest.mark.parametrize(("kind", "room"), [("eos is padding", 5), ("class at the end", 3), ("nothing", 6)])
 def test_it_is_so_for_tokenizers_of_other_kinds(kind: str, room: int) -> None:
     texts = [" ".join(["cat", "horse"][number % 2] for number in range(count)) for count in range(9)]
-    assert embedder(WordTokenizer(kind)).cut(texts) == [6 if count > room else None for count in range(9)]
+    assert embedder(WordTokenizer(kind)).truncated_lengths(texts) == [
+        6 if count > room else None for count in range(9)
+    ]
 
 
 def test_of_an_own_embedder_and_of_no_texts_nothing_is_told() -> None:
-    assert clip.cut_texts(clip.load("python:tests.support.tiny_models:embedder"), ["dog " * 100]) == [None]
-    assert clip.cut_texts(embedder(SimpleTokenizer()), []) == []
+    assert embedders.truncated_lengths(
+        embedders.load("python:tests.support.tiny_models:embedder"), ["dog " * 100]
+    ) == [None]
+    assert embedders.truncated_lengths(embedder(SimpleTokenizer()), []) == []

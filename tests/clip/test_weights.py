@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.clip import embedder as clip
+from cmon.clip import embedders
 from cmon.errors import CmonError
 
 MODEL: dict[str, Any] = {
@@ -69,13 +69,13 @@ def prepared() -> Tensor:
     )[None]
 
 
-def right(embedder: clip.Embedder, quick_gelu: bool) -> None:
+def right(embedder: embedders.Embedder, quick_gelu: bool) -> None:
     """The embedder prepares the picture as PREPROCESSING says, and has the activation function that is meant."""
     batch = embedder.preprocess(picture())[None]
     torch.testing.assert_close(batch, prepared(), atol=0.02, rtol=0)
     of_image, of_text = truth(quick_gelu, batch)
-    torch.testing.assert_close(clip.image_features(embedder, batch), of_image)
-    torch.testing.assert_close(clip.text_features(embedder, ["dog"]), of_text)
+    torch.testing.assert_close(embedders.image_features(embedder, batch), of_image)
+    torch.testing.assert_close(embedders.text_features(embedder, ["dog"]), of_text)
     other, _ = truth(not quick_gelu, batch)
     assert (other - of_image).abs().max() > 1e-3, "the test can tell them apart"
 
@@ -115,7 +115,7 @@ def test_published_weights_get_the_activation_function_that_they_need(
     file: Path, monkeypatch: pytest.MonkeyPatch, name: str, quick_gelu: bool
 ) -> None:
     publish(monkeypatch, name, file, **({"quick_gelu": True} if quick_gelu else {}))
-    right(clip.load(f"{name}:published"), quick_gelu)
+    right(embedders.load(f"{name}:published"), quick_gelu)
 
 
 def test_published_weights_that_were_trained_without_quickgelu_are_not_computed_with_it(
@@ -123,7 +123,7 @@ def test_published_weights_that_were_trained_without_quickgelu_are_not_computed_
 ) -> None:
     publish(monkeypatch, "tiny-quickgelu", file, hf_hub="org/model/")
     with pytest.raises(CmonError, match=r"(?s)computes with QuickGELU.*--clip hf-hub:org/model takes"):
-        clip.load("tiny-quickgelu:published")
+        embedders.load("tiny-quickgelu:published")
 
 
 def test_openclips_own_list_is_met_as_expected() -> None:
@@ -144,14 +144,14 @@ def test_bare_weights_ask_for_what_they_do_not_say(file: Path) -> None:
     with pytest.raises(
         CmonError, match=r"do not say how their images are prepared, nor .* QuickGELU"
     ) as caught:
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
     message = str(caught.value)
     assert f"{file.with_name(CONFIG)}, with preprocess_cfg" in message
     example = message[message.index("{") : message.rindex("}") + 1]
     file.with_name(CONFIG).write_text(example)  # doing what it says works
-    embedder = clip.load(f"tiny:{file}")
+    embedder = embedders.load(f"tiny:{file}")
     batch = embedder.preprocess(picture())[None]
-    torch.testing.assert_close(clip.image_features(embedder, batch), truth(False, batch)[0])
+    torch.testing.assert_close(embedders.image_features(embedder, batch), truth(False, batch)[0])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_bare_weights_ask_for_what_they_do_not_say(file: Path) -> None:
 )
 def test_weights_are_used_as_the_file_beside_them_says(file: Path, name: str, model: dict[str, Any]) -> None:
     beside(file, model)
-    right(clip.load(f"{name}:{file}"), "quickgelu" in name)
+    right(embedders.load(f"{name}:{file}"), "quickgelu" in name)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_weights_and_model_that_differ_in_quickgelu_are_an_error(
     with pytest.raises(
         CmonError, match=f"trained {'with' if needed else 'without'} QuickGELU, and {name}"
     ) as caught:
-        clip.load(f"{name}:{file}")
+        embedders.load(f"{name}:{file}")
     assert way_out in str(caught.value)
     if way_out != "--clip local-dir:":
-        right(clip.load(str(caught.value).rpartition("--clip ")[2]), needed)
+        right(embedders.load(str(caught.value).rpartition("--clip ")[2]), needed)
 
 
 @pytest.mark.parametrize("model", [None, {}, {"embed_dim": 16}])
@@ -195,7 +195,7 @@ def test_nothing_said_of_quickgelu_is_no_no(file: Path, model: dict[str, Any] | 
     with pytest.raises(
         CmonError, match=r"(?s)does not say whether the weights need QuickGELU.*fine-tuned from them"
     ):
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
 
 
 @pytest.mark.parametrize(
@@ -211,15 +211,15 @@ def test_nothing_said_of_quickgelu_is_no_no(file: Path, model: dict[str, Any] | 
 def test_a_preprocessing_that_is_none_is_asked_for(file: Path, said: dict[str, Any], message: str) -> None:
     beside(file, MODEL, **said)
     with pytest.raises(CmonError, match=f"(?s)does not say how images are prepared.*{message}"):
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
 
 
 def test_weights_for_another_size_of_images_are_an_error(file: Path) -> None:
     beside(file, MODEL, size=[64, 64])
     with pytest.raises(CmonError, match=r"(?s)images of another size.*\[64, 64\]"):
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
     beside(file, MODEL, size=32)
-    right(clip.load(f"tiny:{file}"), False)
+    right(embedders.load(f"tiny:{file}"), False)
 
 
 @pytest.mark.parametrize("change", ["missing", "more", "another shape"])
@@ -234,7 +234,7 @@ def test_weights_that_fit_in_part_are_refused(file: Path, change: str) -> None:
     torch.save(state, file)
     beside(file, MODEL)
     with pytest.raises(CmonError, match=r"(?s)its weights do not fit the model.*(visual.proj|adapter)"):
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
 
 
 def test_openais_archive_says_what_to_do(file: Path) -> None:
@@ -244,20 +244,20 @@ def test_openais_archive_says_what_to_do(file: Path) -> None:
     with pytest.raises(
         CmonError, match=r"(?s)is a TorchScript archive.*--clip tiny:openai.*load_openai_model"
     ):
-        clip.load(f"tiny:{file}")
+        embedders.load(f"tiny:{file}")
 
 
 def test_the_identity_of_a_file_is_what_it_and_its_configuration_hold(file: Path, tmp_path: Path) -> None:
     beside(file, MODEL)
-    first = clip.identity(f"tiny:{file}")
+    first = embedders.identity(f"tiny:{file}")
     beside(file, MODEL, mean=[0, 0, 0])
-    second = clip.identity(f"tiny:{file}")
+    second = embedders.identity(f"tiny:{file}")
     copy_of = tmp_path / "elsewhere" / "same.pt"
     copy_of.parent.mkdir()
     copy_of.write_bytes(file.read_bytes())
     (copy_of.parent / CONFIG).write_bytes(file.with_name(CONFIG).read_bytes())
-    assert clip.identity(f"tiny:{copy_of}") == second != first
-    assert clip.identity(f"tiny-quickgelu:{file}") != second
+    assert embedders.identity(f"tiny:{copy_of}") == second != first
+    assert embedders.identity(f"tiny-quickgelu:{file}") != second
 
 
 # -- a folder, a repository ----------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("quick_gelu", [False, True])
 def test_a_folder_is_used_as_its_configuration_says(folder: Path, quick_gelu: bool) -> None:
     beside(folder / "weights", {**MODEL, **({"quick_gelu": True} if quick_gelu else {})})
-    right(clip.load(f"local-dir:{folder}"), quick_gelu)
+    right(embedders.load(f"local-dir:{folder}"), quick_gelu)
 
 
 def test_a_folder_without_preprocessing_asks_for_it(folder: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_folder_without_preprocessing_asks_for_it(folder: Path) -> None:
     with pytest.raises(
         CmonError, match=r"(?s)does not say how images are prepared.*no mean in preprocess_cfg"
     ):
-        clip.load(f"local-dir:{folder}")
+        embedders.load(f"local-dir:{folder}")
 
 
 @pytest.mark.parametrize(("quick_gelu", "hidden"), [(False, "quick_gelu"), (True, "gelu")])
@@ -294,7 +294,7 @@ def test_two_files_that_disagree_about_quickgelu_are_an_error(
     other = folder / "config.json"
     other.write_text(json.dumps({"vision_config": {"hidden_act": hidden}}))
     with pytest.raises(CmonError, match=f"disagree about QuickGELU.*\n.*\n.*hidden_act: {hidden}"):
-        clip.load(f"local-dir:{folder}")
+        embedders.load(f"local-dir:{folder}")
     for agreeing in (
         {"vision_config": {"hidden_act": "quick_gelu" if quick_gelu else "gelu"}},
         {"vision_config": {}},
@@ -302,7 +302,7 @@ def test_two_files_that_disagree_about_quickgelu_are_an_error(
         [],
     ):
         other.write_text(json.dumps(agreeing))
-        right(clip.load(f"local-dir:{folder}"), quick_gelu)
+        right(embedders.load(f"local-dir:{folder}"), quick_gelu)
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -323,12 +323,12 @@ def test_a_repository_without_preprocessing_is_warned_of(
     for path in folder.iterdir():
         (snapshot / path.name).write_bytes(path.read_bytes())
     with caplog.at_level(logging.WARNING, logger="cmon"):
-        embedder = clip.load(f"hf-hub:{repository}")
+        embedder = embedders.load(f"hf-hub:{repository}")
     if complete:
         right(embedder, False)
         assert not caplog.records
         return
     batch = embedder.preprocess(picture())[None]
-    torch.testing.assert_close(clip.image_features(embedder, batch), truth(True, batch)[0])
+    torch.testing.assert_close(embedders.image_features(embedder, batch), truth(True, batch)[0])
     (record,) = caplog.records
     assert "gives no mean and std of the images; OpenAI's are taken" in record.getMessage()

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from cmon.cli.main import main
 from cmon.evaluation import agreement
-from cmon.evaluation.agreement import MEASURES, summed_up
+from cmon.evaluation.agreement import MEASURES, agreement_table
 from cmon.evaluation.intervals import wilson
 from cmon.workspace import schemas
 from cmon.workspace.keys import UNIT_KEYS
@@ -106,7 +106,7 @@ def test_the_tables_are_what_they_are_defined_to_be(
             assert row["clear"] == (max(values["correlation"].values()) > 0.3)
     assert found["clear"].any()
     assert table(workspace, "agreement").equals(
-        summed_up(units, found.reset_index()).astype(
+        agreement_table(units, found.reset_index()).astype(
             {name: "int32" for name in ("n_units", "n_live", "n_clear")}
         )
     )
@@ -129,7 +129,7 @@ def test_agreement_counts_the_clear_units() -> None:
         )
         for measure in MEASURES
     )
-    found = summed_up(units, detections)
+    found = agreement_table(units, detections)
     assert list(found.columns) == schemas.AGREEMENT.names
     assert found["measure"].tolist() == [*MEASURES, *MEASURES]
     for row in found[:3].to_dict("records"):
@@ -177,7 +177,9 @@ def test_a_layer_without_live_units_has_a_row(
 ) -> None:
     from cmon.scoring import status
 
-    monkeypatch.setattr(status, "of_units", lambda activations, _: np.array(["dead"] * activations.shape[1]))
+    monkeypatch.setattr(
+        status, "unit_statuses", lambda activations, _: np.array(["dead"] * activations.shape[1])
+    )
     scored(workspace, concepts_file, "--truth", truth_file)
     assert len(table(workspace, "detections")) == 0
     found = table(workspace, "agreement")
@@ -212,7 +214,7 @@ def test_of_the_three_measures_only_chance_corrected_ones_pass_over_the_frequent
     random = np.random.default_rng(0)
     present = np.stack([np.arange(2000) % 50 == 0, random.random(2000) < 0.5], axis=1)
     unit = 2 * present[:, :1] + random.normal(size=(2000, 1))
-    values = agreement.detected(unit, present)
+    values = agreement.measure_detection(unit, present)
     assert {name: int(some.argmax()) for name, some in values.items()} == {
         "auprc": 1,
         "auprc over chance": 0,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmon.errors import CmonError
-from cmon.evaluation.annotations import presence, read
+from cmon.evaluation.annotations import look_up, read
 
 LONG = "path,concept\na.png,red\na.png,dog\nb.png,dog\nc.png,\n"
 LISTS = "path,object,color\na.png,dog,red\nb.png,dog,\nc.png,,\n"
@@ -37,7 +37,7 @@ def given(tmp_path: Path, text: str, name: str = "tags.csv") -> Path:
     ],
 )
 def test_the_forms_say_the_same(tmp_path: Path, text: str) -> None:
-    found = presence(read(given(tmp_path, text)), IMAGES, CONCEPTS)
+    found = look_up(read(given(tmp_path, text)), IMAGES, CONCEPTS)
     assert found.known.tolist() == [True, True, True, False]
     assert found.annotated.tolist() == [True, True, False]
     shown = [[True, True, False], [True, False, False], [False] * 3, [False] * 3]
@@ -45,14 +45,14 @@ def test_the_forms_say_the_same(tmp_path: Path, text: str) -> None:
 
 
 def test_a_concept_that_no_image_shows_is_annotated_where_it_has_a_column(tmp_path: Path) -> None:
-    found = presence(read(given(tmp_path, WIDE)), IMAGES, ["cat", "dog"])
+    found = look_up(read(given(tmp_path, WIDE)), IMAGES, ["cat", "dog"])
     assert found.annotated.tolist() == [True, True]
     assert not found.present[:, 0].any()
 
 
 def test_accents_and_white_space_are_folded(tmp_path: Path) -> None:
     truth = read(given(tmp_path, "path,concept\na.png,cafe\u0301  bar\n"))
-    assert presence(truth, ["a.png"], ["Caf\u00e9 bar"]).present.all()
+    assert look_up(truth, ["a.png"], ["Caf\u00e9 bar"]).present.all()
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_accents_and_white_space_are_folded(tmp_path: Path) -> None:
 )
 def test_a_path_fits_if_one_ends_in_the_other(tmp_path: Path, listed: str, image: str) -> None:
     truth = read(given(tmp_path, f"path,concept\n{listed},dog\n"))
-    found = presence(truth, [image, "17.png", "other/8.png"], ["dog"])
+    found = look_up(truth, [image, "17.png", "other/8.png"], ["dog"])
     assert found.known.tolist() == [True, False, False]
 
 
 def test_of_several_paths_the_one_that_agrees_the_furthest_is_meant(tmp_path: Path) -> None:
     truth = read(given(tmp_path, "path,concept\na/7.png,dog\nb/7.png,cat\n7.png,cow\n"))
-    found = presence(truth, ["x/a/7.png", "x/b/7.png"], ["dog", "cat", "cow"])
+    found = look_up(truth, ["x/a/7.png", "x/b/7.png"], ["dog", "cat", "cow"])
     assert found.present.tolist() == [[True, False, False], [False, True, False]]
 
 
@@ -86,7 +86,7 @@ def test_of_several_paths_the_one_that_agrees_the_furthest_is_meant(tmp_path: Pa
 )
 def test_a_path_that_fits_two_images_is_refused(tmp_path: Path, text: str, images: list[str]) -> None:
     with pytest.raises(CmonError, match="not clear which image is meant"):
-        presence(read(given(tmp_path, text)), images, ["dog"])
+        look_up(read(given(tmp_path, text)), images, ["dog"])
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,15 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         read(tmp_path / "latin.csv")
 
 
+def test_utf_16_and_empty_cells_beyond_the_header_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes("path;concept\r\na.png;dog;\r\n".encode("utf-16"))
+    assert look_up(read(path), ["a.png"], ["dog"]).present.all()
+
+
 def test_a_truth_of_other_images_or_concepts_is_refused(tmp_path: Path) -> None:
     truth = read(given(tmp_path, LONG))
     with pytest.raises(CmonError, match="none of the probe images"):
-        presence(truth, ["x.png"], CONCEPTS)
+        look_up(truth, ["x.png"], CONCEPTS)
     with pytest.raises(CmonError, match="none of the scored concepts"):
-        presence(truth, IMAGES, ["moon"])
+        look_up(truth, IMAGES, ["moon"])

@@ -13,6 +13,7 @@ from cmon.cli.main import main
 from cmon.errors import CmonError
 from cmon.evaluation import class_names
 from cmon.evaluation.intervals import wilson
+from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
 
 WORDS = [f"word {number}" for number in range(30)]
@@ -100,6 +101,21 @@ def test_names_that_are_no_concepts_are_warned_of(caplog: pytest.LogCaptureFixtu
     assert "'cat', 'dog', 'ant', 'bee', 'cow' ..." in record.getMessage()
 
 
+def test_a_scored_workspace_is_measured_in_one_call(
+    workspace: Path, concepts_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, names = Workspace(workspace), [*list(tiny_models.COLORS)[:4], "mauve"]
+    with pytest.raises(CmonError, match="cmon score"):
+        class_names.measure(place, names)
+    assert scored(workspace, concepts_file).exit_code == 0
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        found = class_names.measure(place, names)
+    assert "1 of 5 class names" in caplog.text
+    vocabulary = place.frame("vocabulary")["concept"].tolist()
+    assert found == class_names.accuracy(place.frame("units"), place.frame("concepts"), vocabulary, names)
+    assert len(found) == 2
+
+
 # -- by the command ------------------------------------------------------------------------------------
 
 
@@ -139,7 +155,7 @@ def scored(workspace: Path, concepts: Path, *more: object) -> Result:
     return run("score", workspace, *options, "--workers", 0, "--device", "cpu", *more)
 
 
-def test_the_command_prints_the_heads_table_also_when_all_is_fresh(
+def test_the_command_prints_the_table_of_class_names_also_when_all_is_fresh(
     workspace: Path, concepts_file: Path, tmp_path: Path
 ) -> None:
     names = tmp_path / "names.txt"
@@ -152,7 +168,7 @@ def test_the_command_prints_the_heads_table_also_when_all_is_fresh(
         printed.append(json.loads(result.stdout))
     assert "all is fresh" in result.stderr
     assert printed[0] == printed[1]
-    assert list(printed[0]) == ["units", "heads"]
+    assert list(printed[0]) == ["units", "class names"]
     units, accuracy = printed[0].values()
     assert [(row["layer"], row["units"]) for row in units] == [
         ("conv2", 8),

@@ -53,3 +53,11 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path):
     (tmp_path / "image.png").write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(CmonError, match="cannot be read"):
         training_log.read(tmp_path / "image.png", "a")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_spreadsheet_wrote_is_read_too(tmp_path: Path, encoding: str):
+    path = tmp_path / "log.csv"
+    path.write_bytes("epoch;loss\r\n0;2.5\r\n1;1.5\r\n".encode(encoding))
+    found = training_log.read(path, "a")
+    assert found["value"].tolist() == [2.5, 1.5]

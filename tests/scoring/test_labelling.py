@@ -10,16 +10,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.scoring import significance
-from cmon.scoring.labelling import Labels, Layer, label, layer_of
+from cmon.scoring.labelling import Labels, LayerUnits, Method, keep_layer, label
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.base import Similarity
-from cmon.scoring.similarity.functions import FUNCTIONS
 from cmon.scoring.similarity.rank_reorder import RankReorder
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
 
 SMALL: dict[str, Similarity] = {
-    **{name: function() for name, function in FUNCTIONS.items()},
+    **{name: function() for name, function in SIMILARITIES.items()},
     "soft_wpmi": SoftWPMI(top_k=40),
     "rank_reorder": RankReorder(top_fraction=0.2),
 }
@@ -35,8 +35,8 @@ def shown_world(concepts: int, images: int = 600, width: int = 48) -> tuple[Tens
     return normalize(texts[shows] + 0.8 * noise, dim=1), texts
 
 
-def layer(function: Similarity, images: Tensor, activations: Tensor, count: int = 300) -> Layer:
-    return layer_of(function, images, activations, top_k(activations.T, 150).indices, count, seed=0)
+def keep(method: Method, images: Tensor, activations: Tensor) -> LayerUnits:
+    return keep_layer(method, images, activations, top_k(activations.T, 150).indices)
 
 
 def labelled(
@@ -48,8 +48,8 @@ def labelled(
     count: int = 300,
     kept: int = 10,
 ) -> list[Labels]:
-    some = [layer(function, images, activations, count) for activations in layers]
-    return label(function, prior, images, texts, some, count, seed=0, kept=kept)
+    method = Method(function, PRIORS[prior], count, kept=kept)
+    return label(method, images, texts, [keep(method, images, activations) for activations in layers])
 
 
 @EVERY
@@ -65,7 +65,8 @@ def test_labels_are_the_best_of_all_scores(function: Similarity, prior: str) -> 
     assert (found.concepts.sort(dim=1).values == torch.arange(30)).all()
     ((_, make),) = function.blocks(images, texts)
     block = make()
-    evidence = function.evidence(block, layer(function, images, activations).units)
+    units = keep(Method(function, PRIORS[prior], 300), images, activations).units
+    evidence = function.evidence(block, units)
     if prior == "layer":
         scores = evidence - function.layer_prior(evidence)
         torch.testing.assert_close(scores.gather(1, found.concepts), found.scores, rtol=1e-5, atol=1e-4)
@@ -82,7 +83,7 @@ def test_blocks_of_concepts_make_no_difference(
     images, texts = shown_world(50)
     activations = torch.randn(600, 9, generator=torch.Generator().manual_seed(0))
     (whole,) = labelled(function, prior, images, texts, activations)
-    monkeypatch.setattr("cmon.scoring.similarity.base.BLOCK", 7)
+    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 7)
     (parts,) = labelled(function, prior, images, texts, activations)
     torch.testing.assert_close(parts.scores, whole.scores, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(parts.null_best, whole.null_best, rtol=1e-4, atol=1e-3)

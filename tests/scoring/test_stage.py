@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cmon.cli.main import main
-from cmon.scoring import stage as score
+from cmon.scoring import populations
 from cmon.scoring.priors import PRIORS
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace, read_table
 from tests.support import tiny_models
@@ -48,7 +48,7 @@ def scored(workspace: Path, concepts: Path, *more: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_every_function_and_prior_labels_every_live_unit(
     workspace: Path, concepts_file: Path, name: str, prior: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_every_function_and_prior_labels_every_live_unit(
 def test_another_function_or_number_of_top_images_makes_the_tables_stale(
     workspace: Path, concepts_file: Path
 ) -> None:
-    keys = []
+    origins = []
     for options in (
         [],
         ["--similarity", "wpmi"],
@@ -82,13 +82,13 @@ def test_another_function_or_number_of_top_images_makes_the_tables_stale(
         ["--similarity", "rank_reorder"],
     ):
         scored(workspace, concepts_file, *options)
-        keys.append(Workspace(workspace).origin("units"))
-    assert len(set(keys)) == len(keys)
+        origins.append(Workspace(workspace).origin("units"))
+    assert len(set(origins)) == len(origins)
     scored(workspace, concepts_file)
-    assert Workspace(workspace).origin("units") == keys[0]
+    assert Workspace(workspace).origin("units") == origins[0]
 
 
-def test_templates_are_part_of_the_key_and_anchors_are_read_in_them(
+def test_templates_are_part_of_the_origin_and_anchors_are_read_in_them(
     workspace: Path, concepts_file: Path, tmp_path: Path
 ) -> None:
     place = Workspace(workspace)
@@ -118,7 +118,7 @@ def test_a_number_of_top_images_for_a_function_that_has_none_is_wrong_usage(
     assert "cos_similarity has no fixed number of top images" in result.stderr
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_a_unit_that_dies_changes_no_other_units_score(
     workspace: Path, concepts_file: Path, name: str
 ) -> None:
@@ -140,14 +140,14 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_passes_over_the_concepts_make_no_difference(
     workspace: Path, concepts_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for one layer and epoch at a time."""
     whole = scored(workspace, concepts_file, "--similarity", name)
     Workspace(workspace).table("units").unlink()
-    monkeypatch.setattr(score, "_PASS_BYTES", 1)
+    monkeypatch.setattr(populations, "_PASS_BYTES", 1)
     parts = scored(workspace, concepts_file, "--similarity", name)
     exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]
     pd.testing.assert_frame_equal(parts[exact], whole[exact])

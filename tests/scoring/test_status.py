@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.scoring import status as statuses
+from cmon.scoring.status import count_units, unit_statuses
 from cmon.workspace import schemas
 from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World
@@ -36,9 +36,9 @@ def test_statuses_say_why_a_unit_has_no_label() -> None:
     activations[:, 7] = np.inf
     top = -np.sort(-np.nan_to_num(activations), axis=0)[:10].T
     always = ["non-finite", "constant", "ok", "ok", "ok", "dead", "dead", "non-finite"]
-    assert statuses.of_units(activations, None).tolist() == always
+    assert unit_statuses(activations, None).tolist() == always
     always[2] = "tied"
-    assert statuses.of_units(activations, top).tolist() == always
+    assert unit_statuses(activations, top).tolist() == always
 
 
 @given(
@@ -48,7 +48,7 @@ def test_statuses_say_why_a_unit_has_no_label() -> None:
 def test_a_units_status_is_what_the_words_say(activations: list[float], top: int | None) -> None:
     column = np.array(activations, dtype=np.float32)[:, None]
     values = -np.sort(-np.nan_to_num(column, posinf=0), axis=0)[:top].T if top else None
-    assert statuses.of_units(column, values).tolist() == [literal_status(activations, top)]
+    assert unit_statuses(column, values).tolist() == [literal_status(activations, top)]
 
 
 @pytest.mark.parametrize("dead", [0.0, 0.3])
@@ -57,7 +57,7 @@ def test_counts_are_those_of_the_table(dead: float) -> None:
         synthetic_rows(World(units=30, epochs=(0.0, 1.5), dead=dead))["units"], schemas.UNITS
     )
     rows = units.to_pylist()
-    found = statuses.counts(units)
+    found = count_units(units)
     keys = list(dict.fromkeys((row["run"], row["layer"], row["epoch"]) for row in rows))
     assert sorted((row["run"], row["layer"], row["epoch"]) for row in found) == sorted(keys)
     for row in found:
@@ -81,7 +81,7 @@ def test_runs_and_layers_stand_in_their_order_and_epochs_rise() -> None:
 
     rows = [unit(run, layer, epoch, None) for run in "ba" for epoch in (2.0, 0.5) for layer in ("l2", "l1")]
     rows += [unit("b", "l2", 0.5, label) for label in ("dog", "cat", "cat", "dog", "ant")]
-    found = statuses.counts(pa.Table.from_pylist(rows, schemas.UNITS))
+    found = count_units(pa.Table.from_pylist(rows, schemas.UNITS))
     assert [(row["run"], row["layer"], row["epoch"]) for row in found] == [
         (run, layer, epoch) for run in "ba" for layer in ("l2", "l1") for epoch in (0.5, 2.0)
     ]

@@ -1,7 +1,7 @@
 """cos_similarity and cos_similarity_cubed: a unit's activations and a concept's similarities as vectors over images.
 
-Both are inner products of a vector of the unit and a vector of the concept, over the N images. So what chance
-gives, over all N! orders of the unit's vector x against the concept's y, has closed forms:
+Both are inner products of a vector of the unit and a vector of the concept, over the N images. So the mean and
+variance over all N! orders of the unit's vector x against the concept's y have closed forms:
 
     mean = N mean(x) mean(y)        variance = N^2 / (N - 1) var(x) var(y)
 
@@ -20,40 +20,33 @@ import torch
 from torch import Tensor
 
 from cmon.scoring.priors import Chance
-from cmon.scoring.similarity.base import (
-    Block,
-    Ranking,
-    Similarity,
-    Units,
-    concept_slices,
-    cosine_blocks,
-    product,
-    wide,
-)
+from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking, widest_float
+from cmon.scoring.similarity.blocks import Block, concept_slices
+from cmon.scoring.similarity.products import cosine_blocks, matrix_product
 
 _CHUNK = 2**22
 """Numbers in double precision that are held at a time."""
 
 
 class _InnerProduct(Similarity):
-    """What the two share. Units and blocks are a vector, and the mean and standard deviation of x or y."""
+    """What both share. Units and blocks hold a vector, and the mean and standard deviation of x or y."""
 
     order_only = False
 
     def top_images(self, images: int) -> None:
         return None
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
         (*_, count, mean_y, deviation_y), (*_, mean_x, deviation_x) = block, units
         images = float(count)
         mean = images * torch.outer(mean_x, mean_y)
         deviation = images / math.sqrt(max(1.0, images - 1)) * torch.outer(deviation_x, deviation_y)
-        return Chance.known(kind, mean.float(), deviation.float(), least=1e-9)
+        return Chance(mean.float(), deviation.float(), least=1e-9)
 
 
 @dataclass(frozen=True)
 class CosSimilarity(_InnerProduct):
-    """See `cos_similarity`.
+    """See `clip_dissect.cos_similarity`.
 
     The concept's vector is images @ text, so that the inner product with activations x is (x @ images) @ text and
     its length the root of text' (images' images) text: nothing of size (N,C) is ever computed. In double
@@ -64,31 +57,31 @@ class CosSimilarity(_InnerProduct):
 
     name: ClassVar[str] = "cos_similarity"
 
-    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
-        largest = activations.abs().amax(dim=0).to(wide(images.device))
-        total = torch.zeros(activations.shape[1], 2, dtype=wide(images.device), device=images.device)
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
+        largest = activations.abs().amax(dim=0).to(widest_float(images.device))
+        total = torch.zeros(activations.shape[1], 2, dtype=widest_float(images.device), device=images.device)
         vectors = torch.zeros(
-            activations.shape[1], images.shape[1], dtype=wide(images.device), device=images.device
+            activations.shape[1], images.shape[1], dtype=widest_float(images.device), device=images.device
         )
         step = max(1, _CHUNK // max(1, *activations.shape[1:], images.shape[1]))
-        for some, seen in zip(activations.split(step), images.split(step), strict=True):
-            x = some.to(vectors.dtype) / torch.where(largest > 0, largest, 1)  # nothing can overflow
-            vectors += x.T @ seen.to(vectors.dtype)
+        for part, vectors_of_images in zip(activations.split(step), images.split(step), strict=True):
+            x = part.to(vectors.dtype) / torch.where(largest > 0, largest, 1)  # nothing can overflow
+            vectors += x.T @ vectors_of_images.to(vectors.dtype)
             total += torch.stack([x.sum(dim=0), x.square().sum(dim=0)], dim=1)
-        return _normalized(vectors, len(images), *total.T)
+        return _normalize(vectors, len(images), *total.T)
 
     def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
-        dtype, width = wide(images.device), images.shape[1]
+        dtype, width = widest_float(images.device), images.shape[1]
         squares = torch.zeros(width, width, dtype=dtype, device=images.device)
-        for some in images.split(max(1, _CHUNK // width)):
-            squares += some.to(dtype).T @ some.to(dtype)
+        for part in images.split(max(1, _CHUNK // width)):
+            squares += part.to(dtype).T @ part.to(dtype)
         total = images.sum(dim=0, dtype=dtype)
         count = torch.tensor(len(images))
 
-        def block(some: Tensor) -> Block:
-            text = some.to(dtype)
+        def block(texts: Tensor) -> Block:
+            text = texts.to(dtype)
             length = torch.einsum("cd,cd->c", text @ squares, text).clamp(min=0)
-            vectors, mean, deviation = _normalized(text, len(images), text @ total, length)
+            vectors, mean, deviation = _normalize(text, len(images), text @ total, length)
             return vectors, count, mean, deviation
 
         slices = concept_slices(len(images), len(texts))
@@ -100,14 +93,14 @@ class CosSimilarity(_InnerProduct):
 
 @dataclass(frozen=True)
 class CosSimilarityCubed(_InnerProduct):
-    """See `cos_similarity_cubed`. Units and blocks: (N,K) and (N,C') float32, and so the largest of the five."""
+    """See `clip_dissect.cos_similarity_cubed`. Units and blocks hold (N,K) and (N,C') float32: most of the five."""
 
     name: ClassVar[str] = "cos_similarity_cubed"
     least_norm: float = 1e-3
 
-    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
         step = max(1, _CHUNK // len(activations))
-        parts = [self._cubed(some.to(wide(images.device))) for some in activations.split(step, dim=1)]
+        parts = [self._cube(part.to(widest_float(images.device))) for part in activations.split(step, dim=1)]
         vectors, mean, deviation = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
         return vectors.T, mean, deviation
 
@@ -115,15 +108,15 @@ class CosSimilarityCubed(_InnerProduct):
         count = torch.tensor(len(images))
 
         def block(cosines: Callable[[], Tensor]) -> Block:
-            vectors, mean, deviation = self._cubed(cosines())
+            vectors, mean, deviation = self._cube(cosines())
             return vectors, count, mean, deviation
 
         return ((concepts, partial(block, cosines)) for concepts, cosines in cosine_blocks(images, texts))
 
     def evidence(self, block: Block, units: Units) -> Tensor:
-        return product(units[0], block[0])
+        return matrix_product(units[0], block[0])
 
-    def _cubed(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _cube(self, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(z - mean)^3 over the larger of its norm and least_norm, float32, its mean and deviation: (N,K) to those."""
         centred = columns - columns.mean(dim=0)
         largest = centred.abs().amax(dim=0).clamp(min=1e-300 if columns.dtype == torch.float64 else 1e-30)
@@ -133,21 +126,20 @@ class CosSimilarityCubed(_InnerProduct):
         cubes /= norm
         mean = cubes.mean(dim=0)
         # Nothing cancels here: of cubes of centred numbers, the squared mean is a fraction of the mean square. And
-        # std_mean takes as long as all that stands above.
+        # std_mean takes as long as everything above.
         variance = (length / norm).square() / len(cubes) - mean.square()
         return cubes.float(), mean.float(), variance.clamp(min=0).sqrt().float()
 
 
-def _normalized(
-    vectors: Tensor, images: int, total: Tensor, squares: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows over the length of what they stand for, and its mean and deviation after that; rows of length 0 are 0.
+def _normalize(vectors: Tensor, images: int, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows divided by the length of the vector over images that they represent, and that vector's mean and deviation
+    after the division; 0 where the length is 0.
 
-    total, squares: sum over images of what they stand for, and of its square.
+    total, squares: sum over images of the represented vector, and of its square.
     """
     length = squares.sqrt()
     scale = torch.where(length > 0, 1 / length, 0)
     mean = total / images
-    # The variance of numbers that are all equal is not 0 in rounding; below that, it is.
+    # The variance of equal numbers is not exactly 0, because of rounding; below that limit it is set to 0.
     variance = (squares / images - mean.square()) * (squares > images * mean.square() * (1 + 1e-12))
     return vectors * scale[:, None], mean * scale, variance.clamp(min=0).sqrt() * scale

@@ -1,8 +1,8 @@
 """Pieces of work on all cores of the CPU, each piece on one core from beginning to end.
 
 torch spreads every single operation over the cores and waits for the slowest. Where another program keeps a core
-busy (a training, say, whose checkpoints are being looked at), each of thousands of waits lasts until that program
-has had its turn: seen on two cores, 52 s for what takes 6 s in this way, and 3 s in either way when nothing else runs.
+busy (such as the training whose checkpoints are analysed), each of thousands of waits lasts until that program has had
+its turn: measured on two cores, 52 s for what takes 6 s in this way, and 3 s in either way when nothing else runs.
 """
 
 from __future__ import annotations

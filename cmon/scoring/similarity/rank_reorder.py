@@ -11,28 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon.scoring.priors import Chance, random_orders
-from cmon.scoring.similarity.base import (
-    Block,
-    Ranking,
-    Similarity,
-    Units,
-    cosine_blocks,
-    first_of_equals,
-    wide,
-)
+from cmon.scoring.priors import Chance
+from cmon.scoring.pseudo_units import random_orders
+from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking, widest_float
+from cmon.scoring.similarity.blocks import Block
+from cmon.scoring.similarity.products import cosine_blocks
 
 _CHUNK = 2**22
 """Numbers that are held at a time while units are prepared."""
 _TOGETHER = 2**18
 """Cosines that are sorted at a time: few enough to stay in the processor's cache."""
 _SUBSETS = 1000
-"""Random sets of images from which the chance of a concept's mean similarity is taken."""
+"""Random sets of images from which the distribution of a concept's mean similarity is estimated."""
 
 
 @dataclass(frozen=True)
 class RankReorder(Similarity):
-    """See `rank_reorder`.
+    """See `clip_dissect.rank_reorder`.
 
     Units: images (K,n) int64, their activations (K,n) float32 in falling order and scaled to [0, 1], the mean
     error of a random order, (K,), and the variance of the error in units of that mean, (K,).
@@ -46,43 +41,46 @@ class RankReorder(Similarity):
     scale_p: float = 0.5
     least_mean: float = 0.05
     """A smaller mean cosine counts as this. CLIP's are 0.1 and more; where unrelated ones lie around 0 instead, the
-    inverse root of next to nothing would drown both the concept's evidence and its chance."""
+    inverse root of almost 0 would dominate both the concept's evidence and its chance."""
 
     def top_images(self, images: int) -> int:
-        """At least one, where CLIP-Dissect takes none of fewer than 20 images (and scores NaN)."""
+        """At least one; of fewer than 20 images CLIP-Dissect takes none (and scores NaN)."""
         return max(1, int(images * self.top_fraction))
 
-    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
         count = self.top_images(len(images))
-        top = (ranking or first_of_equals)(activations.T, count)
-        values = activations.T.gather(1, top).to(wide(activations.device))
-        values = values - values[:, -1:]  # a shift and a factor change nothing, and nothing can overflow
+        top = ranking(activations.T, count)
+        values = activations.T.gather(1, top).to(widest_float(activations.device))
+        values = (
+            values - values[:, -1:]
+        )  # neither a shift nor a factor changes the scores; so nothing can overflow
         values = (values / torch.where(values[:, :1] > 0, values[:, :1], 1)).float()
-        chance = torch.empty(len(values), device=values.device)
-        variance = torch.empty_like(chance)
+        random_error = torch.empty(len(values), device=values.device)
+        variance = torch.empty_like(random_error)
         step = max(1, _CHUNK // count**2)
         for start in range(0, len(values), step):
-            some = slice(start, start + step)
-            errors = (values[some, :, None] - values[some, None, :]).abs_().pow_(self.p)  # (k,n,n)
+            part = slice(start, start + step)
+            errors = (values[part, :, None] - values[part, None, :]).abs_().pow_(self.p)  # (k,n,n)
             by_image = errors.mean(dim=2)
-            chance[some] = by_image.mean(dim=1)
+            random_error[part] = by_image.mean(dim=1)
             # Of a sum over a random permutation (Hoeffding 1951): squares of the doubly centred errors.
-            errors -= by_image[:, :, None] + by_image[:, None, :] - chance[some, None, None]
-            variance[some] = errors.square_().sum(dim=(1, 2)) / (max(1, count - 1) * count**2)
-        told = chance > 0
-        variance = torch.where(told, variance / torch.where(told, chance, 1).square(), 0)
-        return top, values, chance, variance
+            errors -= by_image[:, :, None] + by_image[:, None, :] - random_error[part, None, None]
+            variance[part] = errors.square_().sum(dim=(1, 2)) / (max(1, count - 1) * count**2)
+        varies = random_error > 0
+        variance = torch.where(varies, variance / torch.where(varies, random_error, 1).square(), 0)
+        return top, values, random_error, variance
 
     def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
         parts = [
-            images[some].mean(dim=1) for some in subsets.split(max(1, _CHUNK // (count * images.shape[1])))
+            images[subset].mean(dim=1)
+            for subset in subsets.split(max(1, _CHUNK // (count * images.shape[1])))
         ]
         means = torch.cat(parts)
 
-        def block(cosines: Callable[[], Tensor], some: Tensor) -> Block:
-            factor = self._factor(means @ some.T)
+        def block(cosines: Callable[[], Tensor], texts: Tensor) -> Block:
+            factor = self._inverse_power(means @ texts.T)
             return cosines(), factor.mean(dim=0), factor.square().mean(dim=0)
 
         return (
@@ -91,50 +89,52 @@ class RankReorder(Similarity):
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
-        cosines, (top, values, chance, _) = block[0], units
+        cosines, (top, values, random_error, _) = block[0], units
         count, concepts = top.shape[1], cosines.shape[1]
         evidence = torch.zeros(len(top), concepts, device=cosines.device)
         step = max(1, _TOGETHER // (count * concepts))
         for start in range(0, len(top), step):
-            some = slice(start, start + step)
-            rows = cosines.index_select(0, top[some].flatten()).view(-1, count, concepts)
+            part = slice(start, start + step)
+            rows = cosines.index_select(0, top[part].flatten()).view(-1, count, concepts)
             seen = rows.transpose(1, 2).contiguous()  # (k,C',n)
-            activations = values[some, None].expand_as(seen)
-            ranked = activations.gather(2, _order(seen))  # activations, the image of least cosine first
+            activations = values[part, None].expand_as(seen)
+            ranked = activations.gather(
+                2, _rising_order(seen)
+            )  # activations, the image of least cosine first
             errors = (ranked - activations.flip(2)).abs_().pow_(self.p).mean(dim=2)
-            by_chance = chance[some, None].expand_as(errors)
-            # Activations that are all equal tell nothing: 0 for every concept.
-            relative = torch.where(by_chance > 0, errors / by_chance, 0)
-            evidence[some] = -relative * self._factor(seen.mean(dim=2))
+            random_errors = random_error[part, None].expand_as(errors)
+            # Activations that are all equal say nothing: 0 for every concept.
+            relative = torch.where(random_errors > 0, errors / random_errors, 0)
+            evidence[part] = -relative * self._inverse_power(seen.mean(dim=2))
         return evidence
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
         """Of a random set of n images in a random order, the error's mean is 1 by its definition, and it is
         independent of the set's mean cosine m: so the mean of -error / m**s is -E[m**-s], and its mean square is
         (1 + variance of the error) E[m**-2s].
         """
-        (_, first, second), (*_, told, variance) = block, units
-        mean = torch.where(told[:, None] > 0, -first, 0)
-        square = torch.where(told[:, None] > 0, (1 + variance[:, None]) * second, 0)
-        return Chance.known(kind, mean, (square - mean.square()).clamp(min=0).sqrt())
+        (_, first, second), (*_, random_error, variance) = block, units
+        mean = torch.where(random_error[:, None] > 0, -first, 0)
+        square = torch.where(random_error[:, None] > 0, (1 + variance[:, None]) * second, 0)
+        return Chance(mean, (square - mean.square()).clamp(min=0).sqrt())
 
-    def _factor(self, mean: Tensor) -> Tensor:
+    def _inverse_power(self, mean: Tensor) -> Tensor:
         """1 / m**scale_p. Of a negative mean, CLIP-Dissect's root is NaN."""
         return mean.clamp(min=self.least_mean).pow(-self.scale_p)
 
 
-def _order(values: Tensor) -> Tensor:
+def _rising_order(values: Tensor) -> Tensor:
     """Positions of (...,n) values in rising order, of equal ones the first: as a stable argsort.
 
-    An equal pair so counts against the concept, since of equal cosines the less activating image comes later.
+    So an equal pair counts against the concept: of equal cosines, the less activating image comes later.
     """
     if values.device.type != "cpu":
         return values.argsort(dim=-1, stable=True)
     # numpy sorts whole numbers ten times as fast as torch sorts anything: a float's bits order as it does
-    # (negative ones backwards), and the position in the lower half makes every key unique.
+    # (negative ones backwards), and the position in the lower half makes every number unique.
     bits = (values + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
-    keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32
-    keys |= torch.arange(values.shape[-1])
-    found = keys.numpy()
+    sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32
+    sortable |= torch.arange(values.shape[-1])
+    found = sortable.numpy()
     found.sort(axis=-1)
     return torch.from_numpy(found & np.int64(0xFFFFFFFF))

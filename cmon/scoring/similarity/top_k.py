@@ -12,8 +12,8 @@ from torch import Tensor
 class TopK:
     """The `k` largest values seen so far in each row, in falling order.
 
-    Starts empty, not at zero, so that rows of negative values are kept rightly. Of equal values the one
-    with the lower index comes first, whatever the blocks: streaming equals one pass.
+    Starts empty, not at zero, so that negative values are kept as well. Of equal values the one with the lower index
+    comes first, whatever the blocks are: streaming equals one pass.
     """
 
     values: Tensor
@@ -35,7 +35,7 @@ class TopK:
         if block.shape[1] == 0:
             return self
         kept = self.values.shape[1]
-        values = torch.cat([self.values, block], dim=1) if kept else block  # what came first stands first
+        values = torch.cat([self.values, block], dim=1) if kept else block  # earlier values come first
         columns = _largest(values, self.k)
         indices = columns + (start - kept)
         if kept:
@@ -52,8 +52,8 @@ def top_k(values: Tensor, k: int) -> TopK:
 def _largest(values: Tensor, k: int) -> Tensor:
     """Columns of the k largest of each row, in falling order, of equal ones the first: (rows, min(k, columns)).
 
-    torch.topk is many times faster than a sort but takes any of equal values. Where the k-th value also
-    stands outside what it took, the row is sorted; within what it took, order is made by sorting k values.
+    torch.topk is many times faster than a sort, but takes any of equal values. Where the k-th value also occurs among
+    those it left, the row is sorted; those it took are ordered by sorting k values.
     """
     k = min(k, values.shape[1])
     found = values.topk(k, dim=1)

@@ -1,9 +1,9 @@
 """soft_wpmi and wpmi: the probability of a concept given a unit's most activating images.
 
 Both sum log(1 + odds_r P[i_r,c]) over the ranks r = 0.. of the unit's top images i_0, i_1, ..., where P[i,c] is
-the softmax over concepts. That is the logarithm of a product of rows, which `compiled` multiplies; or, on any
-device, a sum of rows of a few tables: the odds change so smoothly with the rank that a few ranks' logarithms make
-up all others, see `expansion`.
+the softmax over concepts. That is the logarithm of a product of rows, which compiled code multiplies; or, on any
+device, a sum of rows of a few tables: the odds change so smoothly with the rank that all ranks' logarithms are
+combinations of a few, see `expansion`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,16 @@ import torch
 from torch import Tensor
 
 from cmon.scoring.priors import Chance, log_mean_exp
-from cmon.scoring.similarity import kernels
-from cmon.scoring.similarity.base import (
-    Block,
-    Ranking,
-    Similarity,
-    Units,
-    first_of_equals,
-    probability_blocks,
-    row_sums,
-)
+from cmon.scoring.similarity import table_rows
+from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking
+from cmon.scoring.similarity.blocks import Block
+from cmon.scoring.similarity.probabilities import probability_blocks
+from cmon.scoring.similarity.table_rows import row_sums
 
 _TABLE = 2**20
 """Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
 _TOGETHER = 128
-"""Concepts whose products are taken together: the rows of more lie too far apart for the processor's cache."""
+"""Concepts whose products are computed together: the rows of more lie too far apart for the processor's cache."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -53,8 +48,8 @@ class _TopImagesFunction(Similarity):
     def top_images(self, images: int) -> int:
         return min(self.top_k, images)
 
-    def units(self, images: Tensor, activations: Tensor, ranking: Ranking | None = None) -> Units:
-        return ((ranking or first_of_equals)(activations.T, self.top_k),)
+    def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
+        return (ranking(activations.T, self.top_k),)
 
     def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
         """Blocks of one tensor: P of all images and the block's concepts, (N,C') float32."""
@@ -72,19 +67,17 @@ class _TopImagesFunction(Similarity):
         (probabilities,), (top,) = block, units
         constant, odds = self.factors(top.shape[1])
         largest = float(probabilities.max())
-        many = top.numel() * probabilities.shape[1] >= kernels.WORTH
-        if many and probabilities.device.type == "cpu" and kernels.available():
-            return _from_products(constant, probabilities, top, odds, largest)
-        return _from_tables(probabilities, top, odds, largest).add_(constant)
+        many = top.numel() * probabilities.shape[1] >= table_rows.WORTH_COMPILING
+        if many and probabilities.device.type == "cpu" and table_rows.can_compile():
+            return _log_sums_by_products(constant, probabilities, top, odds, largest)
+        return _log_sums_by_tables(probabilities, top, odds, largest).add_(constant)
 
     @abstractmethod
     def factors(self, ranks: int) -> tuple[float, npt.NDArray[np.float64]]:
         """A constant and odds, (ranks,): L is the constant plus the sum over ranks of log(1 + odds_r P[i_r,c])."""
 
-    def chance(self, kind: str, block: Block, units: Units, pseudo: Tensor | None) -> Chance:
-        if pseudo is None:
-            raise ValueError("the chance of a function of image orders is sampled: pseudo-units are needed")
-        return Chance.sampled(kind, pseudo)
+    def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
+        return Chance.estimate(pseudo)
 
     def layer_prior(self, evidence: Tensor) -> Tensor:
         """lam * log of the mean over the layer's units of exp(L[k,c])."""
@@ -93,7 +86,7 @@ class _TopImagesFunction(Similarity):
 
 @dataclass(frozen=True)
 class SoftWPMI(_TopImagesFunction):
-    """Image i_r belongs to the unit's set with a probability p_r that falls with the rank; see `soft_wpmi`."""
+    """Image i_r belongs to the unit's set with probability p_r, falling with the rank; see `clip_dissect.soft_wpmi`."""
 
     name: ClassVar[str] = "soft_wpmi"
     a: float = 10.0
@@ -103,7 +96,7 @@ class SoftWPMI(_TopImagesFunction):
     lam: float = 1.0
     epsilon: float = 1e-7
 
-    def ranks(self, images: int) -> npt.NDArray[np.float64]:
+    def membership(self, images: int) -> npt.NDArray[np.float64]:
         """p_r for r = 0.., (min(top_k, N),). The slope is top_k's, also where N is smaller."""
         return self.p_start - np.arange(self.top_images(images)) / self.top_k * (self.p_start - self.p_end)
 
@@ -112,14 +105,14 @@ class SoftWPMI(_TopImagesFunction):
 
         What is added to 1 is small, and free of the cancellation in 1 + p (P - 1).
         """
-        belongs = self.ranks(ranks)
+        belongs = self.membership(ranks)
         rest = 1 - belongs + self.epsilon
         return float(np.log(rest).sum()), belongs / rest
 
 
 @dataclass(frozen=True)
 class WPMI(_TopImagesFunction):
-    """All top images belong to the unit's set; see `wpmi`."""
+    """All top images belong to the unit's set; see `clip_dissect.wpmi`."""
 
     name: ClassVar[str] = "wpmi"
     a: float = 2.0
@@ -132,12 +125,12 @@ class WPMI(_TopImagesFunction):
         return ranks * math.log(self.epsilon), np.full(ranks, 1 / self.epsilon)
 
 
-def _from_products(
+def _log_sums_by_products(
     constant: float, probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
 ) -> Tensor:
     """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
 
-    The logarithm of a product of as many factors as float32 holds, and so on.
+    Logarithms of products, each of as many factors as float32 can hold.
     """
     at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
     total = torch.full((len(top), probabilities.shape[1]), constant)
@@ -145,13 +138,15 @@ def _from_products(
         table = part.contiguous()
         for start in range(0, len(odds), at_once):
             ranks = slice(start, start + at_once)
-            some = torch.from_numpy(odds[ranks]).float()
-            out += kernels.row_products(table, top[:, ranks], some).log_()
+            factors = torch.from_numpy(odds[ranks]).float()
+            out += table_rows.row_products(table, top[:, ranks], factors).log_()
     return total
 
 
-def _from_tables(probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float) -> Tensor:
-    """The same, from sums of rows of a few tables: on any device."""
+def _log_sums_by_tables(
+    probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
+) -> Tensor:
+    """The sum over ranks of log(1 + odds_r P[i_r,c]), from sums of rows of a few tables: on any device."""
     # Rounded up to a power of 2, so that a few expansions serve all blocks.
     bound = 2.0 ** math.ceil(math.log2(min(max(largest, 1e-30), 1.0)))
     nodes, by_rank = expansion(tuple(odds), bound)
@@ -196,4 +191,4 @@ def expansion(
         error = np.abs(weights @ basis - wanted).max(axis=1).sum()
         if error <= _TOLERANCE and (np.abs(weights) @ basis[:, -1]).sum() <= 4 * wanted[:, -1].sum():
             return nodes, weights
-    return distinct, (x[:, None] == distinct).astype(np.float64)  # no fewer will do: every rank its own
+    return distinct, (x[:, None] == distinct).astype(np.float64)  # every rank needs its own

@@ -8,10 +8,19 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from cmon.scoring.similarity.base import Similarity
+from cmon.scoring.priors import PRIORS, Baseline, PriorInputs
+from cmon.scoring.similarity.base import Similarity, Units
+from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.cosine import CosSimilarity, CosSimilarityCubed
 
 BOTH = pytest.mark.parametrize("function", [CosSimilarity(), CosSimilarityCubed()], ids=lambda one: one.name)
+
+
+def baseline(prior: str, function: Similarity, block: Block, units: Units) -> Baseline:
+    inputs = PriorInputs(
+        chance=lambda: function.chance(block, units, torch.empty(0)), layer_prior=lambda: torch.empty(0)
+    )
+    return PRIORS[prior].baseline(inputs)
 
 
 def small_world(images: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -33,9 +42,9 @@ def test_chance_is_the_mean_and_deviation_over_all_orders(function: Similarity) 
         orders = torch.stack([activations[list(order), k] for order in permutations(range(6))], dim=1)
         every = function.evidence(block, function.units(images, orders))
         unit = function.units(images, activations[:, k : k + 1])
-        null = function.chance("null", block, unit, None)
+        null = baseline("null", function, block, unit)
         torch.testing.assert_close(null.location[0], every.mean(dim=0), rtol=1e-4, atol=1e-5)
-        standardized = function.chance("standardized", block, unit, None)
+        standardized = baseline("standardized", function, block, unit)
         torch.testing.assert_close(
             standardized.scale[0], every.std(dim=0, correction=0), rtol=1e-4, atol=1e-5
         )
@@ -50,7 +59,7 @@ def test_the_standardized_cosine_is_pearsons_correlation() -> None:
     ((_, make),) = function.blocks(images, texts)
     block = make()
     units = function.units(images, activations)
-    scores = function.chance("standardized", block, units, None).score(function.evidence(block, units))
+    scores = baseline("standardized", function, block, units).score(function.evidence(block, units))
     wanted = np.corrcoef(activations.T.double(), (images @ texts.T).T.double())[:3, 3:]
     np.testing.assert_allclose(scores, wanted * math.sqrt(49), rtol=1e-4, atol=1e-5)
 
@@ -67,7 +76,7 @@ def test_what_never_varies_scores_0(function: Similarity, kind: str) -> None:
     ((_, make),) = function.blocks(images, texts)
     block = make()
     units = function.units(images, activations)
-    scores = function.chance(kind, block, units, None).score(function.evidence(block, units))
+    scores = baseline(kind, function, block, units).score(function.evidence(block, units))
     assert scores.isfinite().all()
     assert scores[:2].abs().max() < 1e-6
     assert scores[:, 4].abs().max() < 1e-6
@@ -75,9 +84,7 @@ def test_what_never_varies_scores_0(function: Similarity, kind: str) -> None:
     ((_, make),) = function.blocks(images[:1], texts)
     block = make()
     units = function.units(images[:1], activations[:1])
-    assert (
-        function.chance(kind, block, units, None).score(function.evidence(block, units)).abs() < 1e-6
-    ).all()
+    assert (baseline(kind, function, block, units).score(function.evidence(block, units)).abs() < 1e-6).all()
 
 
 def test_images_in_many_parts_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:

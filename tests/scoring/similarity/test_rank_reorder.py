@@ -8,10 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cmon.scoring.priors import PRIORS, Baseline, PriorInputs
 from cmon.scoring.similarity import rank_reorder
-from cmon.scoring.similarity.base import Block
+from cmon.scoring.similarity.base import Similarity, Units
+from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.rank_reorder import RankReorder
 from tests.support import literal
+
+
+def baseline(prior: str, function: Similarity, block: Block, units: Units) -> Baseline:
+    inputs = PriorInputs(
+        chance=lambda: function.chance(block, units, torch.empty(0)), layer_prior=lambda: torch.empty(0)
+    )
+    return PRIORS[prior].baseline(inputs)
 
 
 def block_of(cosines: torch.Tensor) -> Block:
@@ -49,7 +58,7 @@ def test_evidence_is_the_papers_formula_with_ties(
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40))
 def test_the_order_is_that_of_a_stable_argsort(values: list[float]) -> None:
     row = torch.tensor([values])
-    assert rank_reorder._order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
+    assert rank_reorder._rising_order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
 
 
 def test_units_in_many_parts_score_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +90,10 @@ def test_chance_is_the_mean_and_deviation_over_all_orders(fraction: float) -> No
     every = function.evidence(block, function.units(images, torch.from_numpy(orders))).double()
     units = function.units(images, torch.from_numpy(activations[:, None]))
     tolerance = 1e-4 if fraction == 1.0 else 0.02
-    null = function.chance("null", block, units, None)
+    null = baseline("null", function, block, units)
     torch.testing.assert_close(null.location[0].double(), every.mean(dim=0), rtol=tolerance, atol=0)
     assert (null.score(every.float()) == every.float() - null.location).all()
-    standardized = function.chance("standardized", block, units, None)
+    standardized = baseline("standardized", function, block, units)
     torch.testing.assert_close(
         standardized.scale[0].double(), every.std(dim=0, correction=0), rtol=max(1e-3, tolerance), atol=0
     )
@@ -98,4 +107,4 @@ def test_a_unit_of_equal_activations_tells_nothing() -> None:
     units = function.units(images, torch.full((40, 2), 3.0))
     assert (function.evidence(block, units) == 0).all()
     for kind in ("null", "standardized"):
-        assert (function.chance(kind, block, units, None).score(function.evidence(block, units)) == 0).all()
+        assert (baseline(kind, function, block, units).score(function.evidence(block, units)) == 0).all()

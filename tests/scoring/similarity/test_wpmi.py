@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.scoring.priors import random_orders
-from cmon.scoring.similarity import kernels
+from cmon.scoring.pseudo_units import random_orders
+from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI, expansion
 from tests.support import literal
 
@@ -21,9 +21,9 @@ KINDS = ["ties", "constant", "negative", "plain"]
 @pytest.fixture(params=["tables", "products"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Everything by either way, however few the units are."""
-    if request.param == "products" and not kernels.available():
+    if request.param == "products" and not table_rows.can_compile():
         pytest.skip("numba is not installed")
-    monkeypatch.setattr(kernels, "WORTH", 0 if request.param == "products" else 2**62)
+    monkeypatch.setattr(table_rows, "WORTH_COMPILING", 0 if request.param == "products" else 2**62)
     return request.param
 
 
@@ -80,7 +80,7 @@ def test_any_probabilities_of_belonging_are_summed_exactly(
         (torch.from_numpy(p),), function.units(torch.empty(120, 1), torch.from_numpy(activations))
     )
     wanted = literal.soft_evidence(p.astype(np.float64), activations, 100, p_start, p_end)
-    rest = 1 - function.ranks(120) + 1e-7
+    rest = 1 - function.membership(120) + 1e-7
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * (np.abs(np.log(rest)).sum() + 30))
 
 
@@ -116,11 +116,11 @@ def test_the_papers_parameters_need_few_tables() -> None:
 
 
 def test_the_ranks_fall_linearly_with_the_slope_of_top_k() -> None:
-    ranks = SoftWPMI(top_k=100).ranks(1000)
+    ranks = SoftWPMI(top_k=100).membership(1000)
     assert len(ranks) == 100
     assert ranks[0] == pytest.approx(0.998)
     assert ranks[50] == pytest.approx(0.984)
-    np.testing.assert_allclose(SoftWPMI(top_k=100).ranks(7), ranks[:7])
+    np.testing.assert_allclose(SoftWPMI(top_k=100).membership(7), ranks[:7])
 
 
 @pytest.mark.parametrize("function", [SoftWPMI(top_k=50), WPMI()])

@@ -16,7 +16,7 @@ from cmon.cli.main import main as cmon
 from cmon.embedding.distances import nearest
 from cmon.embedding.layouts import base as layout
 from cmon.scoring.priors import PRIORS
-from cmon.scoring.similarity.functions import FUNCTIONS
+from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.wpmi import SoftWPMI
 from scripts.demo.draw_world import draw_world, write_concepts
 from scripts.demo.evaluate_clip import CONCEPTS, WORLD_CLIP, Model, unseen_pictures
@@ -59,10 +59,10 @@ def test_planted_detectors_pass_and_get_their_concept(
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_of_shuffled_units_at_most_the_promised_share_passes(ground: Ground, name: str, prior: str) -> None:
     """10 layers of 40 units each, real detectors before their activations were dealt out anew."""
-    function = FEW if name == "soft_wpmi" else FUNCTIONS[name]()
+    function = FEW if name == "soft_wpmi" else SIMILARITIES[name]()
     units = ground.planted(ground.present[:, np.arange(40) % len(ground.names)].astype(float), 0.2, seed=1)
     layers = [chance._dealt_out(units, seed) for seed in range(10)]
     found = labelled(ground, function, prior, layers, count=1000)
@@ -153,7 +153,7 @@ def test_the_program_answers_every_question(tmp_path: Path, monkeypatch: pytest.
     text = (tmp_path / "out/validation.md").read_text()
     assert text.strip() == result.stdout.strip()
     assert text.count("\n## ") == 11
-    for function in FUNCTIONS:
+    for function in SIMILARITIES:
         for prior in PRIORS:  # planted units, three measures, shuffled units; and with closer cosines
             closer = function == "soft_wpmi" and prior != "layer"
             assert text.count(f"| {function} | {prior} |") == 5 + closer

@@ -10,11 +10,11 @@ on one device, and returns (K,C) float32 there: the larger, the better the conce
 s[i,c] the cosine of image i and text c, and A[i,k] unit k's activation. The result is finite, also where the
 authors' code gives NaN. It is (K,C) in size, but nothing of size (N,C) is held on the way.
 
-A unit of constant activation has no meaning and gets no label by it: the cosines and rank_reorder
-give it 0 for every concept (the authors' code NaN; cos_similarity only where that constant is 0), soft_wpmi and
-wpmi a score from top images that are arbitrary. `cmon score` gives such a unit a status instead of a label.
+A unit of constant activation has no meaning: the cosines and rank_reorder give it 0 for every concept (the authors'
+code NaN; cos_similarity only where that constant is 0), soft_wpmi and wpmi a score from arbitrary top images. `cmon
+score` gives such a unit a status instead of a label.
 
-The stage takes the same functions block by block, from `FUNCTIONS`, with a prior of its own (`priors`).
+`cmon score` uses the same functions block by block (`registry`), with a prior of its choice (`priors`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from cmon.scoring.similarity.base import Similarity, any_of_equals, of_blocks
+from cmon.scoring.similarity.base import Similarity, unstable_ranking
+from cmon.scoring.similarity.blocks import map_blocks
 from cmon.scoring.similarity.cosine import CosSimilarity, CosSimilarityCubed
 from cmon.scoring.similarity.rank_reorder import RankReorder
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
-
-FUNCTIONS: dict[str, type[Similarity]] = {
-    function.name: function for function in (SoftWPMI, WPMI, RankReorder, CosSimilarity, CosSimilarityCubed)
-}
 
 
 def soft_wpmi(
@@ -54,11 +51,11 @@ def soft_wpmi(
     Image i_r belongs to the unit's set with probability p_r. About 0 for a concept that explains the unit as well
     as the units on average, and down to -600.
 
-    Traps: P depends on all concepts, so a score does on the whole list. The prior is over the units given, so it
-    does on them, too (`priors`). In float32, 1 + p (P - 1) loses half its digits where P is small. With fewer
+    Traps: P depends on all concepts, so a score depends on the whole list. The prior is over the units given, so a
+    score depends on them, too (`priors`). In float32, 1 + p (P - 1) loses half its digits where P is small. With fewer
     images than top_k, all are taken, and p_r falls no faster.
     """
-    return _published(SoftWPMI(a, top_k, p_start, p_end, lam), image_features, text_features, activations)
+    return _score(SoftWPMI(a, top_k, p_start, p_end, lam), image_features, text_features, activations)
 
 
 def wpmi(
@@ -70,7 +67,7 @@ def wpmi(
     top_k: int = 28,
     lam: float = 0.6,
 ) -> Tensor:
-    """Weighted pointwise mutual information (the paper's appendix): soft_wpmi with a set that all top images are in.
+    """Weighted pointwise mutual information (the paper's appendix): soft_wpmi, with all top images in the unit's set.
 
         L[k,c] = sum over the top_k most activating images i of log(P[i,c] + 1e-7)
         score = L - lam * log of the mean over units of exp(L)
@@ -78,7 +75,7 @@ def wpmi(
     Negative, about -28 log C (1 - lam) for a concept that is as likely as any. Traps: those of soft_wpmi; and with
     lam below 1 a concept that is likely for every image stays ahead for every unit.
     """
-    return _published(WPMI(a, top_k, lam), image_features, text_features, activations)
+    return _score(WPMI(a, top_k, lam), image_features, text_features, activations)
 
 
 def rank_reorder(
@@ -102,9 +99,9 @@ def rank_reorder(
     Traps: it sees only the order *within* the top images; how they differ from all others only
     through their mean cosine. Of a mean below 0 the authors' code gives NaN, and just above it a score that only
     says how small it is; CLIP's cosines are seldom so, and below 0.05 they count as 0.05 here. Equal cosines count
-    against the concept. Fewer than 20 images make n = 0 there, 1 here, which tells nothing: 0 for every concept.
+    against the concept. Fewer than 20 images make n = 0 there, 1 here, which says nothing: 0 for every concept.
     """
-    return _published(RankReorder(p, top_fraction, scale_p), image_features, text_features, activations)
+    return _score(RankReorder(p, top_fraction, scale_p), image_features, text_features, activations)
 
 
 def cos_similarity(image_features: Tensor, text_features: Tensor, activations: Tensor) -> Tensor:
@@ -115,35 +112,37 @@ def cos_similarity(image_features: Tensor, text_features: Tensor, activations: T
     In [-1, 1]. Trap: neither is centred, so a unit that is positive everywhere scores high with every concept
     whose similarity hardly varies. A unit or concept that is 0 for every image scores 0.
     """
-    return _published(CosSimilarity(), image_features, text_features, activations)
+    return _score(CosSimilarity(), image_features, text_features, activations)
 
 
 def cos_similarity_cubed(
     image_features: Tensor, text_features: Tensor, activations: Tensor, *, least_norm: float = 1e-3
 ) -> Tensor:
-    """Cosine of the centred and cubed vectors over all images: the most activating images speak loudest.
+    """Cosine of the centred and cubed vectors over all images: the most activating images count most.
 
         u = (A[:,k] - mean)^3,  v = (s[:,c] - mean)^3
         score = sum of u v / (max(|u|, least_norm) max(|v|, least_norm))
 
-    In [-1, 1]. Trap: least_norm, there against dividing by nothing, is not so small beside cubes: similarities
+    In [-1, 1]. Trap: least_norm, which avoids division by 0, is not small compared with cubes: similarities
     that vary by 0.03 among 400 images have |v| of about 0.0005, so their concept's scores are halved; and the
     scores of a unit depend on the scale of its activations where these vary by less than about 0.1 / N^(1/6).
     """
-    return _published(CosSimilarityCubed(least_norm), image_features, text_features, activations)
+    return _score(CosSimilarityCubed(least_norm), image_features, text_features, activations)
 
 
 @torch.no_grad()
-def _published(
+def _score(
     function: Similarity, image_features: Tensor, text_features: Tensor, activations: Tensor
 ) -> Tensor:
     images, texts = unit_vectors(image_features), unit_vectors(text_features)
     if activations.dtype != torch.float64:  # which may hold what float32 cannot
         activations = activations.float()
-    units = function.units(images, activations, any_of_equals)
+    units = function.units(images, activations, unstable_ranking)
     scores = torch.empty(activations.shape[1], len(texts), device=images.device)
     blocks = function.blocks(images, texts)
-    for concepts, evidence in of_blocks(lambda block: function.evidence(block, units), blocks, images.device):
+    for concepts, evidence in map_blocks(
+        lambda block: function.evidence(block, units), blocks, images.device
+    ):
         scores[:, concepts] = evidence - function.layer_prior(evidence) if len(evidence) else evidence
     return scores
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import torch
@@ -15,18 +14,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cmon.cli.main import main
-from cmon.scoring.similarity import base as evidence
-from cmon.scoring.similarity import functions
-from cmon.scoring.similarity.functions import FUNCTIONS, unit_vectors
+from cmon.scoring.similarity import clip_dissect
+from cmon.scoring.similarity.clip_dissect import unit_vectors
+from cmon.scoring.similarity.registry import SIMILARITIES
+from cmon.scoring.similarity.table_rows import gathered_row_sums
 from tests.support.literal import TWINS, cosines
 
-NAMES = list(FUNCTIONS)
+NAMES = list(SIMILARITIES)
 World = tuple[Tensor, Tensor, Tensor]
 
 
 def function(name: str) -> Callable[..., Tensor]:
-    return getattr(functions, name)
+    return getattr(clip_dissect, name)
 
 
 def random_world(images: int, concepts: int, units: int, width: int = 12, seed: int = 0) -> World:
@@ -97,7 +96,7 @@ def choice_is_free(world: World, top: int) -> bool:
 @given(worlds(), st.sampled_from(NAMES))
 def test_no_plain_float32_loop_is_nearer_to_float64(world: World, name: str) -> None:
     """Nearer by more than twice, that is, and a few steps of float32 at the size of the sums on the way."""
-    top = FUNCTIONS[name]().top_images(len(world[0]))
+    top = SIMILARITIES[name]().top_images(len(world[0]))
     assume(top is None or not choice_is_free(world, top))
     assume(name != "rank_reorder" or clearly_ordered(world))
     truth, plain = twin(name, world, np.float64), twin(name, world, np.float32)
@@ -153,7 +152,7 @@ def test_any_floating_type_is_taken(name: str, dtype: torch.dtype) -> None:
 def test_concepts_in_many_blocks_score_as_in_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = random_world(90, 23, 6)
     found = function(name)(*world)
-    monkeypatch.setattr("cmon.scoring.similarity.base.BLOCK", 5)
+    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 5)
     torch.testing.assert_close(function(name)(*world), found, rtol=1e-5, atol=2e-4)
 
 
@@ -163,11 +162,12 @@ def test_without_the_cpus_shortcuts_scores_are_the_same(name: str, monkeypatch: 
     world = random_world(90, 23, 6)
     found = function(name)(*world)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    monkeypatch.setattr("cmon.scoring.similarity.wpmi.row_sums", evidence.gathered_row_sums)
+    monkeypatch.setattr("cmon.scoring.similarity.wpmi.row_sums", gathered_row_sums)
     monkeypatch.setattr(
-        "cmon.scoring.similarity.rank_reorder._order", lambda values: values.argsort(dim=-1, stable=True)
+        "cmon.scoring.similarity.rank_reorder._rising_order",
+        lambda values: values.argsort(dim=-1, stable=True),
     )
-    monkeypatch.setattr("cmon.scoring.similarity.cosine.wide", lambda _: torch.float32)
+    monkeypatch.setattr("cmon.scoring.similarity.cosine.widest_float", lambda _: torch.float32)
     torch.testing.assert_close(function(name)(*world), found, rtol=2e-4, atol=2e-4)
 
 
@@ -176,8 +176,8 @@ def test_without_the_cpus_shortcuts_scores_are_the_same(name: str, monkeypatch: 
 
 def golden(shared: Callable[[str], Path], name: str) -> tuple[World, dict[str, np.ndarray]]:
     stored = dict(np.load(shared("golden") / name))
-    keys = ("image_features", "text_features", "activations")
-    images, texts, activations = (torch.from_numpy(stored.pop(key)) for key in keys)
+    names = ("image_features", "text_features", "activations")
+    images, texts, activations = (torch.from_numpy(stored.pop(input_name)) for input_name in names)
     return (images, texts, activations), stored
 
 
@@ -253,17 +253,11 @@ def test_a_perfect_order_has_no_error_and_the_reverse_the_most() -> None:
 
 
 def test_the_function_takes_the_defaults_that_the_stage_takes() -> None:
-    for name, of_the_stage in FUNCTIONS.items():
+    for name, of_the_stage in SIMILARITIES.items():
         stage = vars(of_the_stage())
         for parameter in inspect.signature(function(name)).parameters.values():
             if parameter.default is not inspect.Parameter.empty:
                 assert parameter.default == stage[parameter.name], f"{name}: {parameter.name}"
-
-
-def test_the_command_line_offers_the_functions_that_there_are() -> None:
-    (option,) = [one for one in main.commands["score"].params if one.name == "similarity"]
-    assert isinstance(option.type, click.Choice)
-    assert list(option.type.choices) == NAMES
 
 
 def test_unit_vectors_have_length_1_or_0() -> None:

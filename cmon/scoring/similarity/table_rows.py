@@ -1,7 +1,7 @@
-"""Products over a table's rows, compiled for the processor: what scoring many units spends its time on.
+"""Sums and products of rows of a table: what scoring many units spends its time on.
 
 torch has fused sums of gathered rows, but no fused products; with one, the logarithm of each factor is saved.
-numba, which umap-learn brings, compiles it. Where it is absent, `available` says so, and `row_sums` does the work.
+numba, which umap-learn installs, compiles it. Where it is absent, `can_compile` says so, and sums do the work.
 """
 
 from __future__ import annotations
@@ -14,12 +14,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WORTH = 2**28
-"""Factors in one block from which on the second or two that compiling takes, once on a machine, are soon gained."""
+WORTH_COMPILING = 2**28
+"""Factors in a block from which on compiling pays: it takes a second or two, once on a machine."""
+
+
+def row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of a table's rows, without gathering them: sum over r of weights[k,r] * table[rows[k,r]].
+
+    table (N,C') float32, rows (K,R) int64, weights (K,R) float32. Returns (K,C') float32.
+    """
+    if table.device.type in ("cpu", "cuda"):  # one fused kernel reads each row once and keeps the sum
+        return torch.nn.functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+    return gathered_row_sums(table, rows, weights)
+
+
+def gathered_row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """`row_sums` for any device: a few units at a time, their rows gathered."""
+    step = max(1, 2**22 // max(1, rows.shape[1] * table.shape[1]))
+    parts = [
+        torch.einsum("kr,krc->kc", some_weights, table[some_rows])
+        for some_rows, some_weights in zip(rows.split(step), weights.split(step), strict=True)
+    ]
+    return torch.cat(parts)
 
 
 @cache
-def available() -> bool:
+def can_compile() -> bool:
     """Whether numba can be imported."""
     try:
         import numba  # noqa: F401
@@ -32,7 +52,7 @@ def row_products(table: Tensor, rows: Tensor, odds: Tensor) -> Tensor:
     """Product over r of 1 + odds[r] * table[rows[k,r]], on the CPU.
 
     table (N,C') float32, its rows contiguous; rows (K,R) int64; odds (R,) float32. Returns (K,C') float32, with a
-    relative error of about sqrt(R) roundings. That it stays finite is the caller's to see to.
+    relative error of about sqrt(R) roundings. The caller must see to it that it stays finite.
     """
     found = torch.empty(len(rows), table.shape[1])
     _kernel()(table.numpy(), rows.numpy(), odds.numpy(), found.numpy())
@@ -46,7 +66,7 @@ def _kernel() -> Callable[..., None]:
     options: dict[str, Any] = {"nogil": True, "fastmath": True}
     try:
         return numba.njit(_multiply_rows, cache=True, **options)
-    except RuntimeError:  # no folder can be written in which the compiled code would be kept
+    except RuntimeError:  # no folder can be written to keep the compiled code in
         return numba.njit(_multiply_rows, **options)
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.clip import embedder as clip
+from cmon.clip import embedders
 from cmon.errors import CmonError
 
 TINY = {
@@ -43,14 +43,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_is_loaded_and_gives_unit_vectors(folder: Path) -> None:
-    embedder = clip.load(f"local-dir:{folder}")
-    texts = clip.text_features(embedder, ["dog", "cat", "dog"], batch_size=2)
+    embedder = embedders.load(f"local-dir:{folder}")
+    texts = embedders.text_features(embedder, ["dog", "cat", "dog"], batch_size=2)
     assert (texts.shape, texts.dtype) == ((3, 16), torch.float32)
     torch.testing.assert_close(texts.norm(dim=1), torch.ones(3))
     torch.testing.assert_close(texts[0], texts[2])
     assert (texts[0] @ texts[1]) < 0.999
     batch = torch.stack([embedder.preprocess(Image.new("RGB", (50, 40), color)) for color in ("red", "blue")])
-    images = clip.image_features(embedder, batch)
+    images = embedders.image_features(embedder, batch)
     assert images.shape == (2, 16)
     torch.testing.assert_close(images.norm(dim=1), torch.ones(2))
     assert not texts.requires_grad
@@ -58,19 +58,21 @@ def test_a_folder_is_loaded_and_gives_unit_vectors(folder: Path) -> None:
 
 
 def test_half_precision_is_near_full(folder: Path) -> None:
-    full, half = (clip.load(f"local-dir:{folder}", precision=precision) for precision in ("fp32", "bf16"))
-    one, other = (clip.text_features(embedder, ["dog", "cat"]) for embedder in (full, half))
+    full, half = (
+        embedders.load(f"local-dir:{folder}", precision=precision) for precision in ("fp32", "bf16")
+    )
+    one, other = (embedders.text_features(embedder, ["dog", "cat"]) for embedder in (full, half))
     assert other.dtype == torch.float32
     assert (one * other).sum(dim=1).min() > 0.99
     batch = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    one, other = (clip.image_features(embedder, batch) for embedder in (full, half))
+    one, other = (embedders.image_features(embedder, batch) for embedder in (full, half))
     assert (one * other).sum(dim=1).min() > 0.98
 
 
 def test_a_users_own_embedder_is_taken() -> None:
-    embedder = clip.load("python:tests.support.tiny_models:embedder")
+    embedder = embedders.load("python:tests.support.tiny_models:embedder")
     assert embedder.name == "mean colour"
-    features = clip.text_features(embedder, ["red", "blue"])
+    features = embedders.text_features(embedder, ["red", "blue"])
     torch.testing.assert_close(
         features, torch.nn.functional.normalize(torch.tensor([[0.5, -0.3, -0.3], [-0.3, -0.2, 0.5]]), dim=1)
     )
@@ -84,18 +86,18 @@ def test_the_identity_of_a_folder_is_its_content(folder: Path, tmp_path: Path) -
     copy.mkdir()
     for file in folder.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    same = clip.identity(f"local-dir:{copy}")
-    assert same == clip.identity(f"local-dir:{folder}")
+    same = embedders.identity(f"local-dir:{copy}")
+    assert same == embedders.identity(f"local-dir:{folder}")
     (copy / "open_clip_model.safetensors").write_bytes(b"other weights")
-    assert clip.identity(f"local-dir:{copy}") != same
+    assert embedders.identity(f"local-dir:{copy}") != same
 
 
 def test_the_identity_of_weights_on_disk_is_their_content(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(b"1")
-    before = clip.identity(f"ViT-B-16:{file}")
+    before = embedders.identity(f"ViT-B-16:{file}")
     file.write_bytes(b"2")
-    assert len({before, clip.identity(f"ViT-B-16:{file}"), clip.identity("ViT-B-16:openai")}) == 3
+    assert len({before, embedders.identity(f"ViT-B-16:{file}"), embedders.identity("ViT-B-16:openai")}) == 3
 
 
 def test_the_identity_of_an_own_embedder_is_its_name(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_the_identity_of_an_own_embedder_is_its_name(tmp_path: Path) -> None:
     identities = []
     for name in ("one", "two"):
         (tmp_path / "mine.py").write_text(program.format(name))
-        identities.append(clip.identity(f"python:{tmp_path}/mine.py:E"))
+        identities.append(embedders.identity(f"python:{tmp_path}/mine.py:E"))
     assert identities[0] != identities[1]
 
 
@@ -127,8 +129,8 @@ def test_the_identity_of_an_own_embedder_is_its_name(tmp_path: Path) -> None:
 )
 def test_a_spec_that_names_nothing_says_what_it_could_be(spec: str, message: str) -> None:
     def identified_and_loaded() -> None:
-        clip.identity(spec)
-        clip.load(spec)
+        embedders.identity(spec)
+        embedders.load(spec)
 
     with pytest.raises(CmonError, match=f"(?s)--clip {spec}.*{message}"):
         identified_and_loaded()
@@ -139,7 +141,7 @@ def test_weights_that_cannot_be_had_say_how_to_bring_them(
     spec: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(CmonError, match=f"--clip {spec}: its weights cannot be had here") as caught:
-        clip.load(spec)
+        embedders.load(spec)
     assert "local-dir:FOLDER" in str(caught.value)
     assert not caplog.records, "open_clip's own log lines would say it twice"
     assert logging.root.manager.disable < logging.CRITICAL, "logging is on again"
@@ -148,14 +150,14 @@ def test_weights_that_cannot_be_had_say_how_to_bring_them(
 def test_a_folder_without_or_with_broken_weights_says_so(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text(json.dumps(TINY))
     with pytest.raises(CmonError, match="its weights cannot be had here"):
-        clip.load(f"local-dir:{tmp_path}")
+        embedders.load(f"local-dir:{tmp_path}")
     whole = (folder / "open_clip_model.safetensors").read_bytes()
     (tmp_path / "open_clip_model.safetensors").write_bytes(whole[:1000])
     with pytest.raises(CmonError, match="its weights cannot be had here"):
-        clip.load(f"local-dir:{tmp_path}")
+        embedders.load(f"local-dir:{tmp_path}")
     (tmp_path / "open_clip_config.json").write_text("{")
     with pytest.raises(CmonError, match=r"open_clip_config.json cannot be read"):
-        clip.load(f"local-dir:{tmp_path}")
+        embedders.load(f"local-dir:{tmp_path}")
 
 
 # -- features that are none ----------------------------------------------------------------------------
@@ -187,8 +189,8 @@ class Odd:
 def test_features_that_are_none_are_refused(features: object, message: str) -> None:
     """Asked for one text; the last case gives three."""
     with pytest.raises(CmonError, match=f"(?s)--clip odd: gave .*{message}"):
-        clip.text_features(Odd(features), ["dog"])
+        embedders.text_features(Odd(features), ["dog"])
 
 
 def test_features_of_nothing_are_not_made_into_directions() -> None:
-    assert clip.text_features(Odd(torch.zeros(1, 4)), ["dog"]).tolist() == [[0, 0, 0, 0]]
+    assert embedders.text_features(Odd(torch.zeros(1, 4)), ["dog"]).tolist() == [[0, 0, 0, 0]]

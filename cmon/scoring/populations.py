@@ -1,0 +1,124 @@
+"""All units of one run, layer and epoch: read from their activations, with what scoring keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmon.errors import CmonError
+from cmon.scoring import labelling, status
+from cmon.scoring.labelling import Labels, LayerUnits, Method
+from cmon.scoring.similarity.top_k import top_k
+from cmon.workspace import schemas
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
+
+SHOWN_IMAGES = 10
+"""Top images that the table `units` keeps per unit."""
+_PASS_BYTES = 2**29
+"""What may be kept of units for one pass over the concepts; a single layer may keep more."""
+
+
+@dataclass(frozen=True)
+class ProbeImages:
+    """The probe images in a fixed shuffled order, in which everything is done.
+
+    Equal activations are ordered by it: in the folder's order, where classes often lie together, a tie would look like
+    a concept.
+    """
+
+    vectors: Tensor
+    """(N,D) CLIP's, of length 1, on the device that scores."""
+    order: Tensor
+    """(N,) int64: the images' rows in the folder's order."""
+
+    @classmethod
+    def shuffle(cls, vectors: Tensor, seed: int, device: str) -> ProbeImages:
+        """vectors: in the folder's order."""
+        order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
+        return cls(vectors[order].to(device), order)
+
+
+@dataclass(frozen=True)
+class Population:
+    """All units of one run, layer and epoch."""
+
+    run: str
+    layer: str
+    epoch: float
+    statuses: np.ndarray
+    """(K,) str."""
+    live: np.ndarray
+    """(L,) the units with status 'ok': only they are scored."""
+    kept: LayerUnits | None
+    """What scoring needs of the live units; None where there are none, and once they have their labels."""
+    shown_images: np.ndarray
+    """(K, SHOWN_IMAGES) image_id."""
+    shown_activations: np.ndarray
+    """(K, SHOWN_IMAGES) float32."""
+    labels: Labels | None = None
+    """Of the live units; None where there are none, and before they are scored."""
+
+    def labelled(self, labels: Labels | None) -> Population:
+        """The same with its labels, without what scoring needed."""
+        return replace(self, kept=None, labels=labels)
+
+
+def read_population(
+    workspace: Workspace, shard: Mapping[str, Any], images: ProbeImages, method: Method
+) -> Population:
+    """The units of a row of the table `shards`. Raises CmonError when its activations are not those it lists."""
+    path = workspace.activations(shard["run"], shard["layer"], shard["epoch"])
+    if not is_fresh(path, shard["origin"]):
+        raise CmonError(
+            f"{path}: is missing, or not the one that the table 'shards' lists",
+            hint="run `cmon extract` again with the same options",
+        )
+    table = read_table(path)
+    order = images.order.numpy()
+    image_ids = table["image_id"].to_numpy()[order]
+    activations = schemas.matrix(table["activations"])[order]
+    del table  # one copy of the activations at a time
+    deciding = method.similarity.top_images(len(image_ids))
+    finite = torch.from_numpy(activations)
+    if not np.isfinite(activations).all():
+        finite = finite.nan_to_num(0.0)
+    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES))
+    statuses = status.unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
+    live = np.flatnonzero(statuses == "ok")
+    kept = None
+    if len(live):
+        device = images.vectors.device
+        live_activations = finite if len(live) == len(statuses) else finite[:, live]
+        kept = labelling.keep_layer(
+            method, images.vectors, live_activations.to(device), top.indices[live].to(device)
+        )
+    return Population(
+        run=shard["run"],
+        layer=shard["layer"],
+        epoch=shard["epoch"],
+        statuses=statuses,
+        live=live,
+        kept=kept,
+        shown_images=image_ids[top.indices[:, :SHOWN_IMAGES].numpy()],
+        shown_activations=top.values[:, :SHOWN_IMAGES].numpy(),
+    )
+
+
+def passes(populations: Iterable[Population]) -> Iterator[list[Population]]:
+    """As many populations at a time as may be kept for one pass over the concepts."""
+    together: list[Population] = []
+    total = 0
+    for population in populations:
+        size = population.kept.nbytes if population.kept else 0
+        if together and total + size > _PASS_BYTES:
+            yield together
+            together, total = [], 0
+        together.append(population)
+        total += size
+    if together:
+        yield together

@@ -1,0 +1,83 @@
+"""The softmax over all concepts, block by block: P[i,c] = exp(a s[i,c]) / sum over c' of exp(a s[i,c'])."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cmon.scoring.similarity.parallel import map_in_order
+from cmon.scoring.similarity.products import CosineProduct, Pieces
+
+_KEPT = 2**28
+"""Exponentials (1 GB). Up to so many, the softmax's first pass keeps all for the second, on the CPU, where computing
+them again takes a third of all the time. Of many more, keeping a part would gain little."""
+
+
+class Exponentials(NamedTuple):
+    """A softmax's numerators over the concepts of one block."""
+
+    block: Tensor
+    """(N,C') float32, divided by the image's largest: nothing can overflow."""
+    largest: Tensor
+    """(N,): the logarithm of that largest one."""
+
+
+def probability_blocks(
+    images: Tensor, texts: Tensor, a: float
+) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
+    """Blocks of concepts: (the concepts' slice, a call that makes their P, (N,C') float32).
+
+    P[i,c] = softmax over all concepts of a * cosine(image i, text c).
+    """
+    kept: dict[int, Exponentials] = {}
+    normalizer = log_normalizer(images, texts, a, kept)
+    product = CosineProduct(images)
+
+    def probabilities(concepts: slice, pieces: Pieces) -> Tensor:
+        found = kept.pop(concepts.start, None) or _exponentials(product, pieces, a)
+        return found.block.mul_((found.largest - normalizer).exp_()[:, None])
+
+    return (
+        (concepts, partial(probabilities, concepts, pieces)) for concepts, pieces in product.blocks(texts)
+    )
+
+
+def log_normalizer(
+    images: Tensor, texts: Tensor, a: float, kept: dict[int, Exponentials] | None = None
+) -> Tensor:
+    """log of the softmax's denominator: logsumexp over all concepts of a * cosine; (N,).
+
+    One pass over the concepts, for all layers, epochs and runs. kept: where the exponentials go, by the position of
+    their block's first concept, if there is room for all.
+    """
+    product = CosineProduct(images)
+    room = images.device.type == "cpu" and len(images) * len(texts) <= _KEPT
+
+    def block_normalizer(block: tuple[slice, Pieces]) -> Tensor:
+        concepts, pieces = block
+        found = _exponentials(product, pieces, a)
+        if kept is not None and room:
+            kept[concepts.start] = found
+        return found.largest + found.block.sum(dim=1).log_()
+
+    total = torch.full((len(images),), -math.inf, device=images.device)
+    for normalizer in map_in_order(block_normalizer, product.blocks(texts), images.device):
+        total = torch.logaddexp(total, normalizer)
+    return total
+
+
+def _exponentials(product: CosineProduct, texts: Pieces, a: float) -> Exponentials:
+    """Of a * cosine with the concepts of one block, tile by tile, so that each stays in the cache meanwhile."""
+    block = torch.empty(product.count, len(texts[0]), device=product.device)
+    largest = torch.empty(product.count, device=product.device)
+    parts = zip(product.tiles, block.split(product.tile), largest.split(product.tile), strict=True)
+    for tile, out, most in parts:
+        cosines = product(tile, texts).mul_(a)
+        torch.amax(cosines, dim=1, out=most)
+        torch.exp(cosines.sub_(most[:, None]), out=out)
+    return Exponentials(block, largest)
