@@ -1,4 +1,4 @@
-"""Each unit's trajectory: which row is the same unit at the previous, the first and the last epoch, and how far that is.
+"""Each unit's trajectory: its rows at the previous, the first and the last epoch, and the distances between them.
 
 Used for places in the plane, for vectors in CLIP's space, and for labels.
 """

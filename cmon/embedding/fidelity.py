@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmon import trajectories
-from cmon.embedding import ranks
 from cmon.embedding.distances import nearest
+from cmon.embedding.trustworthiness import neighbours_kept
 from cmon.rank_correlation import kendall_tau, spearman
 from cmon.workspace.keys import GROUP
 
@@ -56,7 +56,7 @@ class Fidelity:
 
     trustworthiness: float
     """0 to 1, 0.5 for random places: whether neighbours in the plane are neighbours in CLIP's space; k = 10, among
-    all points of an epoch, mean over epochs. See `ranks.neighbours_kept`."""
+    all points of an epoch, mean over epochs. See `trustworthiness.neighbours_kept`."""
     continuity: float
     """The same, whether neighbours in CLIP's space are neighbours in the plane."""
     still_step: float
@@ -115,10 +115,10 @@ def of_layout(
     per_epoch = []
     for one in np.unique(epoch):
         rows = np.flatnonzero(epoch == one)
-        asked = None
+        queries = None
         if len(rows) > MOST_ASKED:
-            asked = np.sort(generator.choice(len(rows), MOST_ASKED, replace=False))
-        trust, continuity = ranks.neighbours_kept(vectors[rows], places[rows], asked=asked)
+            queries = np.sort(generator.choice(len(rows), MOST_ASKED, replace=False))
+        trust, continuity = neighbours_kept(vectors[rows], places[rows], queries=queries)
         own_steps, own_nearest = steps[steps["epoch"] == one], nearest[epoch == one]
         per_epoch.append(
             {

@@ -7,7 +7,7 @@ import pytest
 
 from cmon.embedding.layouts import joint
 from cmon.embedding.layouts.base import Places, Points
-from cmon.embedding.ranks import neighbours_kept
+from cmon.embedding.trustworthiness import neighbours_kept
 from tests.support.directions import families, rms, some, training
 
 
