@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cmon import trajectories
 from cmon.concepts import Concept
-from cmon.embedding import fidelity, vectors
+from cmon.embedding import advice, fidelity, vectors
 from cmon.embedding.distances import nearest
 from cmon.embedding.layouts import aligned, anchored, joint
 from cmon.embedding.layouts import base as layout
@@ -65,9 +65,9 @@ class EmbedResult:
     added: int
     """Of those placed, how many were placed among others that stayed."""
     measures: pd.DataFrame
-    """Of `fidelity.spread`."""
+    """Of `fidelity.spread_over_seeds`."""
     sentence: str
-    """Of `fidelity.sentence`."""
+    """Of `advice.sentence`."""
     made: bool
     """False if everything was fresh."""
 
@@ -139,10 +139,10 @@ def embed(
             places = placed(found, settings, seed, old)
             keys = found.units.iloc[found.live][UNIT_KEYS]
             kept = (places.points, found.anchors, places.anchors)
-            made.append((places, fidelity.of_layout(keys, found.points.vectors, *kept, seed=settings.seed)))
+            made.append((places, fidelity.measure(keys, found.points.vectors, *kept, seed=settings.seed)))
         _write_layout(workspace, found, anchors, made[0][0], old, origin, parameters)
-        measured = [fidelity.rows(one, settings.seed + number) for number, (_, one) in enumerate(made)]
-        said = {**parameters, "sentence": fidelity.sentence(made[0][1])}
+        measured = [fidelity.to_rows(one, settings.seed + number) for number, (_, one) in enumerate(made)]
+        said = {**parameters, "sentence": advice.sentence(made[0][1])}
         table = pa.Table.from_pandas(pd.concat(measured), schema=schemas.FIDELITY, preserve_index=False)
         workspace.write(workspace.table("fidelity"), table, origin, said)
         work.items = len(found.live)
@@ -327,7 +327,7 @@ def _summary(workspace: Workspace, *, made: bool) -> EmbedResult:
         placed=placed,
         left_out=len(units) - placed,
         added=int((units["placed"] == "placed").sum()),
-        measures=fidelity.spread(read_table(path).to_pandas()),
+        measures=fidelity.spread_over_seeds(read_table(path).to_pandas()),
         sentence=stamp(path)["parameters"]["sentence"],
         made=made,
     )

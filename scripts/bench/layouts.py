@@ -135,7 +135,7 @@ def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[floa
 def measured(data: Data, keys: pd.DataFrame, layout: str, seed: int, folder: Path) -> dict[str, float]:
     process, made = in_a_process(data, layout, seed, folder)
     places, anchors, seconds = made["points"], made["anchors"], float(made["seconds"])
-    found = fidelity.of_layout(keys, data["vectors"], places, data["anchors"], anchors)
+    found = fidelity.measure(keys, data["vectors"], places, data["anchors"], anchors)
     row = {"process": process, "fit": seconds} | {name: getattr(found, name) for name in MEASURES}
     return row | (planted(data, places, anchors) if "goal" in data else {})
 

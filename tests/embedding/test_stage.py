@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cmon.concepts import Concept
-from cmon.embedding import fidelity
+from cmon.embedding import advice, fidelity
 from cmon.embedding.layouts import anchored, joint
 from cmon.embedding.stage import LAYOUTS, EmbedResult, EmbedSettings, embed
 from cmon.errors import CmonError
@@ -110,11 +110,11 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
     vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[UNIT_KEYS].to_numpy()])
     text = np.stack([texts()[name] for name in anchors["concept"]])
     places = (live[["x", "y"]].to_numpy(), text, anchors[["x", "y"]].to_numpy())
-    wanted = fidelity.of_layout(live[UNIT_KEYS], vectors, *places)
+    wanted = fidelity.measure(live[UNIT_KEYS], vectors, *places)
     own = table[(table["seed"] == 0) & table["epoch"].isna()].set_index("measure")["value"]
     for name in fidelity.OVERALL:
         assert own[name] == pytest.approx(getattr(wanted, name), abs=0.01, nan_ok=True), name
-    assert made.parameters("fidelity")["sentence"] == fidelity.sentence(wanted)
+    assert made.parameters("fidelity")["sentence"] == advice.sentence(wanted)
     summary = run(made, EmbedSettings(seeds=2))
     assert not summary.made
     assert (summary.measures["seeds"] == 2).all()
