@@ -1,6 +1,6 @@
-"""The way of each unit through the epochs: which row is its last one, which its first, and how far that is.
+"""Each unit's trajectory: its rows at the previous, the first and the last epoch, and the distances between them.
 
-Used on places in the plane, on vectors in CLIP's space, and on labels.
+Used for places in the plane, for vectors in CLIP's space, and for labels.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Links:
     """For each of P rows, the rows of the same unit (run, layer, unit) at other epochs."""
 
     unit: npt.NDArray[np.int64]
-    """(P,) a number for each unit."""
+    """(P,) the unit's number."""
     order: Rows
-    """(P,) all rows, those of a unit together and by epoch."""
+    """(P,) all rows, sorted by unit, then by epoch."""
     previous: Rows
     """(P,) the unit's row at its epoch before this one, -1 at its first."""
     first: Rows
@@ -33,7 +33,10 @@ class Links:
 
 
 def links(keys: pd.DataFrame) -> Links:
-    """keys: (P rows) with the columns run, layer, epoch, unit; no key twice, in any order."""
+    """Find each row's unit at other epochs.
+
+    keys: (P rows) with the columns run, layer, epoch, unit; no key twice, in any order.
+    """
     number = keys.groupby(["run", "layer"], sort=False)["epoch"].rank(method="dense").to_numpy(dtype=np.int64)
     unit = keys.groupby(["run", "layer", "unit"], sort=False).ngroup().to_numpy()
     order = np.lexsort((number, unit))
@@ -51,7 +54,7 @@ def links(keys: pd.DataFrame) -> Links:
 
 
 def lengths(points: npt.NDArray[np.floating], before: Rows) -> npt.NDArray[np.float64]:
-    """(P,) Euclidean distance of each point to its row `before`; NaN where that is -1. points: (P,D)."""
+    """(P,) Euclidean distance from each point to the point in row `before`; NaN where that is -1. points: (P,D)."""
     found = np.full(len(points), np.nan)
     rows = np.flatnonzero(before >= 0)
     for start in range(0, len(rows), 4096):
@@ -60,9 +63,9 @@ def lengths(points: npt.NDArray[np.floating], before: Rows) -> npt.NDArray[np.fl
     return found
 
 
-def sums(values: npt.NDArray[np.float64], way: Links) -> npt.NDArray[np.float64]:
-    """(P,) sum of the unit's values up to and with each row's; NaN counts as 0. values: (P,)."""
+def sums(values: npt.NDArray[np.float64], linked: Links) -> npt.NDArray[np.float64]:
+    """(P,) running sum of the unit's values, the row's own included; NaN counts as 0. values: (P,)."""
     found = np.empty(len(values))
-    ordered = pd.Series(np.nan_to_num(values)[way.order])
-    found[way.order] = ordered.groupby(way.unit[way.order]).cumsum()
+    ordered = pd.Series(np.nan_to_num(values)[linked.order])
+    found[linked.order] = ordered.groupby(linked.unit[linked.order]).cumsum()
     return found

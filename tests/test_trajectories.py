@@ -1,3 +1,5 @@
+"""Links between a unit's rows, against looking each row up."""
+
 from __future__ import annotations
 
 import math
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cmon import trajectories
+from cmon.workspace.keys import UNIT_KEYS
 from tests.support import random_training
 
 
@@ -14,7 +17,7 @@ from tests.support import random_training
 def test_rows_are_linked_as_by_looking_each_up(seed: int) -> None:
     units, _ = random_training.tables(seed, gone=0.3)
     units = units.sample(frac=1, random_state=seed, ignore_index=True)
-    keys = list(units[random_training.KEYS].itertuples(index=False, name=None))
+    keys = list(units[UNIT_KEYS].itertuples(index=False, name=None))
     at = {key: index for index, key in enumerate(keys)}
     found = trajectories.links(units)
     for index, (run, layer, epoch, unit) in enumerate(keys):
@@ -55,7 +58,7 @@ def test_lengths_are_distances_and_sums_are_ways(width: int) -> None:
 
 
 def test_no_rows_have_no_links() -> None:
-    nothing = trajectories.links(pd.DataFrame(columns=random_training.KEYS).astype({"epoch": float}))
+    nothing = trajectories.links(pd.DataFrame(columns=UNIT_KEYS).astype({"epoch": float}))
     for name in ("unit", "order", "previous", "first", "last", "adjacent"):
         assert len(getattr(nothing, name)) == 0
     assert len(trajectories.sums(trajectories.lengths(np.empty((0, 2)), nothing.previous), nothing)) == 0

@@ -15,42 +15,37 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cmon import trajectories
 from cmon.concepts import Concept
-from cmon.embedding import fidelity, vectors
-from cmon.embedding.distances import nearest
-from cmon.embedding.layouts import aligned, anchored, joint
-from cmon.embedding.layouts import base as layout
-from cmon.embedding.layouts.base import Places, Points
-from cmon.embedding.vectors import TextVectors
-from cmon.errors import CmonError
+from cmon.embedding import advice, fidelity
+from cmon.embedding.anchors import TextVectors, choose_anchors
+from cmon.embedding.content import Content, read_content
+from cmon.embedding.fidelity import Fidelity
+from cmon.embedding.layout_table import layout_table
+from cmon.embedding.layouts.base import Layout, Places
+from cmon.embedding.layouts.registry import DEFAULT, create_layout
+from cmon.embedding.update import place_new_units, read_old_layout
+from cmon.embedding.vectors import vocabulary_digest
 from cmon.progress import Progress, silent
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
-from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
-
-LAYOUTS = ("anchored", "joint", "aligned", "pca")
 
 
 @dataclass(frozen=True)
 class EmbedSettings:
-    """What `cmon embed` was asked for, but where."""
+    """How the plane is made, and of which units."""
 
-    layout: str = "anchored"
-    """One of LAYOUTS."""
-    temperature: float = anchored.TEMPERATURE
-    """Of the layout 'anchored'; see `anchored.heat_of`."""
+    layout: Layout = field(default_factory=lambda: create_layout(DEFAULT))
     seed: int = 0
     seeds: int = 1
     """Layouts that are made and measured, with the seeds from `seed` on; the first is the one that is written."""
     choice: Choice = field(default_factory=Choice)
 
     def parameters(self) -> dict[str, Any]:
-        """As the tables hold them, flat."""
-        found = asdict(self)
-        return found | found.pop("choice")
+        """As the tables hold them, flat: the layout's name, its own options, and the rest."""
+        layout = {"layout": self.layout.name, **asdict(self.layout)}
+        return layout | {"seed": self.seed, "seeds": self.seeds} | asdict(self.choice)
 
 
 @dataclass(frozen=True)
@@ -65,39 +60,11 @@ class EmbedResult:
     added: int
     """Of those placed, how many were placed among others that stayed."""
     measures: pd.DataFrame
-    """Of `fidelity.spread`."""
+    """Of `fidelity.spread_over_seeds`."""
     sentence: str
-    """Of `fidelity.sentence`."""
+    """Of `advice.sentence`."""
     made: bool
     """False if everything was fresh."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """All that is placed."""
-
-    units: pd.DataFrame
-    """run, layer, epoch, unit, status: live or not."""
-    live: np.ndarray
-    """(L,) rows of `units`."""
-    points: Points
-    """The L live units."""
-    anchors: np.ndarray
-    """(A,D)."""
-    others: np.ndarray
-    """(O,D): scored concepts that are no anchors."""
-
-
-@dataclass(frozen=True)
-class Old:
-    """The places of a layout that stays."""
-
-    known: np.ndarray
-    """(L,) whether a live unit has an old place."""
-    fitted: np.ndarray
-    """(L,) whether that was a fit's."""
-    places: Places
-    """Of the live units, NaN where they have none, and of the anchors."""
 
 
 def embed(
@@ -120,204 +87,60 @@ def embed(
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
     provenance.check_scores(workspace)
-    anchors = vectors.listed(anchors, vocabulary)
-    given = [asdict(anchor) for anchor in anchors]
-    whole = digest(workspace.origin("units"), given, settings.parameters(), schemas.VERSION)
-    updated = digest(whole, "updated")
-    for origin in (whole, updated) if update else (whole,):
-        if all(is_fresh(workspace.table(name), origin) for name in ("layout", "fidelity")):
-            return _summary(workspace, made=False)
+    anchors = choose_anchors(anchors, vocabulary)
+    listed = [asdict(anchor) for anchor in anchors]
+    origin = digest(workspace.origin("units"), listed, settings.parameters(), schemas.VERSION)
+    updated_origin = digest(origin, "updated")
+    if _is_made(workspace, origin) or (update and _is_made(workspace, updated_origin)):
+        return _result(workspace, made=False)
 
     with costs.measured(workspace, "embed", "units") as work:
-        found = _content(workspace, vocabulary, anchors, text_vectors, settings.choice)
-        parameters = {**settings.parameters(), "vocabulary": vectors.identity(vocabulary)}
-        parameters["units"] = workspace.origin("units")
-        old = _old(workspace, found, given, parameters) if update else None
-        origin = whole if old is None else updated
-        made = []
-        for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
-            places = placed(found, settings, seed, old)
-            keys = found.units.iloc[found.live][UNIT_KEYS]
-            kept = (places.points, found.anchors, places.anchors)
-            made.append((places, fidelity.of_layout(keys, found.points.vectors, *kept, seed=settings.seed)))
-        _write_layout(workspace, found, anchors, made[0][0], old, origin, parameters)
-        measured = [fidelity.rows(one, settings.seed + number) for number, (_, one) in enumerate(made)]
-        said = {**parameters, "sentence": fidelity.sentence(made[0][1])}
-        table = pa.Table.from_pandas(pd.concat(measured), schema=schemas.FIDELITY, preserve_index=False)
-        workspace.write(workspace.table("fidelity"), table, origin, said)
-        work.items = len(found.live)
-    return _summary(workspace, made=True)
-
-
-def placed(found: Content, settings: EmbedSettings, seed: int, old: Old | None = None) -> Places:
-    """All live units and the anchors, by the layout that was asked for.
-
-    Raises CmonError when the layout cannot place units among old ones that stay.
-    """
-    points, anchors = found.points, found.anchors
-    fitted = np.ones(len(found.live), dtype=bool) if old is None else old.fitted
-    if settings.layout == "anchored":
-        chart = anchored.fit(anchors, found.others, seed, settings.temperature)
-        places = Places(chart.at(points.vectors), chart.anchors)
-    elif settings.layout == "pca":
-        places = layout.pca(points, anchors, fitted)
-    elif settings.layout == "joint":
-        places = joint.fit(points, anchors, seed) if old is None else _among(found, old)
-    elif old is None:
-        places = aligned.fit(points, anchors, seed)
-    else:
-        raise CmonError(
-            f"--update: the layout {settings.layout!r} cannot place units among old ones that stay",
-            expected="--layout anchored, joint or pca",
-            found=f"--layout {settings.layout}",
-            hint="without --update, all are placed anew",
-        )
-    if old is None:
-        return places
-    return Places(np.where(old.known[:, None], old.places.points, places.points), old.places.anchors)
-
-
-def _among(found: Content, old: Old) -> Places:
-    """The new units by `joint.place`, among the fitted ones and the anchors; NaN for the others, which stay."""
-    vectors = found.points.vectors
-    stay = np.vstack([vectors[old.fitted], found.anchors])
-    where = np.vstack([old.places.points[old.fitted], old.places.anchors])
-    places = np.full((len(vectors), 2), np.nan)
-    places[~old.known] = joint.place(vectors[~old.known], stay, where)
-    return Places(places, old.places.anchors)
-
-
-def _content(
-    workspace: Workspace,
-    vocabulary: pd.DataFrame,
-    anchors: Sequence[Concept],
-    text_vectors: TextVectors,
-    choice: Choice,
-) -> Content:
-    units, live, own = vectors.of_units(workspace, vocabulary, choice)
-    rows = units.iloc[live]
-    points = Points(
-        own,
-        rows.groupby(["run", "layer", "unit"]).ngroup().to_numpy(),
-        rows["epoch"].to_numpy(dtype=np.float64),
-    )
-    return Content(units, live, points, *vectors.of_anchors(workspace, vocabulary, anchors, text_vectors))
-
-
-def _old(
-    workspace: Workspace, found: Content, anchors: list[dict[str, Any]], parameters: dict[str, Any]
-) -> Old | None:
-    """The places that stay; None if there is no layout yet.
-
-    Raises CmonError when the layout that is there was made otherwise, or of other vectors.
-    """
-    path = workspace.table("layout")
-    if not path.is_file():
-        return None
-    before = stamp(path).get("parameters", {})
-    for name in ("layout", "temperature", "seed", "vocabulary"):
-        if before.get(name) != parameters[name]:
-            if name == "vocabulary":  # its digest tells nobody anything
-                raise _not_the_same(
-                    "concepts, or another CLIP", "those of then", "those of the scores as they are now"
-                )
-            raise _not_the_same(name, before.get(name), parameters[name])
-    table = read_table(path).to_pandas()
-    is_anchor = table["kind"] == "anchor"
-    names = [anchor["name"] for anchor in anchors]
-    if table.loc[is_anchor, "concept"].tolist() != names:
-        raise _not_the_same("anchors", _few(table.loc[is_anchor, "concept"].tolist()), _few(names))
-    _check_all_stay(workspace, found, table[~is_anchor])
-    own = found.units.iloc[found.live][UNIT_KEYS]
-    rows = own.merge(table[~is_anchor], on=UNIT_KEYS, how="left")
-    known = rows["x"].notna().to_numpy()
-    _, now = nearest(found.points.vectors[known], found.anchors)
-    if not np.allclose(now, rows.loc[known, "distance_clip"], atol=1e-5):
-        raise _not_the_same("vectors of units", "other scores", "the scores as they are now")
-    return Old(
-        known,
-        (rows["placed"] == "fitted").to_numpy(),
-        Places(rows[["x", "y"]].to_numpy(), table.loc[is_anchor, ["x", "y"]].to_numpy()),
-    )
-
-
-def _check_all_stay(workspace: Workspace, found: Content, placed: pd.DataFrame) -> None:
-    """Raises CmonError when the choice leaves out units that the layout has, and that are still scored."""
-    scored = placed[UNIT_KEYS].merge(workspace.read("units").select(UNIT_KEYS).to_pandas(), on=UNIT_KEYS)
-    left_out = len(scored) - len(scored.merge(found.units[UNIT_KEYS], on=UNIT_KEYS))
-    if left_out:
-        raise CmonError(
-            f"--update: {left_out:,} units that are placed already were not chosen",
-            expected="a choice of --run, --layer and --epoch that holds all that is placed, and more",
-            found="one that leaves them out",
-            hint="choose those, too; or place all anew without --update",
-        )
-
-
-def _few(names: Sequence[str]) -> str:
-    return f"{len(names)}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
-
-
-def _not_the_same(name: str, before: Any, now: Any) -> CmonError:
-    return CmonError(
-        f"--update: the layout that is there was made with other {name}",
-        expected=f"{before}",
-        found=f"{now}",
-        hint="give the same as then, or place all anew without --update",
-    )
-
-
-def _write_layout(
-    workspace: Workspace,
-    found: Content,
-    anchors: Sequence[Concept],
-    places: Places,
-    old: Old | None,
-    origin: str,
-    parameters: dict[str, Any],
-) -> None:
-    names = np.array([anchor.name for anchor in anchors], dtype=object)
-    near, distance = nearest(places.points, places.anchors)
-    near_clip, distance_clip = nearest(found.points.vectors, found.anchors)
-    way = trajectories.links(found.units.iloc[found.live])
-    first = np.where(way.previous >= 0, way.first, -1)
-    fitted = np.ones(len(found.live), dtype=bool) if old is None else old.fitted
-    own = pd.DataFrame(
-        {
-            "placed": np.where(fitted, "fitted", "placed"),
-            "x": places.points[:, 0],
-            "y": places.points[:, 1],
-            "nearest_anchor": names[near],
-            "distance": distance,
-            "nearest_anchor_clip": names[near_clip],
-            "distance_clip": distance_clip,
-            "step_clip": trajectories.lengths(found.points.vectors, way.previous),
-            "from_first_clip": trajectories.lengths(found.points.vectors, first),
-        },
-        index=found.live,  # by row number, not by key: units that are not live get nothing
-    )
-    top = pd.DataFrame(
-        {
-            "kind": "anchor",
-            "concept": names,
-            "category": [anchor.category for anchor in anchors],
-            "status": "ok",
-            "placed": "fitted",
-            "x": places.anchors[:, 0],
-            "y": places.anchors[:, 1],
+        content = read_content(workspace, vocabulary, anchors, text_vectors, settings.choice)
+        parameters = {
+            **settings.parameters(),
+            "vocabulary": vocabulary_digest(vocabulary),
+            "units": workspace.origin("units"),
         }
-    )
-    parts = (top, found.units.assign(kind="unit").join(own))
-    table = pa.concat_tables(
-        pa.Table.from_pandas(
-            part.reindex(columns=schemas.LAYOUT.names), schema=schemas.LAYOUT, preserve_index=False
-        )
-        for part in parts
-    )
-    workspace.write(workspace.table("layout"), table, origin, parameters)
+        old = read_old_layout(workspace, content, anchors, settings.layout, parameters) if update else None
+        made: list[tuple[Places, Fidelity]] = []
+        for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
+            if old is None:
+                places = settings.layout.fit(content.points, content.anchors, content.others, seed)
+            else:
+                places = place_new_units(content, settings.layout, seed, old)
+            made.append((places, _measure(content, places, settings.seed)))
+        written = origin if old is None else updated_origin
+        fitted = np.ones(len(content.live), dtype=bool) if old is None else old.fitted
+        table = layout_table(content, anchors, made[0][0], fitted)
+        workspace.write(workspace.table("layout"), table, written, parameters)
+        _write_fidelity(workspace, [found for _, found in made], settings.seed, written, parameters)
+        work.items = len(content.live)
+    return _result(workspace, made=True)
 
 
-def _summary(workspace: Workspace, *, made: bool) -> EmbedResult:
+def _is_made(workspace: Workspace, origin: str) -> bool:
+    return all(is_fresh(workspace.table(name), origin) for name in ("layout", "fidelity"))
+
+
+def _measure(content: Content, places: Places, seed: int) -> Fidelity:
+    """seed: of the samples, the same for all layouts."""
+    return fidelity.measure(
+        content.keys, content.points.vectors, places.points, content.anchors, places.anchors, seed=seed
+    )
+
+
+def _write_fidelity(
+    workspace: Workspace, measured: Sequence[Fidelity], seed: int, origin: str, parameters: dict[str, Any]
+) -> None:
+    """The measures of layouts with the seeds from `seed` on; the sentence is about the first, which is written."""
+    rows = pd.concat([fidelity.to_rows(found, seed + number) for number, found in enumerate(measured)])
+    table = pa.Table.from_pandas(rows, schema=schemas.FIDELITY, preserve_index=False)
+    said = {**parameters, "sentence": advice.sentence(measured[0])}
+    workspace.write(workspace.table("fidelity"), table, origin, said)
+
+
+def _result(workspace: Workspace, *, made: bool) -> EmbedResult:
+    """Read off the tables as they are written."""
     table = workspace.read("layout").to_pandas()
     units = table[table["kind"] == "unit"]
     placed = int(units["x"].notna().sum())
@@ -327,7 +150,7 @@ def _summary(workspace: Workspace, *, made: bool) -> EmbedResult:
         placed=placed,
         left_out=len(units) - placed,
         added=int((units["placed"] == "placed").sum()),
-        measures=fidelity.spread(read_table(path).to_pandas()),
+        measures=fidelity.spread_over_seeds(read_table(path).to_pandas()),
         sentence=stamp(path)["parameters"]["sentence"],
         made=made,
     )

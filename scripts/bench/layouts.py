@@ -5,7 +5,7 @@
 
 Every layout is made once for each seed, in a process of its own: `process` is that process from start to end, imports,
 compilation and reading included; `fit` is the layout alone, compilation included. The measures are those of
-cmon/fidelity.py. `aligned`, umap-learn's AlignedUMAP, is what people have today.
+cmon/embedding/fidelity.py. `aligned`, umap-learn's AlignedUMAP, is what people have today.
 
 Simulated training: 400 units over 10 epochs, vectors of 256 numbers, 60 anchors in random directions. 300 units drift
 from the anchors' centroid to their own anchor, each at its own speed; 100 stand still. Each unit has a deviation of its
@@ -31,15 +31,15 @@ import numpy as np
 import pandas as pd
 
 from cmon.concepts import files_or_words
-from cmon.embedding import fidelity, vectors
-from cmon.embedding import stage as embed
-from cmon.embedding.layouts.base import Points, normalised
+from cmon.embedding import fidelity
+from cmon.embedding.anchors import choose_anchors
+from cmon.embedding.content import read_content
+from cmon.embedding.layouts.base import Points, normalise_vectors
+from cmon.embedding.layouts.registry import LAYOUTS, create_layout
 from cmon.rank_correlation import spearman
-from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
-LAYOUTS = ("aligned", "pca", "joint", "anchored")
 Data = dict[str, np.ndarray]
 
 MEASURES = {
@@ -55,10 +55,10 @@ MEASURES = {
 PLANTED = {"still_planted": "still (planted)", "moved": "displacement", "own_anchor": "own anchor"}
 
 
-def simulated(seed: int, epochs: int = 10, units: int = 400, width: int = 256, anchors: int = 60) -> Data:
+def simulate(seed: int, epochs: int = 10, units: int = 400, width: int = 256, anchors: int = 60) -> Data:
     """See the top of this file."""
     random = np.random.default_rng(seed)
-    targets = normalised(random.normal(size=(anchors, width)))
+    targets = normalise_vectors(random.normal(size=(anchors, width)))
     goal = random.integers(anchors, size=units)
     speed = random.uniform(0.1, 1, units)
     speed[:100] = 0
@@ -68,7 +68,7 @@ def simulated(seed: int, epochs: int = 10, units: int = 400, width: int = 256, a
         reached = (speed * epoch / (epochs - 1))[:, None]
         shaken = random.normal(size=own.shape) / np.sqrt(width) / 200
         found.append(
-            normalised((1 - reached) * targets.mean(axis=0) + reached * targets[goal] + own + shaken)
+            normalise_vectors((1 - reached) * targets.mean(axis=0) + reached * targets[goal] + own + shaken)
         )
     return {
         "vectors": np.concatenate(found),
@@ -81,49 +81,47 @@ def simulated(seed: int, epochs: int = 10, units: int = 400, width: int = 256, a
     }
 
 
-def of_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
-    """The units and anchors of a workspace, and their keys."""
+def read_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
+    """The units and anchors of a workspace, and the units' keys."""
     workspace = Workspace(folder)
-    vocabulary = workspace.read("vocabulary").to_pandas()
-    anchors = vectors.listed(files_or_words(given) if given else None, vocabulary)
+    vocabulary = workspace.frame("vocabulary")
+    anchors = choose_anchors(files_or_words(given) if given else None, vocabulary)
 
     def unknown(_: Any, texts: Any) -> Any:
         raise SystemExit(f"these anchors were not scored: {', '.join(texts)}")
 
-    units, live, own = vectors.of_units(workspace, vocabulary, Choice())
-    targets, others = vectors.of_anchors(workspace, vocabulary, anchors, unknown)
-    rows = units.iloc[live]
+    content = read_content(workspace, vocabulary, anchors, unknown, Choice())
     data = {
-        "vectors": own,
-        "units": rows.groupby(["run", "layer", "unit"]).ngroup().to_numpy(),
-        "epochs": rows["epoch"].to_numpy(dtype=float),
-        "anchors": targets,
-        "others": others,
+        "vectors": content.points.vectors,
+        "units": content.points.units,
+        "epochs": content.points.epochs,
+        "anchors": content.anchors,
+        "others": content.others,
     }
-    return data, rows[UNIT_KEYS]
+    return data, content.keys
 
 
-def make(source: Path, layout: str, seed: int, target: Path) -> None:
+def make(source: Path, name: str, seed: int, target: Path) -> None:
     """What the process of its own does."""
     with np.load(source) as file:
         data = dict(file)
     points = Points(data["vectors"], data["units"], data["epochs"])
-    rows = np.arange(len(points.units))
-    content = embed.Content(pd.DataFrame(), rows, points, data["anchors"], data["others"])
+    layout = create_layout(name)
     start = time.perf_counter()
-    places = embed.placed(content, embed.EmbedSettings(layout), seed)
+    places = layout.fit(points, data["anchors"], data["others"], seed)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     np.savez(target, points=places.points, anchors=places.anchors, seconds=seconds, peak=peak)
 
 
-def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[float, Data]:
+def make_in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[float, Data]:
     """The seconds from start to end of a process of its own, and what `make` wrote there."""
     source, target = folder / "data.npz", folder / "places.npz"
     arrays: dict[str, Any] = data  # to numpy's types, a name might be its option
     np.savez(source, **arrays)
     start = time.perf_counter()
-    command = [sys.executable, __file__, "--make", str(source), layout, str(seed), str(target)]
+    module = ["-m", "scripts.bench.layouts"]
+    command = [sys.executable, *module, "--make", str(source), layout, str(seed), str(target)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     process = time.perf_counter() - start
     if done.returncode:
@@ -132,24 +130,24 @@ def in_a_process(data: Data, layout: str, seed: int, folder: Path) -> tuple[floa
         return process, dict(file)
 
 
-def measured(data: Data, keys: pd.DataFrame, layout: str, seed: int, folder: Path) -> dict[str, float]:
-    process, made = in_a_process(data, layout, seed, folder)
+def measure(data: Data, keys: pd.DataFrame, layout: str, seed: int, folder: Path) -> dict[str, float]:
+    process, made = make_in_a_process(data, layout, seed, folder)
     places, anchors, seconds = made["points"], made["anchors"], float(made["seconds"])
-    found = fidelity.of_layout(keys, data["vectors"], places, data["anchors"], anchors)
+    found = fidelity.measure(keys, data["vectors"], places, data["anchors"], anchors)
     row = {"process": process, "fit": seconds} | {name: getattr(found, name) for name in MEASURES}
-    return row | (planted(data, places, anchors) if "goal" in data else {})
+    return row | (measure_planted(data, places, anchors) if "goal" in data else {})
 
 
-def planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict[str, float]:
+def measure_planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict[str, float]:
     """What only a simulation knows: who stands still, how far each unit came, and which anchor is its own.
 
-    The mean step of the still, in units of the anchors' RMS radius; over units, the rank correlation of the way
-    from the first to the last epoch; over units and epochs, that of the distance to the own anchor.
+    The mean step of the still, in units of the anchors' RMS radius; over units, the rank correlation of the
+    distance from the first to the last epoch; over units and epochs, that of the distance to the own anchor.
     """
     count = int((data["epochs"] == 0).sum())
-    path, clip = places.reshape(-1, count, 2), data["vectors"].reshape(-1, count, data["vectors"].shape[1])
-    steps = np.linalg.norm(np.diff(path, axis=0), axis=2)
-    ends = [np.linalg.norm(each[-1] - each[0], axis=1) for each in (clip, path)]
+    plane, clip = places.reshape(-1, count, 2), data["vectors"].reshape(-1, count, data["vectors"].shape[1])
+    steps = np.linalg.norm(np.diff(plane, axis=0), axis=2)
+    ends = [np.linalg.norm(each[-1] - each[0], axis=1) for each in (clip, plane)]
     own = [
         np.linalg.norm(points - targets[data["goal"]], axis=1)
         for points, targets in ((data["vectors"], data["anchors"]), (places, anchors))
@@ -163,11 +161,11 @@ def planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict[str, fl
 
 def cost(points: int, layouts: list[str]) -> str:
     """Seconds and peak memory with many points, as Markdown."""
-    data = simulated(0, units=points // 10)
+    data = simulate(0, units=points // 10)
     lines = ["| layout | process, s | fit, s | peak MB |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as name:
         for layout in layouts:
-            process, made = in_a_process(data, layout, 0, Path(name))
+            process, made = make_in_a_process(data, layout, 0, Path(name))
             lines.append(f"| {layout} | {process:.0f} | {made['seconds']:.1f} | {made['peak'] / 1e6:,.0f} |")
     return "\n".join(lines)
 
@@ -199,29 +197,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only these")
     parser.add_argument("--json", type=Path, help="all numbers, for each seed")
-    parser.add_argument("--points", type=int, help="time and memory with so many simulated points")
+    parser.add_argument(
+        "--points", type=int, help="time and memory with so many simulated points (aligned only if asked for)"
+    )
     options = parser.parse_args()
     if options.points:
-        print(cost(options.points, options.layout or ["pca", "joint", "anchored"]))
+        print(cost(options.points, options.layout or [name for name in LAYOUTS if name != "aligned"]))
         return
-    given = {"workspace": of_workspace(options.workspace, options.anchors)} if options.workspace else {}
+    given = {"workspace": read_workspace(options.workspace, options.anchors)} if options.workspace else {}
     found = []
     with tempfile.TemporaryDirectory() as name:
         for seed in range(options.seeds):
-            made = simulated(seed)
+            made = simulate(seed)
             own = pd.DataFrame(
                 {"run": "simulated", "layer": "", "epoch": made["epochs"], "unit": made["units"]}
             )
             for layout in options.layout or LAYOUTS:
                 for what, (points, index) in ({"simulated": (made, own)} | given).items():
-                    row = measured(points, index, layout, seed, Path(name))
+                    row = measure(points, index, layout, seed, Path(name))
                     found.append({"data": what, "layout": layout, "seed": seed, **row})
                     print(f"{what} {layout} seed {seed}: {row['process']:.1f} s", file=sys.stderr)
     rows = pd.DataFrame(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     for what, own in rows.groupby("data", sort=False):
-        points = given[what][0] if what in given else simulated(0)
+        points = given[what][0] if what in given else simulate(0)
         print(
             f"\n{what}: {len(points['vectors']):,} points, {len(points['anchors'])} anchors, {options.seeds} seeds\n"
         )

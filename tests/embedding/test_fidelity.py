@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cmon.embedding import fidelity
-from cmon.embedding.fidelity import Fidelity, of_layout
+from cmon.embedding import advice, fidelity
+from cmon.embedding.fidelity import Fidelity, measure
 from cmon.workspace import schemas
 
 Data = tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -107,7 +107,7 @@ def test_the_numbers_are_those_of_the_definitions(seed: int) -> None:
     data = planted(noise=0.2, seed=seed)
     gone = np.random.default_rng(seed).uniform(size=len(data[0])) > 0.1  # units missing here and there
     data = (data[0][gone], data[1][gone], data[2][gone], *data[3:])
-    found = values(of_layout(*data))
+    found = values(measure(*data))
     for name, value in literal((data[0].reset_index(drop=True), *data[1:])).items():
         assert found[name] == pytest.approx(value), name
 
@@ -115,14 +115,14 @@ def test_the_numbers_are_those_of_the_definitions(seed: int) -> None:
 def test_the_order_of_the_rows_does_not_matter() -> None:
     keys, vectors, places, *anchors = planted(noise=0.2)
     mixed = np.random.default_rng(0).permutation(len(keys))
-    found = of_layout(keys.iloc[mixed], vectors[mixed], places[mixed], *anchors)
-    wanted = of_layout(keys, vectors, places, *anchors)
+    found = measure(keys.iloc[mixed], vectors[mixed], places[mixed], *anchors)
+    wanted = measure(keys, vectors, places, *anchors)
     assert values(found) == pytest.approx(values(wanted))
     pd.testing.assert_frame_equal(found.epochs, wanted.epochs)
 
 
 def test_a_turned_plane_keeps_everything() -> None:
-    found = values(of_layout(*planted()))
+    found = values(measure(*planted()))
     assert found.pop("still_step") < 1e-6
     assert found == pytest.approx(dict.fromkeys(found, 1.0), abs=1e-4)
 
@@ -130,7 +130,7 @@ def test_a_turned_plane_keeps_everything() -> None:
 def test_random_places_keep_nothing() -> None:
     keys, vectors, _, anchors, _ = planted(units=100)
     random = np.random.default_rng(0)
-    found = of_layout(
+    found = measure(
         keys, vectors, random.normal(size=(len(keys), 2)), anchors, random.normal(size=(len(anchors), 2))
     )
     assert found.trustworthiness == pytest.approx(0.5, abs=0.05)
@@ -140,12 +140,12 @@ def test_random_places_keep_nothing() -> None:
         assert getattr(found, name) == pytest.approx(0, abs=0.1), name
     assert found.same_anchor < 0.3
     assert found.d_anchor < 0.6
-    assert fidelity.sentence(found).count("do not read") >= 3
+    assert advice.sentence(found).count("do not read") >= 3
 
 
 def test_each_epoch_has_its_own_row() -> None:
     data = planted(noise=0.2)
-    found = of_layout(*data)
+    found = measure(*data)
     keys, vectors, places, *anchors = data
     assert found.epochs["epoch"].tolist() == [0.0, 1.0, 2.5, 3.0]
     assert found.epochs["points"].tolist() == [160] * 4
@@ -153,7 +153,7 @@ def test_each_epoch_has_its_own_row() -> None:
     assert math.isnan(found.epochs["displacement"][0])
     for row in found.epochs.to_dict("records"):
         own = (keys["epoch"] == row["epoch"]).to_numpy()
-        alone = of_layout(keys[own], vectors[own], places[own], *anchors)
+        alone = measure(keys[own], vectors[own], places[own], *anchors)
         for name in ("trustworthiness", "continuity", "nearest_distance", "same_anchor", "anchor_distance"):
             assert row[name] == pytest.approx(getattr(alone, name)), name
     for name in ("trustworthiness", "continuity"):
@@ -169,70 +169,70 @@ def test_steps_join_neighbouring_epochs_of_the_same_run_only() -> None:
     )  # fmt: skip
     random = np.random.default_rng(0)
     vectors, places = random.normal(size=(7, 4)), random.normal(size=(7, 2))
-    found = of_layout(keys, vectors, places, vectors[:2], places[:2])
+    found = measure(keys, vectors, places, vectors[:2], places[:2])
     assert found.epochs["steps"].tolist() == [0, 1, 2]
 
 
 def test_one_epoch_has_no_movement_and_one_unit_no_neighbours() -> None:
-    one_epoch = of_layout(*planted(epochs=(3.0,)))
+    one_epoch = measure(*planted(epochs=(3.0,)))
     assert math.isnan(one_epoch.displacement)
     assert math.isnan(one_epoch.still_step)
     assert one_epoch.trustworthiness == pytest.approx(1)
-    assert "movement cannot be told" in fidelity.sentence(one_epoch)
-    one_unit = of_layout(*planted(units=1, runs=("a",), layers=("l1",), anchors=1))
+    assert "movement cannot be told" in advice.sentence(one_epoch)
+    one_unit = measure(*planted(units=1, runs=("a",), layers=("l1",), anchors=1))
     assert math.isnan(one_unit.trustworthiness)
     assert one_unit.groups == 4
-    alone = of_layout(*planted(units=1, runs=("a",), layers=("l1",), epochs=(0.0,), anchors=1))
+    alone = measure(*planted(units=1, runs=("a",), layers=("l1",), epochs=(0.0,), anchors=1))
     assert {name for name, value in values(alone).items() if not math.isnan(value)} == set()
     assert alone.groups == 1
-    assert fidelity.sentence(alone).startswith("whether d_anchor orders")
+    assert advice.sentence(alone).startswith("whether d_anchor orders")
     nobody = planted()
-    nothing = of_layout(*(part[:0] for part in nobody[:3]), *nobody[3:])
+    nothing = measure(*(part[:0] for part in nobody[:3]), *nobody[3:])
     assert all(math.isnan(value) for value in values(nothing).values())
     assert nothing.epochs.empty
-    assert len(fidelity.rows(nothing, 0)) == len(fidelity.OVERALL)
+    assert len(fidelity.to_rows(nothing, 0)) == len(fidelity.OVERALL)
 
 
 def test_units_without_a_place_are_left_out() -> None:
     keys, vectors, places, *anchors = planted(noise=0.2)
     vectors[3], places[7] = np.nan, np.nan
     kept = np.setdiff1d(np.arange(len(keys)), [3, 7])
-    found = of_layout(keys, vectors, places, *anchors)
-    assert values(found) == values(of_layout(keys.iloc[kept], vectors[kept], places[kept], *anchors))
+    found = measure(keys, vectors, places, *anchors)
+    assert values(found) == values(measure(keys.iloc[kept], vectors[kept], places[kept], *anchors))
 
 
 def test_units_that_stand_still_are_found_moving() -> None:
     """A fifth of the units stands still. Shaking all of them makes the ratio 1.06, mean over median of a Rayleigh
     law."""
     keys, vectors, places, *anchors = planted(units=200)
-    assert of_layout(keys, vectors, places, *anchors).still_step < 1e-6
+    assert measure(keys, vectors, places, *anchors).still_step < 1e-6
     shaken = places + np.random.default_rng(0).normal(scale=3, size=places.shape)
-    assert of_layout(keys, vectors, shaken, *anchors).still_step == pytest.approx(1.06, abs=0.08)
-    assert math.isnan(of_layout(keys, vectors, np.zeros_like(places), *anchors).still_step)
+    assert measure(keys, vectors, shaken, *anchors).still_step == pytest.approx(1.06, abs=0.08)
+    assert math.isnan(measure(keys, vectors, np.zeros_like(places), *anchors).still_step)
 
 
 def test_samples_estimate_the_whole_and_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     data = planted(units=150, noise=0.4)
-    whole = of_layout(*data)
-    monkeypatch.setattr(fidelity, "MOST_ASKED", 200)
-    monkeypatch.setattr(fidelity, "MOST_PAIRS", 4_000)
-    sampled = of_layout(*data, seed=3)
+    whole = measure(*data)
+    monkeypatch.setattr(fidelity, "MAX_QUERIES", 200)
+    monkeypatch.setattr(fidelity, "MAX_PAIRS", 4_000)
+    sampled = measure(*data, seed=3)
     assert values(sampled) == pytest.approx(values(whole), abs=0.03)
     assert sampled.anchor_distance != whole.anchor_distance
-    assert values(sampled) == values(of_layout(*data, seed=3))
+    assert values(sampled) == values(measure(*data, seed=3))
 
 
 def test_rows_are_the_schemas_and_their_spread_is_over_seeds() -> None:
     data = planted(noise=0.2)
-    found = of_layout(*data)
+    found = measure(*data)
     other = replace(found, d_anchor=found.d_anchor - 0.1, displacement=math.nan)
-    table = pd.concat([fidelity.rows(found, 0), fidelity.rows(other, 1)], ignore_index=True)
+    table = pd.concat([fidelity.to_rows(found, 0), fidelity.to_rows(other, 1)], ignore_index=True)
     arrow = pa.Table.from_pandas(table, schema=schemas.FIDELITY, preserve_index=False)
     assert arrow.num_rows == 2 * (8 + 4 * 7)
     assert arrow["epoch"].null_count == 16
     at = table[(table["epoch"] == 2.5) & (table["measure"] == "displacement")]
     assert at["value"].tolist() == found.epochs["displacement"].tolist()[2:3] * 2
-    spread = fidelity.spread(table).set_index("measure")
+    spread = fidelity.spread_over_seeds(table).set_index("measure")
     assert spread.index.tolist() == list(fidelity.OVERALL)
     assert spread.loc["d_anchor"].tolist() == pytest.approx(
         [found.d_anchor - 0.05, found.d_anchor - 0.1, found.d_anchor, 2]
@@ -240,40 +240,8 @@ def test_rows_are_the_schemas_and_their_spread_is_over_seeds() -> None:
     assert spread.loc["displacement", "seeds"] == 1
 
 
-GOOD = Fidelity(0.9, 0.9, 0.0, 0.9, 0.9, 0.95, 0.9, 0.91, 54, pd.DataFrame())
-
-
-def test_the_sentence_says_what_may_be_read() -> None:
-    assert fidelity.sentence(GOOD) == (
-        "d_anchor orders the epochs as CLIP space does (tau 0.91): read it; a single neuron's distance to its "
-        "nearest anchor follows CLIP space (rho 0.90): read it; the anchor nearest to a neuron is its "
-        "nearest in CLIP space for 95%: read its name; movement follows CLIP space (rho 0.90): read it; "
-        "neighbours are neighbours (trustworthiness 0.90): read groups."
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"d_anchor": 0.79}, "d_anchor does not order the epochs as CLIP space does (tau 0.79): read d_anchor_clip"),
-        ({"groups": 5}, "cannot be told from so few"),
-        ({"d_anchor": math.nan}, "cannot be told from so few"),
-        ({"nearest_distance": 0.41}, "does not follow CLIP space (rho 0.41): do not read it"),
-        ({"same_anchor": 0.32}, "for 32%: look up its name"),
-        ({"anchor_distance": 0.04}, "distances to other anchors are not kept (rho 0.04): do not read them"),
-        ({"still_step": 0.3}, "neurons that stand still seem to move (0.30 of a step): do not read movement"),
-        ({"displacement": 0.5}, "movement does not follow CLIP space (rho 0.50): do not read its length"),
-        ({"trustworthiness": 0.6}, "neighbours are often not neighbours (trustworthiness 0.60): do not read groups"),
-    ],
-)  # fmt: skip
-def test_the_sentence_warns_of_each_thing_alone(change: dict[str, float], said: str) -> None:
-    found = fidelity.sentence(replace(GOOD, **change))
-    assert said in found
-    assert said not in fidelity.sentence(GOOD)
-
-
 def test_of_a_single_anchor_no_name_is_said_to_be_right() -> None:
     keys, vectors, places, anchors, where = planted()
-    found = of_layout(keys, vectors, places, anchors[:1], where[:1])
+    found = measure(keys, vectors, places, anchors[:1], where[:1])
     assert math.isnan(found.same_anchor)
-    assert "its name" not in fidelity.sentence(found)
+    assert "its name" not in advice.sentence(found)

@@ -11,39 +11,18 @@ import pandas as pd
 import pytest
 
 from cmon.concepts import Concept
-from cmon.embedding import fidelity
-from cmon.embedding.layouts import anchored, joint
-from cmon.embedding.stage import LAYOUTS, EmbedResult, EmbedSettings, embed
+from cmon.embedding import advice, fidelity
+from cmon.embedding.layouts.anchored import Anchored, fit_map
+from cmon.embedding.layouts.pca import Pca
+from cmon.embedding.layouts.registry import LAYOUTS, create_layout
+from cmon.embedding.stage import EmbedSettings, embed
 from cmon.errors import CmonError
 from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
+from tests.support.embedded import LAYERS, RUNS, dead, layout_of, run, scored, units_of
 from tests.support.scored_tables import NAMES, OTHERS, texts, unasked, word_vectors
-
-RUNS, LAYERS = {"good": 3, "poor": 2}, {"early": 12, "late": 20}
-
-
-def dead(row: pd.Series) -> bool:
-    """A unit that is dead from the start, one that dies, one that comes to life, one that is away for an epoch."""
-    unit, epoch = row["unit"], row["epoch"]
-    return unit == 3 or (unit == 4 and epoch > 0) or (unit == 6 and epoch < 1) or (unit == 7 and epoch == 1)
-
-
-def scored(folder: Path, runs: dict[str, int] | None = None) -> Workspace:
-    return scored_tables.write(folder, *scored_tables.units(runs or RUNS, LAYERS, dead))
-
-
-def layout_of(workspace: Workspace) -> pd.DataFrame:
-    return workspace.read("layout").to_pandas()
-
-
-def units_of(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["kind"] == "unit"].reset_index(drop=True)
-
-
-def run(workspace: Workspace, settings: EmbedSettings | None = None, **more: object) -> EmbedResult:
-    return embed(workspace, None, unasked, settings or EmbedSettings(), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +65,13 @@ def test_places_and_distances_are_those_of_the_units_vectors(made: Workspace) ->
     anchors = table[table["kind"] == "anchor"]
     text = texts()
     others = np.stack([text[name] for name in OTHERS])
-    chart = anchored.fit(np.stack([text[name] for name in NAMES]), others, 0)
+    mapped = fit_map(np.stack([text[name] for name in NAMES]), others, 0)
     places = dict(zip(anchors["concept"], anchors[["x", "y"]].to_numpy(), strict=True))
     concepts = dict(tuple(made.read("concepts").to_pandas().groupby(UNIT_KEYS)))
     live = units_of(table).query("status == 'ok'")
     for row in live.itertuples():
         vector = scored_tables.vector_of(concepts[row.run, row.layer, row.epoch, row.unit])
-        np.testing.assert_allclose([row.x, row.y], chart.at(vector[None])[0], atol=1e-4)
+        np.testing.assert_allclose([row.x, row.y], mapped.place(vector[None])[0], atol=1e-4)
         apart = {name: math.dist((row.x, row.y), place) for name, place in places.items()}
         assert row.distance == pytest.approx(min(apart.values()))
         assert apart[row.nearest_anchor] == pytest.approx(row.distance)
@@ -110,11 +89,11 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
     vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[UNIT_KEYS].to_numpy()])
     text = np.stack([texts()[name] for name in anchors["concept"]])
     places = (live[["x", "y"]].to_numpy(), text, anchors[["x", "y"]].to_numpy())
-    wanted = fidelity.of_layout(live[UNIT_KEYS], vectors, *places)
+    wanted = fidelity.measure(live[UNIT_KEYS], vectors, *places)
     own = table[(table["seed"] == 0) & table["epoch"].isna()].set_index("measure")["value"]
     for name in fidelity.OVERALL:
         assert own[name] == pytest.approx(getattr(wanted, name), abs=0.01, nan_ok=True), name
-    assert made.parameters("fidelity")["sentence"] == fidelity.sentence(wanted)
+    assert made.parameters("fidelity")["sentence"] == advice.sentence(wanted)
     summary = run(made, EmbedSettings(seeds=2))
     assert not summary.made
     assert (summary.measures["seeds"] == 2).all()
@@ -127,7 +106,7 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
 def test_the_same_seed_gives_the_same_places_in_every_layout(tmp_path: Path, name: str) -> None:
     first, second = scored(tmp_path / "first"), scored(tmp_path / "second")
     for workspace in (first, second):
-        run(workspace, EmbedSettings(layout=name))
+        run(workspace, EmbedSettings(create_layout(name)))
     pd.testing.assert_frame_equal(layout_of(first), layout_of(second), check_exact=True)
     live = units_of(layout_of(first)).query("status == 'ok'")
     assert np.isfinite(live[["x", "y", "distance"]]).all(axis=None)
@@ -143,7 +122,10 @@ def test_a_few_units_at_an_epoch_or_two_have_places(
 ) -> None:
     workspace = scored_tables.write(tmp_path, *scored_tables.units(runs, layers))
     summary = embed(
-        workspace, [Concept("thing 1", None), Concept("thing 9", None)], unasked, EmbedSettings(layout=name)
+        workspace,
+        [Concept("thing 1", None), Concept("thing 9", None)],
+        unasked,
+        EmbedSettings(create_layout(name)),
     )
     assert summary.left_out == 0
     assert layout_of(workspace)[["x", "y"]].notna().all(axis=None)
@@ -190,8 +172,8 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
     assert run(workspace, base).made
     assert not run(workspace, base).made
     for changed in (
-        replace(base, temperature=0.2),
-        replace(base, layout="pca"),
+        replace(base, layout=Anchored(0.2)),
+        replace(base, layout=Pca()),
         replace(base, seed=1),
         replace(base, seeds=2),
         replace(base, choice=Choice(runs=("good",))),
@@ -206,135 +188,6 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
     assert run(scored_tables.write(tmp_path, units, concepts), changed).made
 
 
-# -- updates -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
-def test_a_new_epoch_is_placed_and_nothing_else_moves(tmp_path: Path, name: str) -> None:
-    settings = EmbedSettings(layout=name)
-    run(scored(tmp_path, {"good": 2, "poor": 2}), settings)
-    before = layout_of(Workspace(tmp_path))
-    workspace = scored(tmp_path, {"good": 3, "poor": 2})
-    summary = run(workspace, settings, update=True)
-    after = layout_of(workspace)
-    new = after["epoch"] == 2
-    pd.testing.assert_frame_equal(after[~new].reset_index(drop=True), before, check_exact=True)
-    live = after[new & (after["status"] == "ok")]
-    assert summary.added == len(live) == 28
-    assert (live["placed"] == "placed").all()
-    assert np.isfinite(live[["x", "y"]]).all(axis=None)
-    # a unit that stands still in CLIP's space (every fifth) stays where it was
-    merged = live.merge(before, on=["run", "layer", "unit"], suffixes=("", "_old")).query("epoch_old == 1")
-    step = np.hypot(merged["x"] - merged["x_old"], merged["y"] - merged["y_old"])
-    still = merged["unit"] % 5 == 0
-    assert step[still].mean() < 0.1 * step[~still].mean()
-    assert not run(workspace, settings, update=True).made
-    # the next epoch goes among the fitted ones; those added before stay, too
-    workspace = scored(tmp_path, {"good": 4, "poor": 2})
-    run(workspace, settings, update=True)
-    again = layout_of(workspace)
-    pd.testing.assert_frame_equal(again[again["epoch"] != 3].reset_index(drop=True), after, check_exact=True)
-    # all anew: all are fitted again
-    run(workspace, settings)
-    assert (layout_of(workspace)["placed"].dropna() == "fitted").all()
-
-
-def test_an_update_of_the_anchored_layout_is_the_layout_of_all(tmp_path: Path) -> None:
-    run(scored(tmp_path / "grown", {"good": 2}))
-    grown, whole = scored(tmp_path / "grown", {"good": 4}), scored(tmp_path / "whole", {"good": 4})
-    run(grown, update=True)
-    run(whole)
-    columns = ["x", "y", "distance", "step_clip", "from_first_clip"]
-    np.testing.assert_allclose(layout_of(grown)[columns], layout_of(whole)[columns], atol=1e-6)
-
-
-def test_a_joint_update_puts_new_points_among_the_fitted_ones(tmp_path: Path) -> None:
-    """Against `joint.place`, from the table alone; a point that was placed before is no support."""
-    settings = EmbedSettings(layout="joint")
-    for epochs in (2, 3, 4):
-        workspace = scored(tmp_path, {"good": epochs})
-        run(workspace, settings, update=True)
-    table = layout_of(workspace)
-    live = units_of(table).query("status == 'ok'")
-    concepts = dict(tuple(workspace.read("concepts").to_pandas().groupby(UNIT_KEYS)))
-    vectors = np.stack([scored_tables.vector_of(concepts[tuple(key)]) for key in live[UNIT_KEYS].to_numpy()])
-    anchors = table.query("kind == 'anchor'")
-    fitted = (live["placed"] == "fitted").to_numpy()
-    assert set(live.loc[fitted, "epoch"]) == {0.0, 1.0}
-    support = np.vstack([vectors[fitted], [texts()[name] for name in anchors["concept"]]])
-    places = np.vstack([live.loc[fitted, ["x", "y"]], anchors[["x", "y"]]])
-    found = joint.place(vectors[~fitted], support, places)
-    np.testing.assert_allclose(live.loc[~fitted, ["x", "y"]], found, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (EmbedSettings(temperature=0.3), "other temperature"),
-        (EmbedSettings(layout="pca"), "other layout"),
-        (EmbedSettings(seed=4), "other seed"),
-    ],
-)
-def test_an_update_must_be_of_the_same_layout(tmp_path: Path, settings: EmbedSettings, message: str) -> None:
-    run(scored(tmp_path, {"good": 2}))
-    before = layout_of(Workspace(tmp_path))
-    with pytest.raises(CmonError, match=rf"(?s)--update: .*{message}.*without --update"):
-        run(scored(tmp_path, {"good": 3}), settings, update=True)
-    pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
-
-
-def test_an_update_must_be_of_the_same_anchors_and_scores(tmp_path: Path) -> None:
-    run(scored(tmp_path, {"good": 2}))
-    more, anchors = scored(tmp_path, {"good": 3}), [Concept(name, None) for name in NAMES[:5]]
-    with pytest.raises(CmonError, match=r"(?s)other anchors.*42: thing 0, thing 1.*5: thing 0"):
-        embed(more, anchors, unasked, EmbedSettings(), update=True)
-    units, concepts = scored_tables.units({"good": 3}, LAYERS, dead)
-    concepts["score"] *= 3
-    with pytest.raises(CmonError, match="other vectors of units"):
-        run(scored_tables.write(tmp_path, units, concepts), update=True)
-
-
-@pytest.mark.parametrize(
-    "choice", [Choice(epochs=((1, 2),)), Choice(runs=("poor",)), Choice(layers=("late",), epochs=((0, 2),))]
-)
-def test_an_update_must_hold_all_that_is_placed(tmp_path: Path, choice: Choice) -> None:
-    run(scored(tmp_path, {"good": 2, "poor": 2}))
-    before = layout_of(Workspace(tmp_path))
-    more = scored(tmp_path, {"good": 3, "poor": 2})
-    with pytest.raises(CmonError, match=r"(?s)--update: .* placed already were not chosen.*without --update"):
-        run(more, EmbedSettings(choice=choice), update=True)
-    pd.testing.assert_frame_equal(layout_of(Workspace(tmp_path)), before)
-
-
-def test_an_update_may_choose_more_than_was_placed(tmp_path: Path) -> None:
-    workspace = scored(tmp_path)
-    run(workspace, EmbedSettings(choice=Choice(runs=("poor",))))
-    before = layout_of(workspace)
-    summary = run(workspace, update=True)
-    after = layout_of(workspace)
-    assert (
-        summary.added
-        == (after["run"] == "good").sum() - (after.query("run == 'good'")["status"] == "dead").sum()
-    )
-    stayed = after[after["run"] != "good"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(stayed, before, check_exact=True)
-
-
-@pytest.mark.parametrize("name", ["anchored", "joint", "pca"])
-def test_with_a_single_anchor_new_epochs_do_not_change_the_scale(tmp_path: Path, name: str) -> None:
-    """Units that stand still at all epochs, about an anchor that has no radius."""
-    one, settings = [Concept("thing 1", None)], EmbedSettings(layout=name)
-    for epochs in (2, 6):
-        units, concepts = scored_tables.units({"good": epochs}, {"late": 12})
-        still = concepts[concepts["epoch"] == 0]
-        concepts = pd.concat([still.assign(epoch=float(epoch)) for epoch in range(epochs)], ignore_index=True)
-        workspace = scored_tables.write(tmp_path, units, concepts)
-        embed(workspace, one, unasked, settings, update=True)
-    places = units_of(layout_of(workspace)).groupby("unit")[["x", "y"]]
-    assert (places.max() - places.min()).max(axis=None) < 0.01
-    assert places.mean().std().min() > 0.1
-
-
 def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
     workspace = scored(tmp_path)
     workspace.write(workspace.table("concepts"), workspace.read("concepts"), "another scoring", {})
@@ -346,22 +199,6 @@ def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
 def test_anchors_without_any_live_unit_have_places(tmp_path: Path, name: str) -> None:
     units, concepts = scored_tables.units({"a": 1}, {"x": 3})
     workspace = scored_tables.write(tmp_path, units.assign(status="dead"), concepts.iloc[:0])
-    summary = run(workspace, EmbedSettings(layout=name))
+    summary = run(workspace, EmbedSettings(create_layout(name)))
     assert (summary.placed, summary.left_out) == (0, 3)
     assert layout_of(workspace).query("kind == 'anchor'")[["x", "y"]].notna().all(axis=None)
-
-
-def test_the_aligned_layout_cannot_be_added_to(tmp_path: Path) -> None:
-    workspace = scored_tables.write(tmp_path, *scored_tables.units({"a": 2}, {"x": 1}))
-    settings, few = EmbedSettings(layout="aligned"), [Concept("thing 1", None)]
-    embed(workspace, few, unasked, settings)
-    more = scored_tables.write(tmp_path, *scored_tables.units({"a": 3}, {"x": 1}))
-    with pytest.raises(CmonError, match=r"(?s)'aligned' cannot place.*without --update, all are placed anew"):
-        embed(more, few, unasked, settings, update=True)
-
-
-def test_an_update_of_nothing_is_a_layout(tmp_path: Path) -> None:
-    workspace = scored(tmp_path)
-    summary = run(workspace, update=True)
-    assert (summary.made, summary.added) == (True, 0)
-    assert not run(workspace).made

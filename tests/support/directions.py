@@ -48,8 +48,9 @@ def training(anchors: np.ndarray, units: int = 60, epochs: int = 4, still: int =
     )
 
 
-def some(points: Points, kept: np.ndarray) -> Points:
-    return Points(points.vectors[kept], points.units[kept], points.epochs[kept])
+def apart(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """All distances, one by one."""
+    return np.array([[math.dist(point, target) for target in targets] for point in points])
 
 
 def neighbours(points: np.ndarray, count: int) -> list[set[int]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmon.embedding.layouts import joint
-from cmon.embedding.layouts.base import Places, Points
-from cmon.embedding.ranks import neighbours_kept
-from tests.support.directions import families, rms, some, training
+from cmon.embedding.layouts.base import Fitted, Places, Points
+from cmon.embedding.layouts.joint import SMOOTHING, Joint, smooth_trajectories
+from cmon.embedding.trustworthiness import neighbours_kept
+from tests.support.directions import families, rms, training
+
+NONE = np.empty((0, 24))
+"""No other concepts: the layout does not use them."""
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +22,12 @@ def anchors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def points(anchors: np.ndarray) -> Points:
     whole = training(anchors, units=80)
-    return some(whole, np.random.default_rng(0).uniform(size=len(whole.units)) > 0.1)  # some are missing
+    return whole.subset(np.random.default_rng(0).uniform(size=len(whole.units)) > 0.1)  # some are missing
 
 
 @pytest.fixture(scope="module")
 def places(points: Points, anchors: np.ndarray) -> Places:
-    return joint.fit(points, anchors, seed=0)
+    return Joint().fit(points, anchors, NONE, seed=0)
 
 
 def test_neighbours_are_kept_and_anchors_are_the_frame(
@@ -47,20 +50,20 @@ def test_units_that_stand_still_do_not_move(points: Points, places: Places) -> N
 
 
 def test_the_same_seed_gives_the_same_places(points: Points, anchors: np.ndarray, places: Places) -> None:
-    again = joint.fit(points, anchors, seed=0)
+    again = Joint().fit(points, anchors, NONE, seed=0)
     np.testing.assert_array_equal(again.points, places.points)
-    assert np.abs(joint.fit(points, anchors, seed=1).points - places.points).max() > 1e-3
+    assert np.abs(Joint().fit(points, anchors, NONE, seed=1).points - places.points).max() > 1e-3
 
 
-def test_easing_minimises_what_it_says() -> None:
+def test_smoothing_minimises_what_it_says() -> None:
     """Against the normal equations, written out for each point."""
     random = np.random.default_rng(0)
     points = Points(random.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 2]), np.array([0.0, 1, 2, 0, 5, 0]))
     given = random.normal(size=(6, 2))
-    found = joint.eased(given, points, length=0.7)
+    found = smooth_trajectories(given, points, length=0.7)
     pairs = [(0, 1), (1, 2), (3, 4)]
     weights = [
-        joint.EASE * (0.7 / np.linalg.norm(points.vectors[a] - points.vectors[b])) ** 2 for a, b in pairs
+        SMOOTHING * (0.7 / np.linalg.norm(points.vectors[a] - points.vectors[b])) ** 2 for a, b in pairs
     ]
     for k in range(6):
         force = found[k] - given[k]
@@ -70,21 +73,20 @@ def test_easing_minimises_what_it_says() -> None:
             )
         np.testing.assert_allclose(force, 0, atol=1e-9)
     alone = Points(points.vectors[:1], np.zeros(1), np.zeros(1))
-    np.testing.assert_array_equal(joint.eased(given[:1], alone, 1), given[:1])
+    np.testing.assert_array_equal(smooth_trajectories(given[:1], alone, 1), given[:1])
 
 
 def test_new_points_lie_among_their_neighbours_and_the_still_where_they_were(
     points: Points, anchors: np.ndarray, places: Places
 ) -> None:
-    fitted = np.vstack([points.vectors, anchors])
-    where = np.vstack([places.points, places.anchors])
+    fitted = Fitted(points, anchors, places)
     last = points.epochs == 3
     np.testing.assert_allclose(
-        joint.place(points.vectors[last], fitted, where), places.points[last], atol=0.02
+        Joint().place(points.vectors[last], fitted, NONE, 0), places.points[last], atol=0.02
     )
     moved = points.vectors[last] + 0.02 * np.random.default_rng(0).normal(size=points.vectors[last].shape)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-    near = np.linalg.norm(joint.place(moved, fitted, where) - places.points[last], axis=1)
+    near = np.linalg.norm(Joint().place(moved, fitted, NONE, 0) - places.points[last], axis=1)
     assert np.median(near) < 0.3
 
 
@@ -93,7 +95,7 @@ def test_new_points_lie_among_their_neighbours_and_the_still_where_they_were(
 )
 def test_few_points_have_places(units: int, epochs: int, count: int) -> None:
     anchors = families()[:count]
-    found = joint.fit(training(anchors, units, epochs, still=0), anchors, seed=0)
+    found = Joint().fit(training(anchors, units, epochs, still=0), anchors, NONE, seed=0)
     assert found.points.shape == (units * epochs, 2)
     assert np.isfinite(found.points).all()
     assert np.isfinite(found.anchors).all()
@@ -102,4 +104,4 @@ def test_few_points_have_places(units: int, epochs: int, count: int) -> None:
 def test_many_units_with_the_same_vector_do_no_harm() -> None:
     anchors = families()
     same = Points(np.repeat(anchors[:1], 60, axis=0), np.repeat(np.arange(30), 2), np.tile([0.0, 1.0], 30))
-    assert np.isfinite(joint.fit(same, anchors, seed=0).points).all()
+    assert np.isfinite(Joint().fit(same, anchors, NONE, seed=0).points).all()

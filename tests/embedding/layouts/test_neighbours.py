@@ -22,7 +22,7 @@ def literal(vectors: np.ndarray, units: np.ndarray, k: int) -> list[list[float]]
 def test_the_nearest_of_other_units(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     vectors, units = directions(90), np.random.default_rng(0).integers(25, size=90) * 3
     monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 90 * rows)
-    indices, distances = neighbours.others(vectors, units, 6, seed=0)
+    indices, distances = neighbours.nearest_other_units(vectors, units, 6, seed=0)
     assert (indices[:, 0] == np.arange(90)).all()
     assert (distances[:, 0] == 0).all()
     assert (units[indices[:, 1:]] != units[:, None]).all()
@@ -33,20 +33,20 @@ def test_the_nearest_of_other_units(monkeypatch: pytest.MonkeyPatch, rows: int) 
 
 def test_fewer_points_than_asked_for() -> None:
     vectors = directions(6)
-    indices, _ = neighbours.others(vectors, np.array([0, 0, 0, 1, 2, 3]), 10, seed=0)
+    indices, _ = neighbours.nearest_other_units(vectors, np.array([0, 0, 0, 1, 2, 3]), 10, seed=0)
     assert indices.shape == (6, 4)
-    indices, distances = neighbours.others(vectors, np.zeros(6, dtype=int), 10, seed=0)
+    indices, distances = neighbours.nearest_other_units(vectors, np.zeros(6, dtype=int), 10, seed=0)
     assert indices.tolist() == [[row] for row in range(6)]
     assert distances.shape == (6, 1)
-    assert neighbours.others(vectors[:0], np.zeros(0, dtype=int), 3, seed=0)[0].shape == (0, 1)
+    assert neighbours.nearest_other_units(vectors[:0], np.zeros(0, dtype=int), 3, seed=0)[0].shape == (0, 1)
 
 
 def test_the_approximate_index_finds_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.vstack([families(10, 20, seed=seed) for seed in range(3)])
     units = np.repeat(np.arange(200), 3)
-    wanted, _ = neighbours.others(vectors, units, 8, seed=0)
-    monkeypatch.setattr(neighbours, "MOST_EXACT", 100)
-    indices, distances = neighbours.others(vectors, units, 8, seed=0)
+    wanted, _ = neighbours.nearest_other_units(vectors, units, 8, seed=0)
+    monkeypatch.setattr(neighbours, "MAX_EXACT", 100)
+    indices, distances = neighbours.nearest_other_units(vectors, units, 8, seed=0)
     assert indices.shape == wanted.shape
     assert (units[indices[:, 1:]] != units[:, None]).all()
     assert (np.diff(distances, axis=1) >= 0).all()

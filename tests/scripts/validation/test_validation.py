@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from cmon.cli.main import main as cmon
 from cmon.embedding.distances import nearest
-from cmon.embedding.layouts import base as layout
+from cmon.embedding.vectors import vectors_from_scores
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.wpmi import SoftWPMI
@@ -98,7 +98,7 @@ def test_distances_by_softmax_are_those_of_cmons_vectors(ground: Ground) -> None
         ground, FEW, "null", [ground.planted(ground.present[:, :30].astype(float), 0.5, seed=1)]
     )
     texts = ground.texts.double().numpy()
-    vectors = layout.unit_vectors(
+    vectors = vectors_from_scores(
         labels.scores[:, :10].double().numpy(), texts[labels.concepts[:, :10].numpy()]
     )
     found = distances(labels, texts, texts[:5], "softmax, top 10")

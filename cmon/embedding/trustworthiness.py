@@ -1,4 +1,8 @@
-"""How far one space keeps the order that another gives: neighbours kept, and rank correlation."""
+"""Trustworthiness and continuity: how far one space keeps another's neighbours.
+
+sklearn.manifold.trustworthiness gives the same numbers, but it cannot sample points, breaks ties by row number and
+holds all n^2 distances: 1.5 GB more for 8,000 points.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +12,44 @@ import torch
 
 Floats = npt.NDArray[np.floating]
 NEIGHBOURS = 10
-_BLOCK = 2**21
-"""Distances held at a time in each space: 16 MB."""
+BLOCK = 2**21
+"""Distances held at a time in each space: 16 MB in float64."""
 
 
 def neighbours_kept(
-    vectors: Floats, places: Floats, k: int = NEIGHBOURS, asked: npt.NDArray[np.integer] | None = None
+    vectors: Floats, places: Floats, k: int = NEIGHBOURS, queries: npt.NDArray[np.integer] | None = None
 ) -> tuple[float, float]:
     """Trustworthiness and continuity (Venna & Kaski 2001) of the places as a picture of the vectors.
 
     Trustworthiness is 1 - 2 / (n k (2n - 3k - 1)) times the sum, over all points i and the k points j nearest to i
     in the plane, of max(0, r(i,j) - k), where r is j's rank by distance from i among the vectors (1: the nearest).
-    1 if whoever is shown as a neighbour is one, about 0.5 for random places, 0 at worst. Continuity is the same
-    with the two spaces exchanged: 1 if every neighbour is shown as one.
+    1 if all neighbours in the plane are neighbours among the vectors, about 0.5 for random places, 0 at worst.
+    Continuity is the same with the two spaces exchanged.
 
-    vectors: (n,D), places: (n,2); Euclidean distances. asked: the i to take, by default all; their mean estimates
-    the whole, since the ranks are still among all n points. k is cut to less than n / 2, where the formula ends.
-    Of equally far points each has their mean rank, and where the k-th neighbour is one of several equally far,
-    they share what is left of k: the expectation over random orders of the ties, but for the cut at 0. NaN for
-    both if n < 3 or nobody is asked.
+    vectors: (n,D), places: (n,2); Euclidean distances. queries: the i to sum over, by default all; a sample
+    estimates the whole, since ranks are still among all n points. k is at most (n - 1) / 2, where the formula ends.
+    Points at equal distance all have their mean rank, and where the k-th neighbour is one of several equally far,
+    they share the remaining places: the expectation over random orders of the ties, but for the max with 0. NaN for
+    both if n < 3 or there are no queries.
 
-    Costs len(asked) * n * D multiplications; memory does not grow with n^2.
+    Costs len(queries) * n * D multiplications; memory does not grow with n^2.
     """
     n = len(vectors)
-    asked = np.arange(n) if asked is None else asked
+    queries = np.arange(n) if queries is None else queries
     k = min(k, (n - 1) // 2)
-    if k < 1 or not len(asked):
+    if k < 1 or not len(queries):
         return float("nan"), float("nan")
     trust = continuity = 0.0
     lengths = [np.einsum("nd,nd->n", space, space) for space in (vectors, places)]
-    step = max(1, _BLOCK // n)
-    for start in range(0, len(asked), step):
-        rows = asked[start : start + step]
+    step = max(1, BLOCK // n)
+    for start in range(0, len(queries), step):
+        rows = queries[start : start + step]
         above, flat = (
             _squares(space, own, rows) for space, own in zip((vectors, places), lengths, strict=True)
         )
-        trust += _intrusion(flat, above, k)
-        continuity += _intrusion(above, flat, k)
-    norm = 2 / (len(asked) * k * (2 * n - 3 * k - 1))
+        trust += _excess_ranks(flat, above, k)
+        continuity += _excess_ranks(above, flat, k)
+    norm = 2 / (len(queries) * k * (2 * n - 3 * k - 1))
     return 1 - norm * trust, 1 - norm * continuity
 
 
@@ -61,10 +65,10 @@ def _squares(points: Floats, lengths: Floats, rows: npt.NDArray[np.integer]) -> 
     return squares
 
 
-def _intrusion(near: npt.NDArray[np.float64], true: npt.NDArray[np.float64], k: int) -> float:
-    """Sum over rows and their k nearest by `near` of how far their rank by `true` is beyond k."""
+def _excess_ranks(near: npt.NDArray[np.float64], true: npt.NDArray[np.float64], k: int) -> float:
+    """Sum, over rows and their k nearest by `near`, of how far the rank by `true` exceeds k."""
     border = np.partition(near, k - 1, axis=1)[:, k - 1 : k]
-    within = int((near <= border).sum(axis=1).max())  # k, or more where several are at the border
+    within = int((near <= border).sum(axis=1).max())  # k, or more where several tie for the k-th place
     chosen = np.argpartition(near, within - 1, axis=1)[:, :within]
     distance = np.take_along_axis(near, chosen, axis=1)
     inside, tied = distance < border, distance == border

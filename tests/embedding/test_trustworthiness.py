@@ -1,4 +1,4 @@
-"""Each function against its definition, pair by pair, and against what is known of random and of perfect pictures."""
+"""Against the definition, pair by pair, against scikit-learn, and on pictures that are perfect, torn or random."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cmon.embedding.ranks import neighbours_kept
+from cmon.embedding.trustworthiness import neighbours_kept
 
 
 def literal_trustworthiness(vectors: np.ndarray, places: np.ndarray, k: int) -> float:
@@ -102,14 +102,18 @@ def test_a_picture_collapsed_to_a_point_is_worth_no_more_than_chance() -> None:
         assert kept == pytest.approx(0.5, abs=0.02)
 
 
-def test_asking_some_estimates_asking_all_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_queries_estimates_the_whole_and_blocks_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     vectors, places = cloud(900)
     whole = neighbours_kept(vectors, places)
-    asked = np.random.default_rng(0).choice(900, 300, replace=False)
-    assert neighbours_kept(vectors, places, asked=asked) == pytest.approx(whole, abs=0.02)
-    halves = [neighbours_kept(vectors, places, asked=half) for half in (np.arange(450), np.arange(450, 900))]
+    queries = np.random.default_rng(0).choice(900, 300, replace=False)
+    assert neighbours_kept(vectors, places, queries=queries) == pytest.approx(whole, abs=0.02)
+    halves = [
+        neighbours_kept(vectors, places, queries=half) for half in (np.arange(450), np.arange(450, 900))
+    ]
     assert np.mean(halves, axis=0) == pytest.approx(whole)
-    monkeypatch.setattr("cmon.embedding.ranks._BLOCK", 5_000)
+    monkeypatch.setattr("cmon.embedding.trustworthiness.BLOCK", 5_000)
     assert neighbours_kept(vectors, places) == pytest.approx(whole)
 
 
