@@ -23,8 +23,8 @@ from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from cmon.embedding.anchors import TextVectors
     from cmon.embedding.stage import EmbedResult
-    from cmon.embedding.vectors import TextVectors
     from cmon.evaluation.agreement import AgreementResult
     from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
     from cmon.reporting.stage import ReportResult
@@ -235,10 +235,9 @@ def embed(
     Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
     """
     from cmon.embedding import stage
+    from cmon.embedding.layouts.registry import create_layout
 
-    require_known("--layout", layout, stage.LAYOUTS)
-    if temperature is not None and layout != "anchored":
-        raise OptionError("--temperature is of --layout anchored only")
+    found = create_layout(layout, **({} if temperature is None else {"temperature": temperature}))
     if temperature is not None and not math.isfinite(temperature):
         raise OptionError(f"--temperature {temperature}: a finite number is needed, for example 0.1")
     if update and seeds > 1:
@@ -247,13 +246,7 @@ def embed(
     chosen = Choice(
         tuple(runs), tuple(layers), tuple(one if isinstance(one, tuple) else (one, one) for one in epochs)
     )
-    settings = stage.EmbedSettings(
-        layout,
-        **({} if temperature is None else {"temperature": temperature}),
-        seed=seed,
-        seeds=seeds,
-        choice=chosen,
-    )
+    settings = stage.EmbedSettings(found, seed=seed, seeds=seeds, choice=chosen)
     return stage.embed(
         place, _anchors(anchors), _text_vectors(place, device), settings, progress, update=update
     )

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
     "reporting": f"{BASE} text_files concepts trajectories rank_correlation workspace images",
     "api": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
-    "cli": f"{BASE} api devices workspace extraction scoring",
+    "cli": f"{BASE} api devices workspace extraction scoring embedding",
     "__main__": "cli",
 }
 """Folder or file of the package to what it may import besides itself: the data's way, from top to bottom."""

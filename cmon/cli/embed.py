@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cmon.cli import options
+from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS
 
 
 @click.command()
@@ -22,11 +23,10 @@ from cmon.cli import options
 )
 @click.option(
     "--layout",
-    type=click.Choice(["anchored", "joint", "aligned", "pca"]),
-    default="anchored",
+    type=click.Choice(list(LAYOUTS)),
+    default=DEFAULT,
     show_default=True,
-    help="anchored: each unit between the concepts it resembles. joint: one UMAP of all units and anchors. aligned: "
-    "umap-learn's AlignedUMAP. pca: the principal plane.",
+    help=" ".join(f"{name}: {layout.summary}." for name, layout in LAYOUTS.items()),
 )
 @click.option(
     "--temperature",
