@@ -18,12 +18,10 @@ import pyarrow as pa
 import cmon
 from cmon.errors import CmonError, nearest_names
 from cmon.progress import Progress, silent
-from cmon.reporting import findings as headlines
-from cmon.reporting import inputs, training_log
+from cmon.reporting import findings, inputs, training_log
 from cmon.reporting import tracked as tracking
 from cmon.reporting.figures import catalog as report_figures
 from cmon.reporting.page import build as report_page
-from cmon.reporting.page import content
 from cmon.reporting.page import files as page_files
 from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import schemas as report_schemas
@@ -57,7 +55,7 @@ class ReportResult:
     d_anchor: pa.Table
     """report_schemas.D_ANCHOR."""
     headlines: dict[str, Any]
-    """What `headlines.headlines` gives."""
+    """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
     """(run or other subject, what is said of it)."""
     missing_images: int
@@ -122,10 +120,9 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
 def _summary(workspace: Workspace, drawings: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
-    findings = tuple(content.findings(d_anchor))
-    numbers = headlines.headlines(d_anchor)
+    found, numbers = tuple(findings.findings(d_anchor)), findings.headlines(d_anchor)
     target, beside = page_files.path(workspace), page_files.images_beside(workspace)
-    return ReportResult(target, tuple(drawings), table, numbers, findings, missing, beside, made)
+    return ReportResult(target, tuple(drawings), table, numbers, found, missing, beside, made)
 
 
 def _metrics_digest(path: Path) -> str:

@@ -197,7 +197,7 @@ def test_a_fresh_report_is_not_made_again(made):
     before = {path: path.stat().st_mtime_ns for path in made.report.iterdir()}
     again = report(Workspace(made.root), ReportSettings())
     assert not again.made
-    assert [subject for subject, _ in again.findings] == ["standard", "poor", "Agreement"]
+    assert [subject for subject, _ in again.findings] == ["standard", "poor", "Kendall's tau"]
     assert again.d_anchor.num_rows == 12
     assert {path: path.stat().st_mtime_ns for path in made.report.iterdir()} == before
 

@@ -49,7 +49,9 @@ def drawn(it: Sources) -> dict[str, Callable[[Theme], Figure]]:
             it.frames.layout, tables["d_anchor"], it.tracked, theme
         ),
         "d_anchor": lambda theme: curves.d_anchor_curves(tables["d_anchor"], tables["training"], theme),
-        "interpretable": lambda theme: curves.interpretable_shares(units, theme),
+        "interpretable": lambda theme: curves.interpretable_shares(
+            tables["interpretable"], tables["status"], theme
+        ),
         "side-by-side": lambda theme: side_by_side.comparison(
             units, tables["concept_counts"], tables["interpretable"], tables["concept_differences"], theme
         ),

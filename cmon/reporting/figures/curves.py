@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from cmon.reporting import measures
+from cmon.reporting import findings
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.style import (
     LIGHT,
@@ -25,6 +25,7 @@ from cmon.reporting.figures.style import (
     shortened,
     style,
 )
+from cmon.reporting.tables.counts import category_shares
 from cmon.workspace.keys import epoch_text
 
 _KINDS = {"d_anchor": "d_anchor\nin the plane", "d_anchor_clip": "d_anchor_clip\nin CLIP space"}
@@ -32,16 +33,17 @@ _FIRST_METRICS = ("loss", "accuracy", "acc")
 _DASHES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
 
 
-def interpretable_shares(units: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+def interpretable_shares(categories: pd.DataFrame, statuses: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """Share of interpretable units by category, stacked, over epochs; one panel per run (row) and layer.
 
-    units: the table `units` in the order of `keys.sort_rows`.
+    categories, statuses: what `counts.category_counts` and `counts.status_counts` give.
     """
-    shares, names = measures.shares(units), measures.categories(units)
+    shares = category_shares(categories, statuses)
+    names = [str(name) for name in categories["category"].unique()]
     colors = category_colors(names)
-    runs, layers = list(units["run"].unique()), list(units["layer"].unique())
+    runs, layers = list(shares["run"].unique()), list(shares["layer"].unique())
     shown = panels.shown_layers(layers)
-    epochs = sorted(units["epoch"].unique())
+    epochs = sorted(shares["epoch"].unique())
     position = {epoch: at for at, epoch in enumerate(epochs)}
     with style(theme):
         figure, axes = panels.grid(len(runs), len(shown), panel_height=1.7, extra=1.5)
@@ -201,7 +203,7 @@ def _shares_headline(shares: pd.DataFrame, names: Sequence[str], runs: Sequence[
 
 
 def _d_anchor_headline(table: pd.DataFrame, runs: Sequence[str], layers: Sequence[str]) -> str:
-    trends = {run: measures.trend(table, run, layers[-1]) for run in runs}
+    trends = {run: findings.trend_text(table, run, layers[-1]) for run in runs}
     if len(runs) > 3:  # by what they do, without the numbers
         by_verb: dict[str, list[str]] = {}
         for run, trend in trends.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon.reporting import measures
+from cmon.reporting import findings
+from cmon.reporting.epochs import first_middle_last, last_epochs
 from cmon.reporting.figures import fan, placement
 from cmon.reporting.figures.panels import in_runs
 from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, legend, shortened, style
@@ -32,12 +33,6 @@ _VECTOR_POINTS = 6000
 """Above this many neurons, they are drawn as pixels in the SVG, which would otherwise be megabytes."""
 
 
-def chosen_epochs(epochs: Iterable[float]) -> list[float]:
-    """The first, the middle and the last, each once."""
-    known = sorted(set(epochs))
-    return sorted({known[0], known[len(known) // 2], known[-1]})
-
-
 def embedding(
     layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[Tracked], theme: Theme = LIGHT
 ) -> Figure:
@@ -52,7 +47,7 @@ def embedding(
     reach = fan.reach(anchors[["x", "y"]].to_numpy())
     beside = fan.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(dtype=np.int64), reach)
     units = units.assign(x=units["x"] + beside[:, 0], y=units["y"] + beside[:, 1])
-    rows = {str(run): chosen_epochs(own["epoch"]) for run, own in d_anchor.groupby("run", sort=False)}
+    rows = {str(run): first_middle_last(own["epoch"]) for run, own in d_anchor.groupby("run", sort=False)}
     columns = max(map(len, rows.values()))
     side = min((WIDTH - 0.1) / columns, 4.2)
     low, high = _limits(anchors, units)
@@ -103,7 +98,7 @@ def _headline(d_anchor: pd.DataFrame) -> str:
     layer = d_anchor["layer"].unique()[-1]
     said: dict[str, list[str]] = {"move": [], "hardly move": [], "do not move": []}
     for run in d_anchor["run"].unique():
-        trend = measures.trend(d_anchor, run, layer)
+        trend = findings.trend_text(d_anchor, run, layer)
         if trend.startswith("falls"):
             own = d_anchor[(d_anchor["run"] == run) & (d_anchor["layer"] == layer)]["d_anchor"].dropna()
             # Hundreds of units make the smallest fall certain; that does not make it large.
@@ -190,7 +185,7 @@ def _label_anchors(
     theme: Theme,
 ) -> None:
     """The same labels at the same places in every panel, off the tracked units' places in any of them."""
-    popular = measures.last_epochs(units)["nearest_anchor"].value_counts()
+    popular = last_epochs(units)["nearest_anchor"].value_counts()
     order = anchors["concept"].map(popular).fillna(0).sort_values(ascending=False, kind="stable").index
     anchors = anchors.loc[order]
     figure.draw_without_rendering()  # the layout engine moves the panels; labels are measured in its result

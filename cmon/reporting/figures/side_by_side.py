@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cmon.reporting import measures
+from cmon.reporting.categories import NO_CATEGORY, in_order
 from cmon.reporting.figures.style import (
     LIGHT,
     SMALL,
@@ -44,7 +44,7 @@ def comparison(
     """
     shown = sides(units)
     layer = _layer(units, shown)
-    names = measures.categories(units)
+    names = in_order(categories["category"])
     colors = category_colors(names)
     tops = [_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown]
     shares = [_of(categories, layer, side) for side in shown]
@@ -144,7 +144,7 @@ def _bars(
     ax.set(xlim=(0, width), ylim=(bars - 0.4, -0.6), xticks=[], yticks=[])
     ax.spines[["left", "bottom"]].set_visible(False)
     for place, row in enumerate(top.to_dict("records")):
-        category = measures.NO_CATEGORY if pd.isna(row["category"]) else str(row["category"])
+        category = NO_CATEGORY if pd.isna(row["category"]) else str(row["category"])
         ax.barh(place, row["units"] * scale, height=0.8, color=colors[category], linewidth=0)
         sign = _MARK if row["concept"] in marked else ""
         ax.text(

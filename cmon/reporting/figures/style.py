@@ -16,7 +16,7 @@ from typing import IO, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from cmon.reporting import measures
+from cmon.reporting.categories import NO_CATEGORY
 
 WIDTH = 7.2
 """Inches: two columns of a paper. Shrunk to one column (3.3 inches), SMALL is 4.8 points; on a slide of 13.3 by 7.5
@@ -67,7 +67,7 @@ CATEGORY_COLORS = {
     "material": "#E69F00",
     "texture": "#D55E00",
     "color": "#CC79A7",
-    measures.NO_CATEGORY: "#8b949e",
+    NO_CATEGORY: "#8b949e",
 }
 _MORE_COLORS = (
     "#F0E442",

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from cmon.reporting.figures.embedding import chosen_epochs
+from cmon.reporting.epochs import first_middle_last
 from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, shortened, style
 from cmon.reporting.tracked import Tracked
 from cmon.workspace.keys import epoch_text
@@ -25,7 +25,7 @@ _LINE = 0.19
 def moments(units: pd.DataFrame, run: str, tracked: Sequence[Tracked]) -> list[pd.DataFrame]:
     """For each tracked unit its rows of `units` at the run's first, middle and last epoch."""
     own = units[units["run"] == run]
-    own = own[own["epoch"].isin(chosen_epochs(own["epoch"]))]
+    own = own[own["epoch"].isin(first_middle_last(own["epoch"]))]
     return [own[(own["layer"] == one.layer) & (own["unit"] == one.unit)] for one in tracked]
 
 

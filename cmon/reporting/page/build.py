@@ -11,11 +11,12 @@ import numpy as np
 
 import cmon
 from cmon.progress import Progress, silent
-from cmon.reporting import measures
+from cmon.reporting.epochs import last_epochs
 from cmon.reporting.figures import embedding, style
 from cmon.reporting.figures import tracked as tracked_figure
 from cmon.reporting.figures.catalog import Sources
 from cmon.reporting.figures.style import Theme
+from cmon.reporting.findings import findings as find
 from cmon.reporting.inputs import Frames
 from cmon.reporting.page import content, explorer_data, thumbnails
 from cmon.reporting.page import tables as page_tables
@@ -78,7 +79,7 @@ def page(
     """
     frames, tables = sources.frames, sources.tables
     units, layout, d_anchor = frames.units, frames.layout, tables["d_anchor"]
-    findings = content.findings(d_anchor)
+    findings = find(d_anchor)
     moments = content.tracked_moments(sources.tracked, units, frames.concepts)
     rows = content.unit_rows(units)
     return Page(
@@ -103,8 +104,8 @@ def page(
         frequent=page_tables.frequent_tables(units),
         movement=page_tables.movement_table(tables["movement"]),
         units=rows,
-        more_units=len(measures.last_epochs(units)) - len(rows),
-        statuses=page_tables.status_table(units),
+        more_units=len(last_epochs(units)) - len(rows),
+        statuses=page_tables.status_table(tables["status"]),
         costs=page_tables.cost_table([dict(row) for _, row in frames.costs.iterrows()]),
         skipped=content.skipped(frames.checkpoints, frames.images, pictures.missing),
         parameters=[

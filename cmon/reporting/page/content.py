@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from cmon.rank_correlation import kendall_tau
-from cmon.reporting import measures
-from cmon.reporting.figures import embedding, style
+from cmon.reporting.categories import NO_CATEGORY, interpretable_categories
+from cmon.reporting.epochs import first_middle_last, last_epochs
+from cmon.reporting.figures import style
 from cmon.reporting.page import explorer_data
 from cmon.reporting.page.html import Moment, TrackedView, UnitRow
 from cmon.reporting.tracked import Tracked
@@ -60,37 +59,6 @@ CAPTIONS = {
 }
 
 
-def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
-    """(run, what its last layer does), and last how far the two distances agree, as (subject, words)."""
-    said = []
-    for run in d_anchor["run"].unique():
-        own = d_anchor[d_anchor["run"] == run]
-        layer = own["layer"].iloc[-1]
-        rows = own[own["layer"] == layer]
-        first, last = rows.iloc[0], rows.iloc[-1]
-        share = f"{last['n_interpretable'] / last['n_units']:.0%} of the units of {layer} are interpretable"
-        if len(rows) > 1:
-            share += f" at epoch {epoch_text(last['epoch'])}, {first['n_interpretable'] / first['n_units']:.0%} at "
-            share += f"epoch {epoch_text(first['epoch'])}"
-        # Both end at the same epoch, and the same words need not be said twice.
-        trends = {
-            trend: column
-            for column in ("d_anchor_clip", "d_anchor")
-            if (trend := measures.trend(d_anchor, run, layer, column))
-        }
-        moved = ", ".join(f"{column} {trend}" for trend, column in reversed(trends.items()))
-        sentences = f"{share}; {moved}." if moved else f"{share}."
-        if last["n_dead"]:
-            sentences += f" {last['n_dead']} of its {last['n_units']} units are dead."
-        said.append((run, sentences))
-    tau = kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
-    if np.isfinite(tau):
-        known = d_anchor["d_anchor"].notna().sum()
-        words = f"of d_anchor and d_anchor_clip over {known} runs, layers and epochs: Kendall tau {tau:.2f}"
-        said.append(("Agreement", f"{words} (1: the same order, 0: unrelated)."))
-    return said
-
-
 def embedding_alt(layout: pd.DataFrame, d_anchor: pd.DataFrame) -> str:
     """What the embedding shows, in words."""
     runs = ", ".join(d_anchor["run"].unique())
@@ -102,7 +70,7 @@ def facts(
     units: pd.DataFrame, images: pd.DataFrame, layout: pd.DataFrame, concepts: pd.DataFrame
 ) -> list[tuple[str, str]]:
     """(count, what was counted) for the head of the page."""
-    last = measures.last_epochs(units)
+    last = last_epochs(units)
     usable = int((images["status"] == "ok").sum())
     checkpoints = len(units[["run", "epoch"]].drop_duplicates())
 
@@ -145,7 +113,7 @@ def tracked_moments(
         rows = units[(units["layer"] == one.layer) & (units["unit"] == one.unit)]
         runs = {}
         for run, own in rows.groupby("run", sort=False):
-            shown = own[own["epoch"].isin(embedding.chosen_epochs(own["epoch"]))]
+            shown = own[own["epoch"].isin(first_middle_last(own["epoch"]))]
             runs[str(run)] = [_moment(row, concepts) for row in shown.to_dict("records")]
         light, dark = (theme.tracked[index % len(theme.tracked)] for theme in (style.LIGHT, style.DARK))
         views.append(TrackedView(one.name, _sentence(one.reason), light, dark, runs))
@@ -154,8 +122,8 @@ def tracked_moments(
 
 def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
     """The units at their run's last epoch, the most significant of each run first; see MOST_ROWS, PICTURED_UNITS."""
-    last = measures.last_epochs(units)
-    colors = style.category_colors(measures.categories(units))
+    last = last_epochs(units)
+    colors = style.category_colors(interpretable_categories(units))
     found = []
     for _, own in last.groupby("run", sort=False):
         own = own.sort_values(["p_value", "score"], ascending=[True, False], kind="stable")
@@ -169,7 +137,7 @@ def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
                     unit=row["unit"],
                     label=_label(row),
                     category=category,
-                    color=colors.get(category, style.CATEGORY_COLORS[measures.NO_CATEGORY]),
+                    color=colors.get(category, style.CATEGORY_COLORS[NO_CATEGORY]),
                     score=_number(row["score"]),
                     p_value=_number(row["p_value"]),
                     significant=bool(row["interpretable"]),

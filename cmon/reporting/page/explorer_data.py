@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from cmon.reporting import measures
+from cmon.reporting.categories import NO_CATEGORY, in_order
+from cmon.reporting.epochs import last_epochs
 from cmon.reporting.figures import fan, style
 from cmon.reporting.figures.style import Theme
 from cmon.reporting.tracked import Tracked
@@ -53,7 +54,7 @@ def data(
     placed = units.merge(places, on=UNIT_KEYS, how="left")
     epochs = sorted(units["epoch"].unique())
     layers = list(units["layer"].unique())
-    categories = _categories([*units["category"], *anchors["category"]])
+    categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
     labels = _labels(units, categories)
     shown = image_ids(units)
     centre, half = _frame(anchors, placed)
@@ -176,13 +177,6 @@ def _frame(anchors: pd.DataFrame, placed: pd.DataFrame) -> tuple[np.ndarray, np.
     return (low + high) / 2, np.maximum(half, half[::-1] / _LONGEST)
 
 
-def _categories(found: Sequence[Any]) -> list[str]:
-    """Of labels and anchors: the known ones in their order, then others by name."""
-    names = {str(name) for name in found if pd.notna(name)}
-    others = sorted(names - set(measures.CATEGORIES))
-    return [name for name in (*measures.CATEGORIES, *others) if name in names]
-
-
 def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     """Each label once, with its category, the most frequent first."""
     named = units[units["label"].notna()]
@@ -200,7 +194,7 @@ def _anchors(
     anchors: pd.DataFrame, centre: np.ndarray, layout: pd.DataFrame, categories: Sequence[str]
 ) -> Data:
     """The anchors that most units are near at the last epochs first: they are labelled first."""
-    last = measures.last_epochs(layout[layout["kind"] == "unit"])
+    last = last_epochs(layout[layout["kind"] == "unit"])
     near = anchors["concept"].map(last["nearest_anchor"].value_counts()).fillna(0)
     ranked = anchors.assign(near=near).sort_values("near", ascending=False, kind="stable")
     return {
@@ -221,7 +215,7 @@ def _short_names(paths: Mapping[int, str], shown: Sequence[int]) -> list[str]:
 
 
 def _colors(theme: Theme, categories: Sequence[str], layers: Sequence[str]) -> Data:
-    by_category = style.category_colors([*categories, measures.NO_CATEGORY])
+    by_category = style.category_colors([*categories, NO_CATEGORY])
     ramp = mpl.colormaps["viridis"]
     # The ends of the map are too near to black and to white to be seen on the page's grounds.
     return {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from cmon.reporting import measures
+from cmon.reporting.epochs import last_epochs
 from cmon.reporting.inputs import Frames
 from cmon.reporting.tables import counts, d_anchor, differences, diversity, formats, latex, movement
 from cmon.reporting.tables import schemas as report_schemas
@@ -56,7 +56,7 @@ class ReportTable:
 
 
 def _frequent(found: pd.DataFrame) -> pd.DataFrame:
-    last = measures.last_epochs(found)
+    last = last_epochs(found)
     return last.groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
 
 
@@ -121,7 +121,7 @@ TABLES = (
         "Interpretable units by the category of their label at each run's last epoch; shares are of all units of the "
         "layer (0 to 1).",
         lambda it: counts.category_counts(it.frames.units),
-        measures.last_epochs,
+        last_epochs,
     ),
     ReportTable(
         "concept_counts",

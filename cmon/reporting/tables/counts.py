@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cmon.reporting import measures
+from cmon.reporting.categories import interpretable_categories, label_categories
 from cmon.workspace.keys import GROUP
 from cmon.workspace.status import STATUSES
 
@@ -16,10 +16,9 @@ def category_counts(units: pd.DataFrame) -> pd.DataFrame:
     """Interpretable units by category: report_schemas.INTERPRETABLE.
 
     A row for every category that occurs anywhere, with 0 units where it does not occur, in the order of
-    `measures.categories`; so the shares of a layer and epoch add up to its share of interpretable units.
+    `categories.in_order`; so the shares of a layer and epoch add up to its share of interpretable units.
     """
-    names = measures.categories(units)
-    category = units["category"].fillna(measures.NO_CATEGORY).where(units["interpretable"])
+    names, category = interpretable_categories(units), label_categories(units)
     keyed = pd.concat([units[GROUP], *[(category == name).rename(name) for name in names]], axis=1)
     sums = keyed.groupby(GROUP, sort=False).sum().reset_index()
     tidy = sums.melt(GROUP, var_name="category", value_name="units")
@@ -28,6 +27,18 @@ def category_counts(units: pd.DataFrame) -> pd.DataFrame:
         "at", kind="stable", ignore_index=True
     )
     return _with_shares(tidy.drop(columns="at"), units)
+
+
+def category_shares(categories: pd.DataFrame, statuses: pd.DataFrame) -> pd.DataFrame:
+    """Share of each layer's units that are interpretable, by category, and share that are dead, side by side.
+
+    categories, statuses: what `category_counts` and `status_counts` give. One row per run, layer, epoch; columns: the
+    keys, one per category, and `dead`; each in 0..1, their sum at most 1.
+    """
+    names = list(categories["category"].unique())
+    shares = categories.pivot(index=GROUP, columns="category", values="share")[names]
+    dead = statuses.set_index(GROUP)["n_dead"] / statuses.set_index(GROUP)["n_units"]
+    return shares.reindex(dead.index).assign(dead=dead).rename_axis(columns=None).reset_index()
 
 
 def concept_counts(units: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from cmon.reporting import measures
+from cmon.reporting.tables.counts import category_counts, concept_counts
 
 RATE = 0.05
 """Expected share of false ones among the differences that are called such."""
@@ -112,11 +112,20 @@ def _p_value(count: int, n_units: int, other_count: int, other_n_units: int) -> 
 
 
 def _counts(units: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """(kind, name) to number of interpretable units: all of them, then by category, then by label."""
-    named = units[units["interpretable"]]
-    categories = named["category"].fillna(measures.NO_CATEGORY).value_counts()
+    """(kind, name) to number of interpretable units: all of them, then by category, then by label.
+
+    units: of one layer at one epoch of one run.
+    """
+    categories = category_counts(units).sort_values("units", ascending=False, kind="stable")
+    concepts = concept_counts(units)
     return {
-        ("all", ALL): len(named),
-        **{("category", str(name)): int(count) for name, count in categories.items()},
-        **{("concept", str(name)): int(count) for name, count in named["label"].value_counts().items()},
+        ("all", ALL): int(units["interpretable"].sum()),
+        **{
+            ("category", str(name)): int(n)
+            for name, n in zip(categories["category"], categories["units"], strict=True)
+        },
+        **{
+            ("concept", str(name)): int(n)
+            for name, n in zip(concepts["concept"], concepts["units"], strict=True)
+        },
     }

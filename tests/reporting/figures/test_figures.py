@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from cmon.reporting import measures
 from cmon.reporting import tracked as tracking
+from cmon.reporting.categories import NO_CATEGORY
 from cmon.reporting.figures import curves as figures
 from cmon.reporting.figures import embedding as maps
 from cmon.reporting.figures import fan, panels, side_by_side, style
@@ -34,7 +34,7 @@ def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) ->
     return [
         maps.embedding(layout, table, tracked, theme),
         figures.d_anchor_curves(table, theme=theme),
-        figures.interpretable_shares(units, theme),
+        figures.interpretable_shares(counts.category_counts(units), counts.status_counts(units), theme),
         side_by_side.comparison(
             units,
             counts.concept_counts(units),
@@ -145,7 +145,9 @@ def test_curves_show_the_table():
 
 def test_bars_stack_to_the_interpretable_share():
     units, _ = frames(World(units=40, dead=0.2))
-    panel = figures.interpretable_shares(units).axes[1]  # standard, layer4
+    panel = figures.interpretable_shares(counts.category_counts(units), counts.status_counts(units)).axes[
+        1
+    ]  # standard, layer4
     own = units[(units["run"] == "standard") & (units["layer"] == "layer4") & (units["epoch"] == 5)]
     bars = [bar for bar in panel.patches if bar.get_x() + bar.get_width() / 2 == pytest.approx(5)]
     tops = sorted(bar.get_y() + bar.get_height() for bar in bars)
@@ -155,7 +157,7 @@ def test_bars_stack_to_the_interpretable_share():
 
 
 def test_known_categories_keep_their_colors():
-    colors = style.category_colors(["texture", "weather", "mood", measures.NO_CATEGORY])
+    colors = style.category_colors(["texture", "weather", "mood", NO_CATEGORY])
     assert colors["texture"] == style.CATEGORY_COLORS["texture"]
     assert len(set(colors.values())) == 4
 
@@ -176,12 +178,6 @@ def test_tracked_path_runs_through_the_epochs_so_far():
             beside, beside[:1].repeat(len(beside), axis=0), atol=1e-12
         )  # no step is changed
         assert 0 < np.linalg.norm(beside[0]) <= fan.REACH
-
-
-def test_epochs_that_are_shown():
-    assert maps.chosen_epochs([4.0, 0.0, 1.0, 2.0, 3.0]) == [0, 2, 4]
-    assert maps.chosen_epochs([1.0, 0.5]) == [0.5, 1]
-    assert maps.chosen_epochs([7.0]) == [7]
 
 
 def test_images_without_a_picture_are_grey_squares():
