@@ -24,7 +24,6 @@ from cmon.reporting.figures import catalog as report_figures
 from cmon.reporting.page import build as report_page
 from cmon.reporting.page import files as page_files
 from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest, file_digest
 from cmon.workspace.keys import GROUP
@@ -53,7 +52,7 @@ class ReportResult:
     page: Path
     figures: tuple[Path, ...]
     d_anchor: pa.Table
-    """report_schemas.D_ANCHOR."""
+    """tables.d_anchor.D_ANCHOR."""
     headlines: dict[str, Any]
     """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
@@ -137,7 +136,7 @@ def _metrics_digest(path: Path) -> str:
 
 
 def _training(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.DataFrame:
-    """report_schemas.TRAINING; a run that is not in the workspace is an error."""
+    """training_log.TRAINING; a run that is not in the workspace is an error."""
     for run, path in metrics:
         if run not in runs:
             raise CmonError(
@@ -146,6 +145,6 @@ def _training(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.Da
                 found=run,
                 hint=nearest_names(run, runs),
             )
-    empty = pd.DataFrame(columns=report_schemas.TRAINING.names)
+    empty = pd.DataFrame(columns=training_log.TRAINING.names)
     found = [training_log.read(path, run) for run, path in metrics]
     return pd.concat(found, ignore_index=True) if found else empty

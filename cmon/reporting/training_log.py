@@ -6,16 +6,24 @@ import io
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cmon import text_files
 from cmon.errors import CmonError
+from cmon.workspace.schemas import RUN, column
 
 _FORMAT = text_files.Format(
     "a training log", "a CSV file with the column epoch and one column for each metric"
 )
 
-COLUMNS = ["run", "epoch", "metric", "value"]
-"""report_schemas.TRAINING."""
+TRAINING = pa.schema(
+    [
+        RUN,
+        column("epoch", pa.float64(), "as the file given by `--metrics` has it"),
+        column("metric", pa.string(), "a numeric column of that file"),
+        column("value", pa.float64(), "the last one that the file has for the epoch"),
+    ]
+)
 
 
 def read(path: Path, run: str) -> pd.DataFrame:
@@ -57,7 +65,7 @@ def read(path: Path, run: str) -> pd.DataFrame:
         )
     last = table.dropna(subset=["epoch"]).groupby("epoch")[metrics].last()
     rows = last.reset_index().melt("epoch", var_name="metric", value_name="value").dropna()
-    return rows.assign(run=run)[COLUMNS].reset_index(drop=True)
+    return rows.assign(run=run)[TRAINING.names].reset_index(drop=True)
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -8,14 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace import schemas
 from cmon.workspace.keys import epoch_text
 from scripts.maintenance import table_reference
 
+REPORT_SCHEMAS = {table.name.upper(): table.schema for table in report_tables.TABLES}
+
 
 def schema_of(name: str) -> pa.Schema:
-    return getattr(schemas, name, None) or getattr(report_schemas, name)
+    return getattr(schemas, name, None) or REPORT_SCHEMAS[name]
 
 
 REPORTED = ["D_ANCHOR", "COMPARISON", "MOVEMENT", "UNIT_MOVEMENT", "DIVERSITY"]

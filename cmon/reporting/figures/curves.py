@@ -79,7 +79,7 @@ def d_anchor_curves(
 ) -> Figure:
     """d_anchor over epochs, all runs in one panel per layer, with confidence bands; d_anchor_clip below it.
 
-    table: what `distances.d_anchor` gives. training: report_schemas.TRAINING; its metrics stand above, on the
+    table: what `d_anchor.d_anchor` gives. training: training_log.TRAINING; its metrics stand above, on the
     same epoch axis, those that measure the same (train_loss, test_loss) in one panel.
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cmon.reporting.epochs import last_epochs
 from cmon.reporting.page.html import TableView
-from cmon.reporting.tables.counts import column_of, concept_counts
+from cmon.reporting.tables.counts import concept_counts, status_column
 from cmon.workspace.keys import epoch_text
 from cmon.workspace.status import STATUSES
 
@@ -83,7 +83,7 @@ def status_table(statuses: pd.DataFrame) -> TableView:
             row["run"],
             row["layer"],
             epoch_text(row["epoch"]),
-            *[int(row[column_of(name)]) for name in STATUSES],
+            *[int(row[status_column(name)]) for name in STATUSES],
         ]
         for row in last_epochs(statuses).to_dict("records")
     ]

@@ -14,8 +14,18 @@ import pyarrow as pa
 
 from cmon.reporting.epochs import last_epochs
 from cmon.reporting.inputs import Frames
-from cmon.reporting.tables import counts, d_anchor, differences, diversity, formats, latex, movement
-from cmon.reporting.tables import schemas as report_schemas
+from cmon.reporting.tables import (
+    comparison,
+    counts,
+    d_anchor,
+    differences,
+    diversity,
+    formats,
+    latex,
+    movement,
+)
+from cmon.reporting.training_log import TRAINING
+from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write
 from cmon.workspace.keys import GROUP
 from cmon.workspace.workspace import Workspace
@@ -37,7 +47,7 @@ class Sources:
     confidence: float
     """Of its intervals."""
     training: pd.DataFrame
-    """report_schemas.TRAINING; no rows without `--metrics`."""
+    """TRAINING; no rows without `--metrics`."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ _IN_THE_PLANE = "in the plane (1 is the anchors' RMS distance from their centroi
 TABLES = (
     ReportTable(
         "d_anchor",
-        report_schemas.D_ANCHOR,
+        d_anchor.D_ANCHOR,
         "run, layer, epoch",
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
         "2), with bootstrap intervals over units.",
@@ -107,16 +117,16 @@ TABLES = (
     ),
     ReportTable(
         "comparison",
-        report_schemas.COMPARISON,
+        comparison.COMPARISON,
         "two runs, layer, epoch",
         f"Difference in d_anchor between two runs, {_IN_THE_PLANE} and in CLIP's text space, with bootstrap intervals "
         "over units, at the last epoch of both; d_prime is in standard deviations between units.",
-        lambda it: d_anchor.comparison(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda it: comparison.comparison(it.frames.units, it.frames.places, it.seed, it.confidence),
         _latest,
     ),
     ReportTable(
         "interpretable",
-        report_schemas.INTERPRETABLE,
+        counts.INTERPRETABLE,
         "run, layer, epoch, category",
         "Interpretable units by the category of their label at each run's last epoch; shares are of all units of the "
         "layer (0 to 1).",
@@ -125,7 +135,7 @@ TABLES = (
     ),
     ReportTable(
         "concept_counts",
-        report_schemas.CONCEPT_COUNTS,
+        counts.CONCEPT_COUNTS,
         "run, layer, epoch, concept",
         f"How many interpretable units carry each label: the {_MOST_CONCEPTS} most frequent of each layer at each "
         "run's last epoch; shares are of all units of the layer (0 to 1).",
@@ -134,7 +144,7 @@ TABLES = (
     ),
     ReportTable(
         "concept_differences",
-        report_schemas.CONCEPT_DIFFERENCES,
+        differences.CONCEPT_DIFFERENCES,
         "layer, concept or category, run",
         "Concepts and categories that a run and another (or a run and its first epoch) carry to different shares of "
         "units (0 to 1) beyond chance: Fisher's exact test, false discovery rate 5 % over all of them.",
@@ -143,39 +153,39 @@ TABLES = (
     ),
     ReportTable(
         "movement",
-        report_schemas.MOVEMENT,
+        movement.MOVEMENT,
         "run, layer, epoch",
         f"How far units move {_IN_THE_PLANE}, and how many of them become, cease to be or change what they are called.",
-        lambda it: movement.of_layers(it.frames.units, it.frames.places),
+        lambda it: movement.layer_movement(it.frames.units, it.frames.places),
         lambda table: table.drop(columns=["labels", "entropy"]),
     ),
     ReportTable(
         "unit_movement",
-        report_schemas.UNIT_MOVEMENT,
+        movement.UNIT_MOVEMENT,
         "run, layer, unit",
         f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest ways.",
-        lambda it: movement.of_units(it.frames.units, it.frames.places),
+        lambda it: movement.unit_movement(it.frames.units, it.frames.places),
         _longest,
     ),
     ReportTable(
         "diversity",
-        report_schemas.DIVERSITY,
+        diversity.DIVERSITY,
         "run, layer, epoch",
         "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
         "from 0 to 1.",
-        lambda it: diversity.of_layers(it.frames.units, it.frames.layout),
+        lambda it: diversity.layer_diversity(it.frames.units, it.frames.layout),
         lambda table: table.drop(columns=["n_interpretable", "n_anchors"]),
     ),
     ReportTable(
         "status",
-        report_schemas.STATUS,
+        counts.STATUS,
         "run, layer, epoch",
         "Units by status.",
         lambda it: counts.status_counts(it.frames.units),
     ),
     ReportTable(
         "fidelity",
-        report_schemas.FIDELITY,
+        schemas.FIDELITY,
         "layout seed, measure, epoch",
         "How far the plane keeps what CLIP's space says, over all epochs; none of the measures has a unit.",
         lambda it: it.frames.fidelity,
@@ -183,14 +193,14 @@ TABLES = (
     ),
     ReportTable(
         "training",
-        report_schemas.TRAINING,
+        TRAINING,
         "run, epoch, metric",
         "What the training program logged, in the metrics' own units.",
         lambda it: it.training,
     ),
     ReportTable(
         "costs",
-        report_schemas.COSTS,
+        schemas.COSTS,
         "stage",
         "What each stage cost when it last did anything (MB: 10^6 bytes).",
         lambda it: it.frames.costs,

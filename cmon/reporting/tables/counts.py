@@ -6,14 +6,50 @@ units: the table `units` in the order of `keys.sort_rows`, which the rows keep.
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
 
 from cmon.reporting.categories import interpretable_categories, label_categories
+from cmon.reporting.tables.columns import N_UNITS
 from cmon.workspace.keys import GROUP
+from cmon.workspace.schemas import GROUP_FIELDS, column
 from cmon.workspace.status import STATUSES
+
+INTERPRETABLE = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("category", pa.string(), "of the label; `no category` where the concept list gives none"),
+        column("units", pa.int32(), "interpretable units whose label is of this category"),
+        N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+CONCEPT_COUNTS = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("concept", pa.string(), "a label of interpretable units"),
+        column("category", pa.string(), "of the concept", null=True),
+        column("units", pa.int32(), "interpretable units with this label"),
+        N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+STATUS = pa.schema(
+    [
+        *GROUP_FIELDS,
+        N_UNITS,
+        column("n_ok", pa.int32(), "units that are scored"),
+        column("n_dead", pa.int32(), "units with activation 0 for every image"),
+        column("n_constant", pa.int32(), "units with the same activation, not 0, for every image"),
+        column("n_tied", pa.int32(), "units of which it is arbitrary which images are their top ones"),
+        column("n_non_finite", pa.int32(), "units with a NaN or an infinity among their activations"),
+    ]
+)
 
 
 def category_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Interpretable units by category: report_schemas.INTERPRETABLE.
+    """Interpretable units by category: INTERPRETABLE.
 
     A row for every category that occurs anywhere, with 0 units where it does not occur, in the order of
     `categories.in_order`; so the shares of a layer and epoch add up to its share of interpretable units.
@@ -42,7 +78,7 @@ def category_shares(categories: pd.DataFrame, statuses: pd.DataFrame) -> pd.Data
 
 
 def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Interpretable units by label, the most frequent first, then by name: report_schemas.CONCEPT_COUNTS."""
+    """Interpretable units by label, the most frequent first, then by name: CONCEPT_COUNTS."""
     named = units[units["interpretable"]]
     groups = named.groupby([*GROUP, "label"], sort=False)["category"]
     found = groups.agg(units="size", category="first").reset_index().rename(columns={"label": "concept"})
@@ -56,14 +92,14 @@ def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def status_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Units by status: report_schemas.STATUS."""
+    """Units by status: STATUS."""
     flags = {"n_units": pd.Series(True, index=units.index)}
-    flags |= {column_of(status): units["status"] == status for status in STATUSES}
+    flags |= {status_column(status): units["status"] == status for status in STATUSES}
     keyed = pd.concat([units[GROUP], pd.DataFrame(flags)], axis=1)
     return keyed.groupby(GROUP, sort=False).sum().reset_index()
 
 
-def column_of(status: str) -> str:
+def status_column(status: str) -> str:
     """'n_non_finite' for 'non-finite'."""
     return f"n_{status.replace('-', '_')}"
 

@@ -10,11 +10,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import pandas as pd
-from scipy.stats import fisher_exact
+import pyarrow as pa
+from scipy.stats import false_discovery_control, fisher_exact
 
 from cmon.reporting.tables.counts import category_counts, concept_counts
+from cmon.workspace.schemas import LAYER, column
+
+CONCEPT_DIFFERENCES = pa.schema(
+    [
+        LAYER,
+        column("kind", pa.string(), "`concept`, `category`, or `all`: interpretable units under any label"),
+        column("name", pa.string(), "the concept or the category"),
+        column("run", pa.string(), "the one side: a run"),
+        column("epoch", pa.float64(), "and its epoch: the last that all runs have, or else its own last"),
+        column("other_run", pa.string(), "the other side: the first run, or with a single run itself"),
+        column("other_epoch", pa.float64(), "and its epoch; with a single run its first"),
+        column("units", pa.int32(), "interpretable units of `run` under this concept or category"),
+        column("n_units", pa.int32(), "all units of the layer in `run`"),
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+        column("other_units", pa.int32(), "`units` on the other side"),
+        column("other_n_units", pa.int32(), "`n_units` on the other side"),
+        column("other_share", pa.float64(), "`share` on the other side, 0 to 1"),
+        column("p_value", pa.float64(), "of Fisher's exact test, two-sided, that the two shares are equal"),
+        column("q_value", pa.float64(), "smallest false discovery rate, over all rows, at which it differs"),
+        column("differs", pa.bool_(), "whether `q_value` is at most 0.05"),
+    ]
+)
 
 RATE = 0.05
 """Expected share of false ones among the differences that are called such."""
@@ -45,7 +67,7 @@ def sides(units: pd.DataFrame) -> list[Side]:
 
 
 def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
-    """Every side against the first: rows as in report_schemas.CONCEPT_DIFFERENCES.
+    """Every side against the first: rows as in CONCEPT_DIFFERENCES.
 
     units: the table `units` in the order of `keys.sort_rows`. Per layer that both sides have, a row for each
     concept and each category that an interpretable unit of either carries, and one for all interpretable units.
@@ -56,35 +78,10 @@ def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     """
     first, *others = sides(units)
     found = [row for other in others for row in _rows(units, other, first)]
-    columns = [
-        "layer",
-        "kind",
-        "name",
-        "run",
-        "epoch",
-        "other_run",
-        "other_epoch",
-        "units",
-        "n_units",
-        "share",
-    ]
-    columns += ["other_units", "other_n_units", "other_share", "p_value"]
-    table = pd.DataFrame(found, columns=columns)
-    table["q_value"] = q_values(table["p_value"].to_numpy(dtype=float))
+    table = pd.DataFrame(found, columns=CONCEPT_DIFFERENCES.names[:-2])
+    table["q_value"] = false_discovery_control(table["p_value"].to_numpy(dtype=float), method="bh")
     table["differs"] = table["q_value"] <= RATE
     return table
-
-
-def q_values(p: np.ndarray) -> np.ndarray:
-    """Smallest rate at which `statistics.discoveries` would take each of (K,) p-values: (K,) in 0..1.
-
-    Benjamini & Hochberg 1995 in the form of adjusted p-values: q_(k) = min over j >= k of p_(j) K / j.
-    """
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    found = np.empty(len(p))
-    found[order] = np.minimum.accumulate(steps[::-1])[::-1]
-    return np.minimum(found, 1)
 
 
 def _rows(units: pd.DataFrame, side: Side, other: Side) -> Iterator[tuple[object, ...]]:

@@ -8,18 +8,85 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from cmon import trajectories
-from cmon.reporting.tables import schemas as report_schemas
-from cmon.reporting.tables.diversity import entropy, label_counts
+from cmon.reporting.tables.columns import PLANE_UNIT
+from cmon.reporting.tables.diversity import label_diversity
 from cmon.workspace.keys import GROUP, TRAJECTORY, UNIT_KEYS
+from cmon.workspace.schemas import GROUP_FIELDS, LAYER, RUN, UNIT, column
+
+MOVEMENT = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column(
+            "step",
+            pa.float64(),
+            f"mean displacement in the plane since the previous epoch, {PLANE_UNIT}",
+            null=True,
+        ),
+        column("from_first", pa.float64(), "mean displacement since the first epoch", null=True),
+        column("path_length", pa.float64(), "mean length of the units' ways so far", null=True),
+        column("step_clip", pa.float64(), "as `step`, in CLIP's text space between unit vectors", null=True),
+        column("from_first_clip", pa.float64(), "as `from_first`, in CLIP's text space", null=True),
+        column("path_length_clip", pa.float64(), "as `path_length`, in CLIP's text space", null=True),
+        column("spread", pa.float64(), "mean distance between two live units", null=True),
+        column("labels", pa.int32(), "distinct labels of interpretable units"),
+        column("entropy", pa.float64(), "of those labels, in bits"),
+        column("born", pa.int32(), "units that became interpretable since the previous epoch", null=True),
+        column("lost", pa.int32(), "units that ceased to be", null=True),
+        column(
+            "relabelled", pa.int32(), "units interpretable at both epochs, under another label", null=True
+        ),
+        column("settled", pa.int32(), "units for which this is the first epoch from which their label stays"),
+    ]
+)
+
+UNIT_MOVEMENT = pa.schema(
+    [
+        RUN,
+        LAYER,
+        UNIT,
+        column("epochs", pa.int32(), "at how many epochs it has a place"),
+        column(
+            "displacement",
+            pa.float64(),
+            f"distance in the plane from its first to its last place, {PLANE_UNIT}; empty with fewer than two places",
+            null=True,
+        ),
+        column("path_length", pa.float64(), "length of its way through all its places", null=True),
+        column(
+            "straightness",
+            pa.float64(),
+            "`displacement` / `path_length`, 0 to 1; empty if it has not moved",
+            null=True,
+        ),
+        column(
+            "displacement_clip",
+            pa.float64(),
+            "as `displacement`, in CLIP's text space between unit vectors",
+            null=True,
+        ),
+        column("path_length_clip", pa.float64(), "as `path_length`, in CLIP's text space", null=True),
+        column("named", pa.int32(), "at how many epochs it is interpretable"),
+        column("relabelled", pa.int32(), "how often, among these, its label changed"),
+        column(
+            "settled",
+            pa.float64(),
+            "first epoch from which its label stays; empty if it ends without",
+            null=True,
+        ),
+        column("label", pa.string(), "that label", null=True),
+        column("category", pa.string(), "of that label", null=True),
+    ]
+)
 
 _BLOCK = 2**17
 """Distances held at a time: they fit a core's own cache."""
 
 
-def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
-    """How the units move and what they are called: one row per run, layer, epoch. Schema MOVEMENT.
+def layer_movement(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+    """How the units move and what they are called: one row per run, layer, epoch. MOVEMENT.
 
     units, layout: the tables of those names, layout's units only. Lengths are in units of the anchors' RMS radius.
 
@@ -67,9 +134,7 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     lengths = ["step", "from_first", "path_length"]
     table = grouped[[*lengths, *[f"{name}_clip" for name in lengths]]].mean()
     table["spread"] = [_spread(place[grouped.indices[key]]) for key in table.index]
-    counts = label_counts(keyed)
-    table["labels"] = counts.groupby(GROUP).size().reindex(table.index, fill_value=0)
-    table["entropy"] = counts.groupby(GROUP).agg(entropy).reindex(table.index, fill_value=0.0)
+    table = table.join(label_diversity(keyed))
     changed = grouped[["born", "lost", "relabelled"]].sum()
     table[changed.columns] = changed.where(grouped["later"].any())
     settled = settled_epochs(units).groupby(GROUP).size()
@@ -77,10 +142,10 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def of_units(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
-    """What each unit did over all epochs: one row per run, layer, unit. Schema UNIT_MOVEMENT.
+def unit_movement(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+    """What each unit did over all epochs: one row per run, layer, unit. UNIT_MOVEMENT.
 
-    units, layout: as for `of_layers`. `epochs`: at how many it has a place.
+    units, layout: as for `layer_movement`. `epochs`: at how many it has a place.
     `displacement`: distance in the plane from its first to its last place. `path_length`: sum of the distances from
     each of its places to the next one, at least the displacement. `straightness`: their ratio, 0 to 1; NaN if the
     unit has not moved. All three are NaN with fewer than two places. `displacement_clip`, `path_length_clip`: the
@@ -108,7 +173,7 @@ def of_units(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     ratio = (moved["displacement"] / moved["path_length"].where(moved["path_length"] > 0)).clip(upper=1)
     table = table.join(moved.assign(straightness=ratio))
     final = settled_epochs(units).set_index(TRAJECTORY).rename(columns={"epoch": "settled"})
-    return table.join(final).reset_index()[report_schemas.UNIT_MOVEMENT.names]
+    return table.join(final).reset_index()[UNIT_MOVEMENT.names]
 
 
 def settled_epochs(units: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) ->
             differences.concept_differences(units),
             theme,
         ),
-        movement_figure.movement_curves(movement.of_layers(units, places), theme),
+        movement_figure.movement_curves(movement.layer_movement(units, places), theme),
         tracked_figure.tracked_images(units, units["run"].iloc[0], tracked, {}, theme),
     ]
 
@@ -320,7 +320,7 @@ def test_equal_runs_differ_in_nothing_and_one_run_stands_beside_its_first_epoch(
 
 def test_movement_shows_the_table():
     units, layout = frames(SMALL)
-    table = movement.of_layers(units, sort_rows(layout[layout["kind"] == "unit"]))
+    table = movement.layer_movement(units, sort_rows(layout[layout["kind"] == "unit"]))
     axes = movement_figure.movement_curves(table).axes
     for panel, (name, layer) in zip(axes, itertools.product(movement_figure.ROWS, SMALL.layers), strict=True):
         for line, run in zip(panel.lines, SMALL.runs, strict=True):
