@@ -27,6 +27,11 @@ def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
     return found
 
 
+def as_text(d_anchor: pd.DataFrame) -> str:
+    """The findings in one line."""
+    return " ".join(f"{subject}: {sentences}" for subject, sentences in findings(d_anchor))
+
+
 def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
     """The headline numbers, as JSON holds them (`cmon report --format json`); what is unknown is None. Keys:
 

@@ -1,6 +1,6 @@
 """Stage 4: from the tables to what a person reads.
 
-units, concepts, layout --> report_tables.TABLES (.csv, .parquet, .md, .tex)
+units, concepts, layout --> tables.catalog.TABLES (.csv, .parquet, .md, .tex)
 these tables, units, layout, probe images --matplotlib--> embedding, d_anchor, ..., tracked-RUN (.png, .svg)
 all of them --jinja2--> report/index.html, written last: when it is there, all is there
 """
@@ -18,12 +18,12 @@ import pyarrow as pa
 import cmon
 from cmon.errors import CmonError, nearest_names
 from cmon.progress import Progress, silent
-from cmon.reporting import findings, inputs, training_log
-from cmon.reporting import tracked as tracking
-from cmon.reporting.figures import catalog as report_figures
+from cmon.reporting import findings, inputs, tracking, training_log
+from cmon.reporting.figures.catalog import figure_paths, write_figures
+from cmon.reporting.figures.report_figure import FigureInputs
 from cmon.reporting.page import build as report_page
 from cmon.reporting.page import files as page_files
-from cmon.reporting.tables import catalog as report_tables
+from cmon.reporting.tables.catalog import TableInputs, make_tables, table_paths, write_tables
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest, file_digest
 from cmon.workspace.keys import GROUP
@@ -35,7 +35,7 @@ class ReportSettings:
     """What `cmon report` was asked for, but where."""
 
     track: tuple[tuple[str, int], ...] = ()
-    """(layer, unit) to follow; empty to let `tracking.chosen` choose."""
+    """(layer, unit) to follow; empty to let `tracking.choose` choose."""
     seed: int = 0
     """Of the bootstrap."""
     confidence: float = 0.95
@@ -73,7 +73,7 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
     """
     origin = digest(
         [workspace.origin(name) for name in inputs.TABLES],
-        inputs.costs(workspace).to_dict("records"),
+        inputs.earlier_costs(workspace).to_dict("records"),
         inputs.fidelity_origin(workspace),
         [_metrics_digest(path) for _, path in settings.metrics],
         asdict(settings),
@@ -83,9 +83,9 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
     provenance.check_scores(workspace)
     provenance.check_layout(workspace)
     units = workspace.read("units").select(GROUP).to_pandas()
-    runs = list(inputs.chosen(workspace, units)["run"].unique())
-    drawings = report_figures.paths(workspace.report, runs)
-    written = report_tables.paths(workspace.report)
+    runs = list(inputs.embedded(workspace, units)["run"].unique())
+    drawings = figure_paths(workspace.report, runs)
+    written = table_paths(workspace.report)
     if page_files.is_fresh(workspace, origin) and all(path.is_file() for path in (*drawings, *written)):
         return _summary(workspace, drawings, missing=0, made=False)
 
@@ -93,19 +93,19 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
         tables = inputs.read(workspace)
         training = _training(settings.metrics, tables.runs)
         tracked = (
-            tracking.named(tables.units, settings.track)
+            tracking.requested(tables.units, settings.track)
             if settings.track
-            else tracking.chosen(tables.units, tables.places)
+            else tracking.choose(tables.units, tables.places)
         )
-        made = report_tables.make(report_tables.Sources(tables, settings.seed, settings.confidence, training))
+        made = make_tables(TableInputs(tables, settings.seed, settings.confidence, training))
         pictures = report_page.pictures(tables, tracked, progress)
-        sources = report_figures.Sources(tables, made, tracked, pictures.large)
-        svgs = report_figures.write(workspace, sources, progress)
-        report_tables.write(workspace, made, origin)
+        figure_inputs = FigureInputs(tables, made, settings.confidence, tracked, pictures.large)
+        svgs = write_figures(workspace, figure_inputs, progress)
+        write_tables(workspace, made, origin)
         page = report_page.page(
             workspace,
             origin,
-            sources,
+            figure_inputs,
             pictures,
             svgs,
             asdict(settings),

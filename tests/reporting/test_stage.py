@@ -18,8 +18,8 @@ from cmon.errors import CmonError
 from cmon.reporting.findings import headlines
 from cmon.reporting.page import html as page
 from cmon.reporting.stage import ReportSettings, report
-from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import formats
+from cmon.reporting.tables.catalog import TABLES
 from cmon.workspace.schemas import meaning
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows, write
@@ -91,7 +91,7 @@ def test_the_same_rows_in_all_forms(made):
 
 
 def test_every_table_is_written_whole_and_says_what_it_holds(made):
-    for table in report_tables.TABLES:
+    for table in TABLES:
         schema = pq.read_schema(made.report / f"{table.name}.parquet")
         assert schema.equals(table.schema)
         assert all(meaning(field) for field in schema)
@@ -107,7 +107,7 @@ def test_every_table_is_written_whole_and_says_what_it_holds(made):
 def test_all_tables_compile(made, tmp_path):
     if not shutil.which("pdflatex"):
         pytest.skip("pdflatex is not installed")
-    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in report_tables.TABLES)
+    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in TABLES)
     (tmp_path / "paper.tex").write_text(
         f"\\documentclass{{article}}\\usepackage{{booktabs,longtable}}\\begin{{document}}\n{inputs}\\end{{document}}"
     )

@@ -13,7 +13,7 @@ from cmon.reporting.epochs import first_middle_last, last_epochs
 from cmon.reporting.figures import style
 from cmon.reporting.page import explorer_data
 from cmon.reporting.page.html import Moment, TrackedView, UnitRow
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import epoch_text
 
 PICTURED_UNITS = 100
@@ -22,48 +22,6 @@ PICTURED_IMAGES = explorer_data.IMAGES
 MOST_ROWS = 1000
 """Units per run in that table: browsers stumble over tables of tens of thousands of rows."""
 TRACKED_IMAGES = 8
-
-CAPTIONS = {
-    "embedding": (
-        "Each dot is a neuron, each star an anchor: a concept of interest. A neuron lies near the concepts that "
-        "it detects. All panels show one and the same plane, so that an anchor has one place, and a neuron's "
-        "movement is learning. Neurons that lie in one place are drawn side by side, each always by the same, up to "
-        "0.05 beside it. Coloured neurons are tracked, with their way since the first epoch as a line. "
-        "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
-        "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place.{labels}"
-    ),
-    "d_anchor": (
-        "d_anchor is the mean distance from a layer's live units to their nearest anchor: in the plane of the "
-        "embedding, and as a check between unit vectors of CLIP's text space, where no embedding takes part "
-        "(d_anchor_clip). Low: the units cover the concepts well. High and flat over the epochs: poor training. "
-        "Bands are {confidence:.0%} bootstrap intervals over units."
-    ),
-    "interpretable": (
-        "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
-        "layer. Dead units, which give every image the same activation, hang from the top; what is left between is "
-        "live units without a concept that could be told from chance."
-    ),
-    "side-by-side": (
-        "The labels that most interpretable units of the last layer carry, with how many do, and the categories of all "
-        "of them as shares of the layer's units; all runs at the last epoch that they have in common, or a single run "
-        "at its first and last. Bold with an asterisk: the shares differ beyond chance (Fisher's exact test; false "
-        "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
-        "that two other trainings would."
-    ),
-    "movement": (
-        "step: how far a unit moves in the plane from one epoch to the next, on average, where 1 is the anchors' RMS "
-        "distance from their centroid; spread: the mean distance between two units; labels: how many different labels "
-        "the interpretable units carry; born, lost, relabelled: units that became interpretable, ceased to be, or "
-        "changed their label since the epoch before."
-    ),
-}
-
-
-def embedding_alt(layout: pd.DataFrame, d_anchor: pd.DataFrame) -> str:
-    """What the embedding shows, in words."""
-    runs = ", ".join(d_anchor["run"].unique())
-    anchors = int((layout["kind"] == "anchor").sum())
-    return f"Scatter plots of neurons around {anchors} anchors; a row for each run ({runs}), a column for each epoch"
 
 
 def facts(
@@ -104,8 +62,8 @@ def skipped(
     ]
 
 
-def tracked_moments(
-    tracked: Sequence[Tracked], units: pd.DataFrame, concepts: pd.DataFrame
+def tracked_views(
+    tracked: Sequence[TrackedUnit], units: pd.DataFrame, concepts: pd.DataFrame
 ) -> list[TrackedView]:
     """Each tracked unit at the first, middle and last epoch of every run that has it."""
     views = []

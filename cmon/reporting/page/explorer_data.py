@@ -17,10 +17,9 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from cmon.reporting.categories import NO_CATEGORY, in_order
-from cmon.reporting.epochs import last_epochs
-from cmon.reporting.figures import fan, style
+from cmon.reporting.figures import plane, style
 from cmon.reporting.figures.style import Theme
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 from cmon.workspace.status import STATUSES
 
@@ -38,7 +37,7 @@ Data = dict[str, Any]
 
 
 def data(
-    units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[Tracked]
+    units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[TrackedUnit]
 ) -> Data:
     """Everything that the interactive embedding shows, to be written as JSON.
 
@@ -47,7 +46,7 @@ def data(
     `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
     dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
     units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
-    it a unit is drawn (see `fan`). Everything else is as in the tables, as float32.
+    it a unit is drawn (see `plane.offsets`). Everything else is as in the tables, as float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
     places = layout.loc[layout["kind"] == "unit", [*GROUP, "unit", "x", "y"]]
@@ -57,8 +56,9 @@ def data(
     categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
     labels = _labels(units, categories)
     shown = image_ids(units)
-    centre, half = _frame(anchors, placed)
-    reach = fan.reach(anchors[["x", "y"]].to_numpy())
+    points = [anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()]
+    centre, half = plane.frame(np.concatenate(points), _LONGEST)
+    most_offset = plane.most_offset(points[0])
     for axis, middle in zip("xy", centre, strict=True):
         placed[axis] -= middle
     return {
@@ -70,7 +70,7 @@ def data(
         "anchors": _anchors(anchors, centre, layout, categories),
         "images": {"ids": shown, "names": _short_names(paths, shown)},
         "runs": [
-            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), reach)
+            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
             for run, own in placed.groupby("run", sort=False)
         ],
         "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
@@ -106,11 +106,11 @@ def _run(
     labels: Sequence[str],
     images: Sequence[int],
     farthest: float,
-    reach: float,
+    most_offset: float,
 ) -> Data:
     """One run: who its units are, and for each of its epochs a row of what they do.
 
-    farthest: of a place from the middle. reach: how far beside its place a unit is drawn at most.
+    farthest: of a place from the middle. most_offset: see `plane.offsets`.
     """
     layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
     # Which unit and which epoch each row of the table is about, as positions in the matrices.
@@ -123,7 +123,7 @@ def _run(
         table[epoch_at, unit_at.ravel()] = values
         return table
 
-    beside = fan.offsets(who[0], who[1], reach).astype(np.float32)
+    beside = plane.offsets(who[0], who[1], most_offset).astype(np.float32)
     label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
     tops = _top_images(own)
     shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
@@ -167,16 +167,6 @@ def quantised(values: np.ndarray, reach: float) -> np.ndarray:
     return np.where(np.isnan(steps), NOWHERE, steps).astype(np.int32)
 
 
-def _frame(anchors: pd.DataFrame, placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Middle (2,) and half the sides (2,) of a frame that holds everything, with room for labels at the rim."""
-    points = np.concatenate([anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()])
-    if not len(points):
-        return np.zeros(2), np.ones(2)
-    low, high = points.min(axis=0), points.max(axis=0)
-    half = np.maximum((high - low) / 2 * 1.1, 1e-3)
-    return (low + high) / 2, np.maximum(half, half[::-1] / _LONGEST)
-
-
 def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     """Each label once, with its category, the most frequent first."""
     named = units[units["label"].notna()]
@@ -193,10 +183,7 @@ def _places_in(categories: Sequence[str], values: pd.Series) -> list[int]:
 def _anchors(
     anchors: pd.DataFrame, centre: np.ndarray, layout: pd.DataFrame, categories: Sequence[str]
 ) -> Data:
-    """The anchors that most units are near at the last epochs first: they are labelled first."""
-    last = last_epochs(layout[layout["kind"] == "unit"])
-    near = anchors["concept"].map(last["nearest_anchor"].value_counts()).fillna(0)
-    ranked = anchors.assign(near=near).sort_values("near", ascending=False, kind="stable")
+    ranked = plane.rank_anchors(anchors, layout[layout["kind"] == "unit"])
     return {
         "names": list(ranked["concept"]),
         "categories": _places_in(categories, ranked["category"]),

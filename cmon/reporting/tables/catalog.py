@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon.reporting.epochs import last_epochs
-from cmon.reporting.inputs import Frames
+from cmon.reporting.inputs import StoredTables
+from cmon.reporting.output import write_bytes
 from cmon.reporting.tables import (
     comparison,
     counts,
@@ -26,7 +27,6 @@ from cmon.reporting.tables import (
 )
 from cmon.reporting.training_log import TRAINING
 from cmon.workspace import schemas
-from cmon.workspace.files import atomic_write
 from cmon.workspace.keys import GROUP
 from cmon.workspace.workspace import Workspace
 
@@ -38,16 +38,16 @@ _MOST_UNITS = 20
 
 
 @dataclass(frozen=True)
-class Sources:
+class TableInputs:
     """What the tables are made from."""
 
-    frames: Frames
+    stored: StoredTables
     seed: int
     """Of the bootstrap."""
     confidence: float
     """Of its intervals."""
     training: pd.DataFrame
-    """TRAINING; no rows without `--metrics`."""
+    """`training_log.TRAINING`; no rows without `--metrics`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ReportTable:
     one_row_per: str
     caption: str
     """What it tells, with the units of its numbers: stands over it in Markdown and LaTeX."""
-    make: Callable[[Sources], pd.DataFrame]
+    make: Callable[[TableInputs], pd.DataFrame]
     printed: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame
     """The rows and columns to be printed as Markdown and LaTeX, if these are not all."""
 
@@ -112,7 +112,9 @@ TABLES = (
         "run, layer, epoch",
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
         "2), with bootstrap intervals over units.",
-        lambda it: d_anchor.d_anchor(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda inputs: d_anchor.d_anchor(
+            inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
+        ),
         lambda table: table.drop(columns="n_live"),
     ),
     ReportTable(
@@ -121,7 +123,9 @@ TABLES = (
         "two runs, layer, epoch",
         f"Difference in d_anchor between two runs, {_IN_THE_PLANE} and in CLIP's text space, with bootstrap intervals "
         "over units, at the last epoch of both; d_prime is in standard deviations between units.",
-        lambda it: comparison.comparison(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda inputs: comparison.comparison(
+            inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
+        ),
         _latest,
     ),
     ReportTable(
@@ -130,7 +134,7 @@ TABLES = (
         "run, layer, epoch, category",
         "Interpretable units by the category of their label at each run's last epoch; shares are of all units of the "
         "layer (0 to 1).",
-        lambda it: counts.category_counts(it.frames.units),
+        lambda inputs: counts.category_counts(inputs.stored.units),
         last_epochs,
     ),
     ReportTable(
@@ -139,7 +143,7 @@ TABLES = (
         "run, layer, epoch, concept",
         f"How many interpretable units carry each label: the {_MOST_CONCEPTS} most frequent of each layer at each "
         "run's last epoch; shares are of all units of the layer (0 to 1).",
-        lambda it: counts.concept_counts(it.frames.units),
+        lambda inputs: counts.concept_counts(inputs.stored.units),
         _frequent,
     ),
     ReportTable(
@@ -148,7 +152,7 @@ TABLES = (
         "layer, concept or category, run",
         "Concepts and categories that a run and another (or a run and its first epoch) carry to different shares of "
         "units (0 to 1) beyond chance: Fisher's exact test, false discovery rate 5 % over all of them.",
-        lambda it: differences.concept_differences(it.frames.units),
+        lambda inputs: differences.concept_differences(inputs.stored.units),
         _differing,
     ),
     ReportTable(
@@ -156,7 +160,7 @@ TABLES = (
         movement.MOVEMENT,
         "run, layer, epoch",
         f"How far units move {_IN_THE_PLANE}, and how many of them become, cease to be or change what they are called.",
-        lambda it: movement.layer_movement(it.frames.units, it.frames.places),
+        lambda inputs: movement.layer_movement(inputs.stored.units, inputs.stored.places),
         lambda table: table.drop(columns=["labels", "entropy"]),
     ),
     ReportTable(
@@ -164,7 +168,7 @@ TABLES = (
         movement.UNIT_MOVEMENT,
         "run, layer, unit",
         f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest ways.",
-        lambda it: movement.unit_movement(it.frames.units, it.frames.places),
+        lambda inputs: movement.unit_movement(inputs.stored.units, inputs.stored.places),
         _longest,
     ),
     ReportTable(
@@ -173,7 +177,7 @@ TABLES = (
         "run, layer, epoch",
         "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
         "from 0 to 1.",
-        lambda it: diversity.layer_diversity(it.frames.units, it.frames.layout),
+        lambda inputs: diversity.layer_diversity(inputs.stored.units, inputs.stored.layout),
         lambda table: table.drop(columns=["n_interpretable", "n_anchors"]),
     ),
     ReportTable(
@@ -181,14 +185,14 @@ TABLES = (
         counts.STATUS,
         "run, layer, epoch",
         "Units by status.",
-        lambda it: counts.status_counts(it.frames.units),
+        lambda inputs: counts.status_counts(inputs.stored.units),
     ),
     ReportTable(
         "fidelity",
         schemas.FIDELITY,
         "layout seed, measure, epoch",
         "How far the plane keeps what CLIP's space says, over all epochs; none of the measures has a unit.",
-        lambda it: it.frames.fidelity,
+        lambda inputs: inputs.stored.fidelity,
         _over_all,
     ),
     ReportTable(
@@ -196,29 +200,29 @@ TABLES = (
         TRAINING,
         "run, epoch, metric",
         "What the training program logged, in the metrics' own units.",
-        lambda it: it.training,
+        lambda inputs: inputs.training,
     ),
     ReportTable(
         "costs",
         schemas.COSTS,
         "stage",
         "What each stage cost when it last did anything (MB: 10^6 bytes).",
-        lambda it: it.frames.costs,
+        lambda inputs: inputs.stored.costs,
     ),
 )
 
 
-def paths(folder: Path) -> list[Path]:
-    """All files that `write` makes."""
+def table_paths(folder: Path) -> list[Path]:
+    """All files that `write_tables` makes."""
     return [folder / f"{table.name}.{form}" for table in TABLES for form in FORMS]
 
 
-def make(sources: Sources) -> dict[str, pd.DataFrame]:
+def make_tables(inputs: TableInputs) -> dict[str, pd.DataFrame]:
     """Every table by name."""
-    return {table.name: table.make(sources) for table in TABLES}
+    return {table.name: table.make(inputs) for table in TABLES}
 
 
-def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
+def write_tables(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
     """Write every table in every form."""
     for one in TABLES:
         table, printed = (_table(rows, one.schema) for rows in (made[one.name], one.printed(made[one.name])))
@@ -229,14 +233,7 @@ def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -
             "tex": latex.latex(printed, one.name, one.caption),
         }
         for form, content in texts.items():
-            write_bytes(workspace, f"{one.name}.{form}", content.encode())
-
-
-def write_bytes(workspace: Workspace, name: str, content: bytes) -> None:
-    """A file of the report."""
-    with atomic_write(workspace.report / name) as aside:
-        aside.write_bytes(content)
-    workspace.written_bytes += len(content)
+            write_bytes(workspace, workspace.report / f"{one.name}.{form}", content.encode())
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -60,10 +60,10 @@ _AT_ONCE = 1024
 """Runs, layers and epochs whose resampled means are held at a time: 160 MB."""
 
 Floats = npt.NDArray[np.floating]
-Key: TypeAlias = tuple[str, str, float]
+Group: TypeAlias = tuple[str, str, float]
 """run, layer, epoch."""
-Distances: TypeAlias = Mapping[Key, pd.DataFrame]
-"""Of each key's live units, indexed by unit: the columns of `DISTANCES`."""
+Distances: TypeAlias = Mapping[Group, pd.DataFrame]
+"""Of each group's live units, indexed by unit: the columns of `DISTANCES`."""
 
 
 def comparison(
@@ -98,7 +98,7 @@ def comparison(
     members = units.groupby("layer")["unit"].unique()
     rows = []
     for distances in _in_parts(units, live_distances(layout)):
-        means: dict[bool, dict[Key, Floats]] = {}
+        means: dict[bool, dict[Group, Floats]] = {}
         if False in pairs.values():
             means[False] = _independent_means(distances, seed, resamples)
         if True in pairs.values():
@@ -132,45 +132,47 @@ def same_start(units: pd.DataFrame, reference: str, run: str) -> bool:
 
 
 def _in_parts(units: pd.DataFrame, distances: Distances) -> Iterator[Distances]:
-    """The distances of all keys of `units`, all runs of a layer and epoch together, about _AT_ONCE keys at a time."""
+    """The distances of all groups, about _AT_ONCE groups at a time, all runs of a layer and epoch together."""
     nobody = pd.DataFrame({name: np.empty(0) for name in DISTANCES.values()})
     runs_of = units[GROUP].drop_duplicates().groupby(["layer", "epoch"], sort=False)["run"].unique()
     step = max(1, _AT_ONCE // max(1, units["run"].nunique()))
     for start in range(0, len(runs_of), step):
         some = runs_of.iloc[start : start + step]
-        keys = [(run, *where) for where, runs in some.items() for run in runs]
-        yield {key: distances.get(key, nobody) for key in keys}
+        groups = [(run, *where) for where, runs in some.items() for run in runs]
+        yield {group: distances.get(group, nobody) for group in groups}
 
 
-def _comparable(distances: Distances, pairs: Mapping[tuple[str, str], bool]) -> Iterator[tuple[Key, Key]]:
-    """The keys of `reference` and of `run` that are compared: one layer and epoch of a pair of runs."""
-    for where in dict.fromkeys(key[1:] for key in distances):
+def _comparable(distances: Distances, pairs: Mapping[tuple[str, str], bool]) -> Iterator[tuple[Group, Group]]:
+    """The groups of `reference` and of `run` that are compared: one layer and epoch of a pair of runs."""
+    for where in dict.fromkeys(group[1:] for group in distances):
         for reference, run in pairs:
             if (reference, *where) in distances and (run, *where) in distances:
                 yield (reference, *where), (run, *where)
 
 
-def _independent_means(distances: Distances, seed: int, resamples: int) -> dict[Key, Floats]:
-    """Each key's (resamples, 2) means over its live units; NaN where it has none."""
-    keys = list(distances)
-    means = dict.fromkeys(keys, np.full((resamples, 2), np.nan))
-    groups = [own.to_numpy() for own in distances.values()]
-    return means | {keys[at]: found for at, found in resampled_groups(groups, seed, resamples)}
+def _independent_means(distances: Distances, seed: int, resamples: int) -> dict[Group, Floats]:
+    """Each group's (resamples, 2) means over its live units; NaN where it has none."""
+    groups = list(distances)
+    means = dict.fromkeys(groups, np.full((resamples, 2), np.nan))
+    values = [own.to_numpy() for own in distances.values()]
+    return means | {groups[at]: found for at, found in resampled_groups(values, seed, resamples)}
 
 
-def _paired_means(distances: Distances, members: pd.Series, seed: int, resamples: int) -> dict[Key, Floats]:
+def _paired_means(distances: Distances, members: pd.Series, seed: int, resamples: int) -> dict[Group, Floats]:
     """The same, with one draw of unit indices for all runs and epochs of a layer. members: units by layer."""
-    means: dict[Key, Floats] = {}
+    means: dict[Group, Floats] = {}
     for layer in dict.fromkeys(layer for _, layer, _ in distances):
-        own = {key: frame.reindex(members[layer]) for key, frame in distances.items() if key[1] == layer}
+        own = {
+            group: frame.reindex(members[layer]) for group, frame in distances.items() if group[1] == layer
+        }
         found = resampled_means(np.concatenate(list(own.values()), axis=1), seed, resamples)
         means |= zip(own, np.split(found, len(own), axis=1), strict=True)
     return means
 
 
 def _differences(reference: Floats, run: Floats, paired: bool) -> Floats:
-    """(resamples, 2) differences of the resampled means of two keys, `run` minus `reference`."""
-    # Keys with as many live units share their draws, see `resampled_groups`. Where units are not paired, the draws
+    """(resamples, 2) differences of the resampled means of two groups, `run` minus `reference`."""
+    # Groups with as many live units share their draws, see `resampled_groups`. Where units are not paired, the draws
     # must be independent: resample b of one run is set against b + 1 of the other.
     return (run if paired else np.roll(run, -1, axis=0)) - reference
 
@@ -197,7 +199,7 @@ def _pooled_deviation(one: Floats, other: Floats) -> float:
 
 def _in_order(table: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
     """By pair of runs, layer, both as `units` has them, and epoch."""
-    runs, layers = ({name: at for at, name in enumerate(units[key].unique())} for key in ("run", "layer"))
+    runs, layers = ({value: at for at, value in enumerate(units[name].unique())} for name in ("run", "layer"))
     ranks = {"reference": runs, "run": runs, "layer": layers}
     return table.sort_values(
         ["reference", "run", "layer", "epoch"],

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cmon.reporting.figures import fan
+from cmon.reporting.figures import plane
 from cmon.reporting.stage import ReportSettings, report
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
@@ -186,7 +186,7 @@ def test_the_slider_moves_the_units_and_says_where_a_run_has_no_such_epoch(visit
         )
         middle = anchors.loc[names[0], ["x", "y"]] - [visit.drawn("anchors-0")[axis][0] for axis in "xy"]
         layer, unit = rows["layer"].to_numpy(dtype=str), rows["unit"].to_numpy(dtype=int)
-        beside = fan.offsets(layer, unit, fan.reach(anchors[["x", "y"]].to_numpy()))
+        beside = plane.offsets(layer, unit, plane.most_offset(anchors[["x", "y"]].to_numpy()))
         for at, axis in enumerate("xy"):
             wanted = sorted(rows[axis] - middle[axis] + beside[:, at])
             assert sorted(found[axis]) == pytest.approx(wanted, abs=2e-4)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cmon.reporting.page import explorer_data
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import sort_rows
 from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World, rows
@@ -41,7 +41,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def made(tables):
-    found = explorer_data.data(*frames(tables), PATHS, [Tracked("layer4", 7, "asked for")])
+    found = explorer_data.data(*frames(tables), PATHS, [TrackedUnit("layer4", 7, "asked for")])
     return json.loads(json.dumps(found, allow_nan=False))  # as the page reads it
 
 
