@@ -16,7 +16,7 @@ from PIL import Image
 from cmon.cli.main import main
 from cmon.errors import CmonError
 from cmon.reporting.findings import headlines
-from cmon.reporting.page import html as page
+from cmon.reporting.page.html import number
 from cmon.reporting.stage import ReportSettings, report
 from cmon.reporting.tables import formats
 from cmon.reporting.tables.catalog import TABLES
@@ -315,5 +315,5 @@ def test_errors_say_what_to_do(tmp_path, made):
 
 
 def test_numbers_as_the_page_shows_them():
-    shown = [page.number(value) for value in (None, float("nan"), 0.0, 0.12345, 0.00001, 12345, 1234.5, "x")]
+    shown = [number(value) for value in (None, float("nan"), 0.0, 0.12345, 0.00001, 12345, 1234.5, "x")]
     assert shown == ["–", "–", "0.000", "0.123", "1.0e-05", "12,345", "1,234.5", "x"]

@@ -18,9 +18,8 @@ from cmon.reporting.figures.report_figure import FigureInputs
 from cmon.reporting.figures.style import Theme
 from cmon.reporting.findings import findings
 from cmon.reporting.inputs import StoredTables
-from cmon.reporting.page import content, explorer_data, thumbnails
-from cmon.reporting.page import tables as page_tables
-from cmon.reporting.page.html import FigureView, Page
+from cmon.reporting.page import content, explorer_data, table_views, thumbnails
+from cmon.reporting.page.views import FigureView, Page
 from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.workspace import Workspace
 
@@ -31,32 +30,34 @@ _STAGES = {"extract": "shards", "probe images": "images", "score": "units", "emb
 
 @dataclass(frozen=True)
 class Pictures:
-    """Probe images to be shown, by image_id."""
+    """Probe images that are shown, by image_id."""
 
     large: dict[int, np.ndarray]
     """(S,S,3) uint8: of the tracked units, for the figures."""
     small: dict[int, bytes]
     """The page's thumbnails."""
     missing: dict[int, str]
-    """Why there is no picture."""
+    """Why there is no picture, by image_id."""
 
 
-def pictures(
+def load_pictures(
     stored: StoredTables,
     tracked: Sequence[TrackedUnit],
     progress: Progress = silent,
 ) -> Pictures:
     """Read all images that the figures and the page show."""
-    followed = top_images.image_ids(stored.units, stored.runs, tracked)
-    shown = sorted({*explorer_data.image_ids(stored.units), *followed})
+    tracked_images = top_images.image_ids(stored.units, stored.runs, tracked)
+    shown = sorted({*explorer_data.image_ids(stored.units), *tracked_images})
     known = stored.images.set_index("image_id")[["path", "sha256"]].loc[shown]
     files = {image: (Path(path), sha256) for image, path, sha256 in known.itertuples(name=None)}
-    large, _ = thumbnails.load({image: files[image] for image in sorted(followed)}, _PICTURE_SIZE)
-    small, missing = thumbnails.small(files, progress)
-    return Pictures({image: np.asarray(one) for image, one in large.items()}, small, missing)
+    large, _ = thumbnails.read_pictures(
+        {image: files[image] for image in sorted(tracked_images)}, _PICTURE_SIZE
+    )
+    small, missing = thumbnails.read_thumbnails(files, progress)
+    return Pictures({image: np.asarray(picture) for image, picture in large.items()}, small, missing)
 
 
-def page(
+def build_page(
     workspace: Workspace,
     origin: str,
     inputs: FigureInputs,
@@ -65,10 +66,10 @@ def page(
     settings: Mapping[str, Any],
     files: Mapping[str, Sequence[tuple[str, str]]],
 ) -> Page:
-    """The page's parts.
+    """Put the page's parts together.
 
     origin: what the report was made from. svgs: what `write_figures` gave. settings: the report's, by name.
-    files: what `page_files.links` gives for the report's files.
+    files: what `storage.file_links` gives for the report's files.
     """
     stored, tables, units = inputs.stored, inputs.tables, inputs.stored.units
     rows = content.unit_rows(units)
@@ -78,7 +79,7 @@ def page(
         title="What the neurons learn",
         facts=content.facts(units, stored.images, stored.layout, stored.concepts),
         findings=findings(tables["d_anchor"]),
-        explorer=explorer_data.data(
+        explorer=explorer_data.explorer_data(
             units,
             stored.layout,
             dict(stored.images[["image_id", "path"]].itertuples(index=False, name=None)),
@@ -97,13 +98,13 @@ def page(
         },
         files=files,
         tracked=content.tracked_views(inputs.tracked, units, stored.concepts),
-        d_anchor_table=page_tables.d_anchor_table(tables["d_anchor"]),
-        frequent=page_tables.frequent_tables(units),
-        movement=page_tables.movement_table(tables["movement"]),
+        d_anchor_table=table_views.d_anchor_table(tables["d_anchor"]),
+        frequent=table_views.frequent_tables(units),
+        movement=table_views.movement_table(tables["movement"]),
         units=rows,
         more_units=len(last_epochs(units)) - len(rows),
-        statuses=page_tables.status_table(tables["status"]),
-        costs=page_tables.cost_table([dict(row) for _, row in stored.costs.iterrows()]),
+        statuses=table_views.status_table(tables["status"]),
+        costs=table_views.cost_table([dict(row) for _, row in stored.costs.iterrows()]),
         skipped=content.skipped(stored.checkpoints, stored.images, pictures.missing),
         parameters=[
             *[(stage, content.parameter_list(workspace.parameters(name))) for stage, name in _STAGES.items()],

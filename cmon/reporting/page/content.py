@@ -1,4 +1,4 @@
-"""What the page says, made from the tables: DataFrames in, the parts of `page.Page` out."""
+"""What the page says about runs, units and inputs: DataFrames in, parts of `views.Page` out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cmon.reporting.categories import NO_CATEGORY, interpretable_categories
 from cmon.reporting.epochs import first_middle_last, last_epochs
 from cmon.reporting.figures import style
 from cmon.reporting.page import explorer_data
-from cmon.reporting.page.html import Moment, TrackedView, UnitRow
+from cmon.reporting.page.views import Moment, TrackedView, UnitRow
 from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import epoch_text
 

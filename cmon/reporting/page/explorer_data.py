@@ -29,14 +29,14 @@ _STATUSES = tuple(STATUSES)
 NOWHERE = -32768
 """The place of a unit that has none."""
 _FINEST = 32767
-_LONGEST = 1.35
-"""The longer side of the frame over the shorter one, at most: two must fit side by side."""
+_LONGEST_SIDE = 1.35
+"""Of the frame over its other side, at most: two panels must fit side by side."""
 _WHOLE_TYPES = ("int8", "int16", "int32")
 
 Data = dict[str, Any]
 
 
-def data(
+def explorer_data(
     units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[TrackedUnit]
 ) -> Data:
     """Everything that the interactive embedding shows, to be written as JSON.
@@ -54,10 +54,10 @@ def data(
     epochs = sorted(units["epoch"].unique())
     layers = list(units["layer"].unique())
     categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
-    labels = _labels(units, categories)
+    labels = _label_table(units, categories)
     shown = image_ids(units)
     points = [anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()]
-    centre, half = plane.frame(np.concatenate(points), _LONGEST)
+    centre, half = plane.frame(np.concatenate(points), _LONGEST_SIDE)
     most_offset = plane.most_offset(points[0])
     for axis, middle in zip("xy", centre, strict=True):
         placed[axis] -= middle
@@ -66,11 +66,11 @@ def data(
         "layers": layers,
         "statuses": list(_STATUSES),
         "categories": categories,
-        "labels": {"names": list(labels["label"]), "categories": _places_in(categories, labels["category"])},
-        "anchors": _anchors(anchors, centre, layout, categories),
+        "labels": {"names": list(labels["label"]), "categories": _indices(categories, labels["category"])},
+        "anchors": _anchor_columns(anchors, centre, layout, categories),
         "images": {"ids": shown, "names": _short_names(paths, shown)},
         "runs": [
-            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
+            _run_columns(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
             for run, own in placed.groupby("run", sort=False)
         ],
         "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
@@ -83,7 +83,7 @@ def data(
 
 
 def image_ids(units: pd.DataFrame) -> list[int]:
-    """All images that any unit shows at any epoch, rising; those of units without a label say nothing."""
+    """All images that any unit shows at any epoch, rising; those of units that are not live mean nothing."""
     found = np.unique(_top_images(units))
     return [int(image) for image in found if image >= 0]
 
@@ -91,14 +91,14 @@ def image_ids(units: pd.DataFrame) -> list[int]:
 def _top_images(units: pd.DataFrame) -> np.ndarray:
     """(rows, IMAGES) image_id, -1 where there is none."""
     tops = np.full((len(units), IMAGES), -1, dtype=np.int64)
-    said = (units["status"] == "ok").to_numpy()
-    for row, images in zip(np.flatnonzero(said), units["top_images"].to_numpy()[said], strict=True):
+    live = (units["status"] == "ok").to_numpy()
+    for row, images in zip(np.flatnonzero(live), units["top_images"].to_numpy()[live], strict=True):
         first = images[:IMAGES]
         tops[row, : len(first)] = first
     return tops
 
 
-def _run(
+def _run_columns(
     name: str,
     own: pd.DataFrame,
     epochs: Sequence[float],
@@ -131,28 +131,26 @@ def _run(
         "name": name,
         "epochs": [int(at) for at in np.searchsorted(epochs, when)],
         "units": shape[1],
-        "layer": encoded(who[0]),
-        "unit": encoded(who[1]),
-        "beside_x": encoded(beside[:, 0], "float32"),
-        "beside_y": encoded(beside[:, 1], "float32"),
+        "layer": encode(who[0]),
+        "unit": encode(who[1]),
+        "beside_x": encode(beside[:, 0], "float32"),
+        "beside_y": encode(beside[:, 1], "float32"),
         **{
-            axis: encoded(
-                matrix(quantised(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16"
-            )
+            axis: encode(matrix(quantise(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16")
             for axis in ("x", "y")
         },
-        "status": encoded(matrix(own["status"].map(_STATUSES.index).to_numpy(), -1)),
-        "interpretable": encoded(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
-        "label": encoded(matrix(label, -1)),
-        "images": encoded(matrix(shown, -1)),
+        "status": encode(matrix(own["status"].map(_STATUSES.index).to_numpy(), -1)),
+        "interpretable": encode(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
+        "label": encode(matrix(label, -1)),
+        "images": encode(matrix(shown, -1)),
         **{
-            column: encoded(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
+            column: encode(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
             for column in ("score", "margin", "p_value")
         },
     }
 
 
-def encoded(values: np.ndarray, kind: str = "") -> dict[str, str]:
+def encode(values: np.ndarray, kind: str = "") -> dict[str, str]:
     """An array as its type and its bytes, little-endian, in base64; whole numbers in the smallest type."""
     if not kind:
         low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
@@ -161,13 +159,13 @@ def encoded(values: np.ndarray, kind: str = "") -> dict[str, str]:
     return {"type": kind, "data": base64.b64encode(little.tobytes()).decode()}
 
 
-def quantised(values: np.ndarray, reach: float) -> np.ndarray:
-    """Places from -reach to reach as whole numbers from -32767 to 32767, NOWHERE for NaN: int32."""
-    steps = np.round(values / reach * _FINEST)
+def quantise(values: np.ndarray, farthest: float) -> np.ndarray:
+    """Coordinates from -farthest to farthest as whole numbers from -32767 to 32767, NOWHERE for NaN: int32."""
+    steps = np.round(values / farthest * _FINEST)
     return np.where(np.isnan(steps), NOWHERE, steps).astype(np.int32)
 
 
-def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
+def _label_table(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     """Each label once, with its category, the most frequent first."""
     named = units[units["label"].notna()]
     counts = named.groupby("label", sort=True)["category"].agg(["size", "first"]).reset_index()
@@ -175,18 +173,18 @@ def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     return counts.rename(columns={"first": "category"})[["label", "category"]]
 
 
-def _places_in(categories: Sequence[str], values: pd.Series) -> list[int]:
-    """Each value's place in `categories`, -1 for none."""
+def _indices(categories: Sequence[str], values: pd.Series) -> list[int]:
+    """Each value's index in `categories`, -1 for none."""
     return [categories.index(value) if pd.notna(value) else -1 for value in values]
 
 
-def _anchors(
+def _anchor_columns(
     anchors: pd.DataFrame, centre: np.ndarray, layout: pd.DataFrame, categories: Sequence[str]
 ) -> Data:
     ranked = plane.rank_anchors(anchors, layout[layout["kind"] == "unit"])
     return {
         "names": list(ranked["concept"]),
-        "categories": _places_in(categories, ranked["category"]),
+        "categories": _indices(categories, ranked["category"]),
         **{
             axis: [round(float(value), 4) for value in ranked[axis] - middle]
             for axis, middle in zip("xy", centre, strict=True)

@@ -1,4 +1,4 @@
-"""The tables of the page, made from the tables of the workspace."""
+"""The tables that the page shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cmon.reporting.epochs import last_epochs
-from cmon.reporting.page.html import TableView
+from cmon.reporting.page.views import TableView
 from cmon.reporting.tables.counts import concept_counts, status_column
 from cmon.workspace.keys import epoch_text
 from cmon.workspace.status import STATUSES
