@@ -103,7 +103,7 @@ def _run_finding(own: pd.DataFrame) -> str:
     words = f"{_share_text(last)} of the units of {layer} are interpretable"
     if len(rows) > 1:
         words += f" at epoch {epoch_text(last['epoch'])}, {_share_text(first)} at epoch {epoch_text(first['epoch'])}"
-    # Where both distances end at the same epoch, that is said once, of d_anchor.
+    # Where both distances have the same text (both end at one epoch), it is said once, of d_anchor.
     columns = {trend_text(own, run, layer, column): column for column in reversed(_DISTANCES)}
     trends = [f"{column} {text}" for text, column in reversed(columns.items()) if text]
     if trends:

@@ -53,7 +53,7 @@ class ReportResult:
     headlines: dict[str, Any]
     """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
-    """(run or other subject, what is said of it)."""
+    """(run or other subject, sentences about it)."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
     images_beside: int

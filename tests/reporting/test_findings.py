@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmon.reporting.findings import headlines, trend_text
+from cmon.reporting.findings import findings, headlines, trend_text
 
 GUIDE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
@@ -70,6 +70,17 @@ def test_trend_is_claimed_only_where_intervals_are_apart(last, said):
     assert trend_text(table, "a", "l") == "ends at epoch 2: no unit is live after it"
     assert trend_text(table[1:2], "a", "l") == "is unknown: no unit is live"
     assert trend_text(table, "b", "l") == ""
+
+
+def test_findings_say_what_the_last_layer_does_and_how_alike_the_distances_are():
+    (run, sentences), (subject, tau) = findings(table(a=FALLS))
+    assert run == "a"
+    assert sentences == (
+        "38% of the units of layer4 are interpretable at epoch 2, 12% at epoch 0; d_anchor falls from 0.50 to 0.20, "
+        "d_anchor_clip falls from 1.00 to 0.40. 1 of its 8 units are dead."
+    )
+    assert (subject, tau[:40]) == ("Kendall's tau", "1.00 between d_anchor and d_anchor_clip ")
+    assert len(findings(table(a=FALLS[:1]))) == 1, "one pair has no order"
 
 
 def test_the_numbers_are_those_of_the_first_and_last_epoch():

@@ -141,9 +141,9 @@ def _headline(table: pd.DataFrame, runs: Sequence[str], layers: Sequence[str]) -
         by_verb: dict[str, list[str]] = {}
         for run, trend in trends.items():
             by_verb.setdefault(trend.partition(" ")[0], []).append(run)
-        said = [f"{verb} in {panels.run_names(own)}" for verb, own in by_verb.items() if verb]
+        parts = [f"{verb} in {panels.run_names(own)}" for verb, own in by_verb.items() if verb]
     else:
-        said = [f"{trend} in {shortened(run, 24)}" for run, trend in trends.items() if trend]
-    if not said:
+        parts = [f"{trend} in {shortened(run, 24)}" for run, trend in trends.items() if trend]
+    if not parts:
         return "Distance from the units to their anchors"
-    return f"{shortened(layers[-1], 24)}: d_anchor " + ", ".join(said)
+    return f"{shortened(layers[-1], 24)}: d_anchor " + ", ".join(parts)

@@ -34,16 +34,16 @@ from cmon.workspace.keys import epoch_text
 _LONGEST_SIDE = 10 / 7
 """Of a panel over its other side, at most."""
 _BAR = 0.5
-"""Length of the scale bar, in lengths of the plane."""
+"""Length of the scale bar, in the plane's unit."""
 _BAR_CORNER = (0.04, 0.035)
-"""Where it begins, in parts of the panel."""
+"""Where it begins, as shares of the panel's width and height."""
 _VECTOR_POINTS = 6000
 """Above this many neurons, they are drawn as pixels in the SVG, which would otherwise be megabytes."""
 _CAPTION = (
     "Each dot is a neuron, each star an anchor: a concept of interest. A neuron lies near the concepts that "
-    "it detects. All panels show one and the same plane, so that an anchor has one place, and a neuron's "
-    "movement is learning. Neurons that lie in one place are drawn side by side, each always by the same, up to "
-    "0.05 beside it. Coloured neurons are tracked, with their way since the first epoch as a line. "
+    "it detects. All panels show the same plane: an anchor has one place, and a neuron's movement is learning. "
+    "Neurons in one place are drawn side by side, each at an offset of at most 0.05 that is the same in all panels. "
+    "Coloured neurons are tracked; a line shows their trajectory since the first epoch. "
     "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
     "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place."
 )
@@ -98,16 +98,14 @@ def embedding(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
         shades = _layer_shades(list(d_anchor["layer"].unique()), theme)
+        as_pixels = len(units) > _VECTOR_POINTS
         for panels, (run, epochs) in zip(axes, rows.items(), strict=True):
             own = units[units["run"] == run]
             for ax in panels[len(epochs) :]:
                 ax.set_visible(False)
             for ax, epoch in zip(panels, epochs, strict=False):
                 ax.set_title(_panel_title(d_anchor, run, epoch), fontsize=SMALL)
-                _draw_neurons(ax, own[own["epoch"] == epoch], shades, len(units) > _VECTOR_POINTS)
-                ax.plot(anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=4, markeredgewidth=0)
-                for index, one in enumerate(tracked):
-                    _draw_trajectory(ax, own, one, epoch, theme.tracked[index % len(theme.tracked)], theme)
+                _draw_panel(ax, own, epoch, anchors, tracked, shades, as_pixels, theme)
         axes[0, 0].set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
         for ax in axes.flat:
             ax.set_box_aspect(aspect)
@@ -159,6 +157,17 @@ def _headline(d_anchor: pd.DataFrame) -> str:
     return title + "".join(f", {shorter[word]} in {where}" for word, where in others)
 
 
+def _draw_panel(
+    ax: Axes, own: pd.DataFrame, epoch: float, anchors: pd.DataFrame, tracked: Sequence[TrackedUnit],
+    shades: dict[str, str], as_pixels: bool, theme: Theme,
+) -> None:  # fmt: skip
+    """A run's units, its rows `own`, at an epoch: neurons, anchors, trajectories."""
+    _draw_neurons(ax, own[own["epoch"] == epoch], shades, as_pixels)
+    ax.plot(anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=4, markeredgewidth=0)
+    for index, one in enumerate(tracked):
+        _draw_trajectory(ax, own, one, epoch, theme.tracked[index % len(theme.tracked)], theme)
+
+
 def _draw_neurons(ax: Axes, here: pd.DataFrame, shades: dict[str, str], as_pixels: bool) -> None:
     for layer, shade in shades.items():
         own = here[here["layer"] == layer]
@@ -171,7 +180,7 @@ def _draw_neurons(ax: Axes, here: pd.DataFrame, shades: dict[str, str], as_pixel
 def _draw_trajectory(
     ax: Axes, own: pd.DataFrame, one: TrackedUnit, epoch: float, color: str, theme: Theme
 ) -> None:
-    """From the first epoch to this one; the place at this epoch is marked if the unit is alive there."""
+    """From the first epoch to this one; the place at this epoch is marked if the unit is live there."""
     trajectory = own[(own["layer"] == one.layer) & (own["unit"] == one.unit) & (own["epoch"] <= epoch)]
     if trajectory.empty:
         return
@@ -190,16 +199,10 @@ def _legend(shades: dict[str, str], tracked: Sequence[TrackedUnit], theme: Theme
     neurons = [dot(shade, f"{shortened(layer, 16)} neurons") for layer, shade in shades.items()]
     if len(neurons) > 4:  # a ramp from grey to dark grey needs no more than its ends
         neurons = [neurons[0], neurons[-1]]
+    colors = [theme.tracked[index % len(theme.tracked)] for index in range(len(tracked))]
     tracks = [
-        Line2D(
-            [],
-            [],
-            color=theme.tracked[index % len(theme.tracked)],
-            marker="o",
-            markersize=6,
-            label=shortened(one.name, 24),
-        )
-        for index, one in enumerate(tracked)
+        Line2D([], [], color=color, marker="o", markersize=6, label=shortened(one.name, 24))
+        for color, one in zip(colors, tracked, strict=True)
     ]
     return [dot(theme.anchor, "anchors", "*", 8), *neurons, *tracks]
 
@@ -228,11 +231,6 @@ def _scale_bar(ax: Axes, theme: Theme) -> None:
     x, y, width = *_BAR_CORNER, _BAR / (right - left)
     ax.plot([x, x + width], [y, y], color=theme.faint, lw=1.5, transform=ax.transAxes, zorder=6)
     ax.text(
-        x + width / 2,
-        y + 0.01,
-        f"{_BAR}",
-        transform=ax.transAxes,
-        ha="center",
-        fontsize=SMALL,
+        x + width / 2, y + 0.01, f"{_BAR}", transform=ax.transAxes, ha="center", fontsize=SMALL,
         color=theme.faint,
-    )
+    )  # fmt: skip

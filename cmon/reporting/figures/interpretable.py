@@ -29,7 +29,7 @@ from cmon.workspace.keys import epoch_text
 _CAPTION = (
     "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
     "layer. Dead units, which give every image the same activation, hang from the top; what is left between is "
-    "live units without a concept that could be told from chance."
+    "live units whose label is not beyond chance."
 )
 FIGURE = ReportFigure(
     name="interpretable",

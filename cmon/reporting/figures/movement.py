@@ -81,21 +81,18 @@ def _same_height(row: Iterable[Axes]) -> None:
 
 
 def _headline(table: pd.DataFrame, layer: str) -> str:
-    """What the last layer's units do at the last epoch."""
+    """What the last layer's units do at each run's last epoch, in numbers."""
     last = table[table["layer"] == layer].groupby("run", sort=False).tail(1)
     where = f"{shortened(layer, 24)} at the last epoch"
-    names = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
-    steps = {
-        str(row["run"]): float(row["step"]) for row in last.to_dict("records") if row["step"] == row["step"]
-    }
-    said = [f"{count} distinct labels" for count in names.values()][:1] + [
-        str(count) for count in names.values()
-    ][1:]
-    if len(names) > 3:
+    labels = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
+    steps = {str(row["run"]): float(row["step"]) for row in last.dropna(subset=["step"]).to_dict("records")}
+    if len(labels) > 3:
         moved = f"steps of {min(steps.values()):.2f} to {max(steps.values()):.2f}, " if steps else ""
-        return f"{where}: {moved}{min(names.values())} to {max(names.values())} distinct labels in {len(names)} runs"
+        counts = f"{min(labels.values())} to {max(labels.values())} distinct labels"
+        return f"{where}: {moved}{counts} in {len(labels)} runs"
     parts: list[str] = []
-    for (run, _), labels in zip(names.items(), said, strict=True):
-        moved = (("a step of " if not parts else "") + f"{steps[run]:.2f} and ") if run in steps else ""
-        parts.append(f"{moved}{labels} in {shortened(run, 20)}")
+    for run, count in labels.items():
+        step_of, distinct = ("a step of ", " distinct labels") if not parts else ("", "")
+        moved = f"{step_of}{steps[run]:.2f} and " if run in steps else ""
+        parts.append(f"{moved}{count}{distinct} in {shortened(run, 20)}")
     return f"{where}: {', '.join(parts)}"

@@ -48,7 +48,7 @@ def render(page: Page, images_beside: int = 0) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "svg_uri": _svg_uri}
-    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of keys has a meaning
+    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of names has a meaning
     scripts = [explorer_panels.library(), *map(_read, _SCRIPTS)]
     panels = explorer_panels.panels(len(page.explorer["runs"]), page.explorer["half"])
     return environment.get_template("page.html.j2").render(

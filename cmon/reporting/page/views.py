@@ -82,7 +82,7 @@ class Page:
     facts: Sequence[tuple[str, str]]
     """(number, what it counts)."""
     findings: Sequence[tuple[str, str]]
-    """(run or other subject, what is said of it)."""
+    """(run or other subject, sentences about it)."""
     explorer: Mapping[str, Any]
     """What `explorer_data.explorer_data` gives."""
     figures: Mapping[str, FigureView]

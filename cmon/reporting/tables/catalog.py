@@ -1,4 +1,4 @@
-"""The tables of the report: one list says what each is called, holds and means, and how it is made.
+"""The tables of the report: one list with the name, the schema, the caption and the maker of each.
 
 The list drives what is written, whether a report is fresh, and the reference of the tables in docs/.
 """
@@ -32,9 +32,9 @@ from cmon.workspace.workspace import Workspace
 
 FORMS = ("csv", "parquet", "md", "tex")
 _MOST_CONCEPTS = 12
-"""Of a run and layer in a table to be printed; CSV and Parquet hold all."""
+"""Rows of a run and layer that are printed; CSV and Parquet hold all."""
 _MOST_UNITS = 20
-"""The same, of all runs and layers."""
+"""Rows that are printed of units of all runs and layers."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +59,19 @@ class ReportTable:
     schema: pa.Schema
     one_row_per: str
     caption: str
-    """What it tells, with the units of its numbers: stands over it in Markdown and LaTeX."""
+    """What it holds, with the units of its numbers; above it in Markdown and LaTeX."""
     make: Callable[[TableInputs], pd.DataFrame]
     printed: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame
-    """The rows and columns to be printed as Markdown and LaTeX, if these are not all."""
+    """Picks the rows and columns that are printed as Markdown and LaTeX; all by default."""
 
 
-def _frequent(found: pd.DataFrame) -> pd.DataFrame:
-    last = last_epochs(found)
-    return last.groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
+def _most_frequent(table: pd.DataFrame) -> pd.DataFrame:
+    return last_epochs(table).groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
 
 
 def _differing(table: pd.DataFrame) -> pd.DataFrame:
-    columns = [
-        "layer",
-        "kind",
-        "name",
-        "run",
-        "epoch",
-        "share",
-        "other_run",
-        "other_epoch",
-        "other_share",
-        "q_value",
-    ]
+    sides = ["run", "epoch", "share", "other_run", "other_epoch", "other_share"]
+    columns = ["layer", "kind", "name", *sides, "q_value"]
     return table.loc[table["differs"], columns].sort_values("q_value", kind="stable")
 
 
@@ -100,7 +89,7 @@ def _longest(table: pd.DataFrame) -> pd.DataFrame:
     return longest.drop(columns=["straightness", "category"])
 
 
-def _over_all(table: pd.DataFrame) -> pd.DataFrame:
+def _over_all_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["epoch"].isna(), ["measure", "value"]]
 
 
@@ -144,7 +133,7 @@ TABLES = (
         f"How many interpretable units carry each label: the {_MOST_CONCEPTS} most frequent of each layer at each "
         "run's last epoch; shares are of all units of the layer (0 to 1).",
         lambda inputs: counts.concept_counts(inputs.stored.units),
-        _frequent,
+        _most_frequent,
     ),
     ReportTable(
         "concept_differences",
@@ -159,7 +148,8 @@ TABLES = (
         "movement",
         movement.MOVEMENT,
         "run, layer, epoch",
-        f"How far units move {_IN_THE_PLANE}, and how many of them become, cease to be or change what they are called.",
+        f"How far units move {_IN_THE_PLANE}, and how many of them become interpretable, cease to be, or change their "
+        "label.",
         lambda inputs: movement.layer_movement(inputs.stored.units, inputs.stored.places),
         lambda table: table.drop(columns=["labels", "entropy"]),
     ),
@@ -167,7 +157,7 @@ TABLES = (
         "unit_movement",
         movement.UNIT_MOVEMENT,
         "run, layer, unit",
-        f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest ways.",
+        f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest trajectories.",
         lambda inputs: movement.unit_movement(inputs.stored.units, inputs.stored.places),
         _longest,
     ),
@@ -193,7 +183,7 @@ TABLES = (
         "layout seed, measure, epoch",
         "How far the plane keeps what CLIP's space says, over all epochs; none of the measures has a unit.",
         lambda inputs: inputs.stored.fidelity,
-        _over_all,
+        _over_all_epochs,
     ),
     ReportTable(
         "training",
@@ -224,18 +214,19 @@ def make_tables(inputs: TableInputs) -> dict[str, pd.DataFrame]:
 
 def write_tables(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
     """Write every table in every form."""
-    for one in TABLES:
-        table, printed = (_table(rows, one.schema) for rows in (made[one.name], one.printed(made[one.name])))
-        workspace.write(workspace.report / f"{one.name}.parquet", table, origin)
+    for table in TABLES:
+        rows = made[table.name]
+        whole, printed = _arrow(rows, table.schema), _arrow(table.printed(rows), table.schema)
+        workspace.write(workspace.report / f"{table.name}.parquet", whole, origin)
         texts = {
-            "csv": formats.csv(table),
-            "md": formats.markdown(printed, one.caption),
-            "tex": latex.latex(printed, one.name, one.caption),
+            "csv": formats.csv(whole),
+            "md": formats.markdown(printed, table.caption),
+            "tex": latex.latex(printed, table.name, table.caption),
         }
-        for form, content in texts.items():
-            write_bytes(workspace, workspace.report / f"{one.name}.{form}", content.encode())
+        for form, text in texts.items():
+            write_bytes(workspace, workspace.report / f"{table.name}.{form}", text.encode())
 
 
-def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+def _arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     kept = pa.schema([field for field in schema if field.name in frame.columns])
     return pa.Table.from_pandas(frame, schema=kept, preserve_index=False)

@@ -1,7 +1,7 @@
-"""What two networks detect differently: counts of concepts and categories, side by side, beyond chance.
+"""What runs detect differently beyond chance: concepts and categories whose shares of units differ.
 
-A side is a layer of a run at an epoch. With several runs every run stands against the first, at the last epoch
-that all of them have; a single run stands at its last epoch against its first.
+A side is a run at an epoch. Of several runs each is compared with the first, at the last epoch that all of them have; a
+single run is compared at its last epoch with its first.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONCEPT_DIFFERENCES = pa.schema(
 )
 
 RATE = 0.05
-"""Expected share of false ones among the differences that are called such."""
+"""False discovery rate: expected share of false ones among the differences that are reported."""
 ALL = "interpretable"
 """Name of the row that counts interpretable units under any label."""
 
@@ -53,7 +53,7 @@ class Side:
 
 
 def sides(units: pd.DataFrame) -> list[Side]:
-    """What stands beside what; the first is what the others are compared with.
+    """The sides that are compared; the first is the one that the others are compared with.
 
     Every run at the last epoch that all runs have, or where there is none each at its own last. A single run:
     first its first, then its last epoch; with one epoch there is only one side.
@@ -73,8 +73,8 @@ def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     concept and each category that an interpretable unit of either carries, and one for all interpretable units.
     `p_value` is that of Fisher's exact test (two-sided) on units that do and do not carry it, out of all units
     of the layer, dead ones included. `q_value` is Benjamini and Hochberg's over all rows; `differs` where it is
-    at most RATE. The test takes units as drawn one by one: it tells differences of the two networks' layers from
-    chance, and not whether two other trainings of the same kind would differ alike.
+    at most RATE. The test takes units as independent draws: it separates differences of these two networks from
+    chance, and does not say whether two other trainings of the same kind would differ so.
     """
     first, *others = sides(units)
     found = [row for other in others for row in _rows(units, other, first)]
