@@ -40,14 +40,14 @@ def d_anchor_curves(
 ) -> Figure:
     """d_anchor over epochs, all runs in one panel per layer, with confidence bands; d_anchor_clip below it.
 
-    table: what `d_anchor.d_anchor` gives. training: training_log.TRAINING; its metrics stand above, on the
-    same epoch axis, those that measure the same (train_loss, test_loss) in one panel.
+    table: what `d_anchor.d_anchor` gives. training: training_log.TRAINING; its metrics are drawn above, on
+    the same epoch axis, those that measure the same (train_loss, test_loss) in one panel.
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())
     shown = panels.shown_layers(layers)
     metrics = metric_panels(training) if training is not None and len(training) else {}
     with using(theme):
-        # With one layer the two measures stand side by side, else one above the other.
+        # With one layer the two distances are side by side, else one above the other.
         columns = max(2, len(shown))
         above = -(-len(metrics) // columns)
         below = 1 if len(shown) == 1 else 2

@@ -78,7 +78,7 @@ def embedding(
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `keys.sort_rows`; units without a place are not drawn.
-    d_anchor: what `d_anchor.d_anchor` gives; the last layer's stands over each panel. Units that lie in one place are
+    d_anchor: what `d_anchor.d_anchor` gives; each panel's title has the last layer's. Units in one place are
     drawn side by side, see `plane.offsets`.
     """
     anchors = layout[layout["kind"] == "anchor"]

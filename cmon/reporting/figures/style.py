@@ -28,7 +28,7 @@ SMALL, TEXT, TITLE = 10.5, 11.0, 12.5
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure on its ground."""
+    """Colours of a figure, its background among them."""
 
     paper: str
     ink: str

@@ -123,7 +123,7 @@ def _moment_text(moment: Mapping[Any, Any], most: int, theme: Theme) -> tuple[st
 def _mosaic(
     ids: Sequence[int], pictures: Mapping[int, np.ndarray], across: int, down: int, theme: Theme
 ) -> np.ndarray:
-    """The pictures side by side on the figure's ground; an id without a picture is a grey square."""
+    """The pictures side by side on the figure's background; an id without a picture is a grey square."""
     size = next((len(picture) for picture in pictures.values()), 1)
     gap = -(-size // 20)
     pitch = size + gap

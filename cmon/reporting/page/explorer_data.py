@@ -1,6 +1,6 @@
-"""The data of the page's interactive embedding, small enough to stand inside the page.
+"""The data of the page's interactive embedding, small enough to be part of the page.
 
-Numbers are columns of bytes in base64, and words that repeat stand once in a list. A run's columns are matrices
+Numbers are columns of bytes in base64, and words that repeat are listed once. A run's columns are matrices
 of epochs by units in one fixed order of units, so that the page reads an epoch as a slice.
 """
 
@@ -44,7 +44,7 @@ def explorer_data(
     units: the table of that name in the order of `keys.sort_rows`; layout: the whole table, anchors first.
     paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
     `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
-    dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
+    dark background). Places are relative to the middle of the frame, whose half width and height `half` holds; those of
     units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
     it a unit is drawn (see `plane.offsets`). Everything else is as in the tables, as float32.
     """
@@ -202,7 +202,7 @@ def _short_names(paths: Mapping[int, str], shown: Sequence[int]) -> list[str]:
 def _colors(theme: Theme, categories: Sequence[str], layers: Sequence[str]) -> Data:
     by_category = style.category_colors([*categories, NO_CATEGORY])
     ramp = mpl.colormaps["viridis"]
-    # The ends of the map are too near to black and to white to be seen on the page's grounds.
+    # The ends of the colour map are too dark and too bright to be seen on the page's backgrounds.
     return {
         "paper": theme.paper,
         "ink": theme.ink,

@@ -1,7 +1,7 @@
 """The panels of the page's interactive embedding: a Bokeh document without data.
 
 Bokeh draws on a 2-D canvas: it needs no WebGL and no `eval`, so that the page's security policy can stay strict,
-and it shows text as text, whatever stands in it. The page's script fills the sources, which it finds by name.
+and it shows text as text, never as markup. The page's script fills the sources, which it finds by name.
 """
 
 from __future__ import annotations

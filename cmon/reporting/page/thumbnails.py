@@ -41,7 +41,7 @@ def read_thumbnails(files: Files, progress: Progress = silent) -> tuple[dict[int
 
 
 def css_classes(uris: Mapping[int, str]) -> str:
-    """One class for each picture, so that each stands once in the page however often it is shown."""
+    """One class for each picture, so that the page holds each once however often it is shown."""
     return "".join(f'.t{image}{{background-image:url("{uri}")}}\n' for image, uri in uris.items())
 
 

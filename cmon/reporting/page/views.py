@@ -1,4 +1,4 @@
-"""The parts of the page, as `html` renders them: what stands where, and no markup."""
+"""The parts of the page, as `html` renders them: their content, and no markup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FigureView:
     alt: str
     """What the figure shows, for those who cannot see it."""
     light: bytes
-    """SVG on a light ground."""
+    """SVG on a light background."""
     dark: bytes
     """The same on a dark one."""
 
