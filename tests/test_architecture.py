@@ -65,7 +65,7 @@ MATHEMATICS = [
         PACKAGE / f"{name}.py"
         for name in ("scoring/labelling", "scoring/priors", "scoring/pseudo_units", "scoring/significance")
     ],
-    *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/placement")],
+    *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/label_placement")],
 ]
 """Files that take arrays and give arrays."""
 

@@ -1,4 +1,4 @@
-"""A workspace's tables as DataFrames, checked to belong together: what a report is made from."""
+"""What a report is made from: the tables that the other stages stored, checked to belong together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
-from cmon.workspace.keys import UNIT_KEYS, sort_rows
+from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
@@ -17,8 +17,8 @@ TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
 
 
 @dataclass(frozen=True)
-class Frames:
-    """The tables in the order of `keys.sort_rows`."""
+class StoredTables:
+    """The workspace's tables as DataFrames, in the order of `keys.sort_rows`."""
 
     images: pd.DataFrame
     checkpoints: pd.DataFrame
@@ -42,10 +42,10 @@ class Frames:
         return [str(run) for run in self.units["run"].unique()]
 
 
-def read(workspace: Workspace) -> Frames:
-    """Read all tables. Raises CmonError if the units of `layout` are not those of `units` that it was to be of."""
+def read(workspace: Workspace) -> StoredTables:
+    """Read all tables. Raises CmonError if the layout does not hold the live units that it was asked for."""
     frames = {name: workspace.read(name).to_pandas() for name in TABLES}
-    units = sort_rows(chosen(workspace, frames["units"]))
+    units = sort_rows(_embedded(workspace, frames["units"]))
     anchors = frames["layout"][frames["layout"]["kind"] == "anchor"]
     places = sort_rows(frames["layout"][frames["layout"]["kind"] == "unit"])
     live, placed = (
@@ -59,30 +59,36 @@ def read(workspace: Workspace) -> Frames:
             found=f"{len(placed)} placed units, {len(live & placed)} of them the same",
             hint=f"run `cmon embed {workspace.root}` again",
         )
-    return Frames(
+    return StoredTables(
         frames["images"],
         frames["checkpoints"],
         units,
         frames["concepts"],
         pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
-        costs(workspace),
-        _measures(workspace),
+        earlier_costs(workspace),
+        _fidelity(workspace),
     )
 
 
-def chosen(workspace: Workspace, units: pd.DataFrame) -> pd.DataFrame:
+def embedded_runs(workspace: Workspace) -> list[str]:
+    """The runs that the report is of, without reading all of the tables."""
+    groups = workspace.read("units").select(GROUP).to_pandas()
+    return [str(run) for run in _embedded(workspace, groups)["run"].unique()]
+
+
+def _embedded(workspace: Workspace, units: pd.DataFrame) -> pd.DataFrame:
     """The rows of `units` that the layout is of: the runs, layers and epochs that `cmon embed` was asked for."""
     return Choice.of_parameters(workspace.parameters("layout")).of(units)
 
 
-def costs(workspace: Workspace) -> pd.DataFrame:
-    """What the other stages cost: a report that held its own cost would never be fresh."""
+def earlier_costs(workspace: Workspace) -> pd.DataFrame:
+    """What the other stages cost; a report that depended on its own cost would never be fresh."""
     found = _optional(workspace, "costs", schemas.COSTS)
     return found[found["stage"] != "report"].reset_index(drop=True)
 
 
-def _measures(workspace: Workspace) -> pd.DataFrame:
-    """How far the layout may be believed; empty if it is another layout that was measured."""
+def _fidelity(workspace: Workspace) -> pd.DataFrame:
+    """How far the plane keeps what CLIP's space says; empty if another layout was measured."""
     path = workspace.table("fidelity")
     fresh = is_fresh(path, workspace.origin("layout"))
     return (read_table(path) if fresh else schemas.FIDELITY.empty_table()).to_pandas()
@@ -94,5 +100,5 @@ def _optional(workspace: Workspace, name: str, schema: pa.Schema) -> pd.DataFram
 
 
 def fidelity_origin(workspace: Workspace) -> str | None:
-    """What the layout's measures were made from; None if it was not measured."""
+    """Origin of the table `fidelity`; None if the layout was not measured."""
     return stamp(workspace.table("fidelity")).get("origin")

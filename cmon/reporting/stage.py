@@ -1,8 +1,8 @@
-"""Stage 4: from the tables to what a person reads.
+"""Stage 4: from the tables to what people read.
 
-units, concepts, layout --> report_tables.TABLES (.csv, .parquet, .md, .tex)
+units, concepts, layout --> tables.catalog.TABLES (.csv, .parquet, .md, .tex)
 these tables, units, layout, probe images --matplotlib--> embedding, d_anchor, ..., tracked-RUN (.png, .svg)
-all of them --jinja2--> report/index.html, written last: when it is there, all is there
+all of them --jinja2--> report/index.html, written last: where it is, the report is complete
 """
 
 from __future__ import annotations
@@ -12,33 +12,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 import cmon
-from cmon.errors import CmonError, nearest_names
 from cmon.progress import Progress, silent
-from cmon.reporting import findings as headlines
-from cmon.reporting import inputs, training_log
-from cmon.reporting import tracked as tracking
-from cmon.reporting.figures import catalog as report_figures
-from cmon.reporting.page import build as report_page
-from cmon.reporting.page import content
-from cmon.reporting.page import files as page_files
-from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import schemas as report_schemas
+from cmon.reporting import findings, inputs, tracking, training_log
+from cmon.reporting.figures.catalog import figure_paths, write_figures
+from cmon.reporting.figures.report_figure import FigureInputs
+from cmon.reporting.page import storage
+from cmon.reporting.page.build import build_page, load_pictures
+from cmon.reporting.tables.catalog import TableInputs, make_tables, table_paths, write_tables
 from cmon.workspace import costs, provenance, schemas
-from cmon.workspace.files import digest, file_digest
-from cmon.workspace.keys import GROUP
+from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace, read_table
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What `cmon report` was asked for, but where."""
+    """What `cmon report` was asked for, except the workspace."""
 
     track: tuple[tuple[str, int], ...] = ()
-    """(layer, unit) to follow; empty to let `tracking.chosen` choose."""
+    """(layer, unit) to track; empty to let `tracking.choose` choose."""
     seed: int = 0
     """Of the bootstrap."""
     confidence: float = 0.95
@@ -55,11 +49,11 @@ class ReportResult:
     page: Path
     figures: tuple[Path, ...]
     d_anchor: pa.Table
-    """report_schemas.D_ANCHOR."""
+    """tables.d_anchor.D_ANCHOR."""
     headlines: dict[str, Any]
-    """What `headlines.headlines` gives."""
+    """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
-    """(run or other subject, what is said of it)."""
+    """(run or other subject, sentences about it)."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
     images_beside: int
@@ -74,81 +68,63 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
     Raises CmonError when an earlier stage has not run, the layout is not of these units, there is no such unit
     to track, or no such run or nothing to read in the metrics.
     """
-    origin = digest(
+    origin = _origin(workspace, settings)
+    provenance.check_scores(workspace)
+    provenance.check_layout(workspace)
+    figures = figure_paths(workspace.report, inputs.embedded_runs(workspace))
+    files = [*figures, *table_paths(workspace.report)]
+    if storage.is_fresh(workspace, origin) and all(path.is_file() for path in files):
+        return _result(workspace, figures, missing=0, made=False)
+    with costs.measured(workspace, "report", "figures") as work:
+        missing = _write(workspace, settings, origin, files, progress)
+        work.items = len(figures)
+    return _result(workspace, figures, missing=missing, made=True)
+
+
+def _origin(workspace: Workspace, settings: ReportSettings) -> str:
+    """A hash of all that the report is made from."""
+    return digest(
         [workspace.origin(name) for name in inputs.TABLES],
-        inputs.costs(workspace).to_dict("records"),
+        inputs.earlier_costs(workspace).to_dict("records"),
         inputs.fidelity_origin(workspace),
-        [_metrics_digest(path) for _, path in settings.metrics],
+        [training_log.content_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,
         schemas.VERSION,
     )
-    provenance.check_scores(workspace)
-    provenance.check_layout(workspace)
-    units = workspace.read("units").select(GROUP).to_pandas()
-    runs = list(inputs.chosen(workspace, units)["run"].unique())
-    drawings = report_figures.paths(workspace.report, runs)
-    written = report_tables.paths(workspace.report)
-    if page_files.is_fresh(workspace, origin) and all(path.is_file() for path in (*drawings, *written)):
-        return _summary(workspace, drawings, missing=0, made=False)
-
-    with costs.measured(workspace, "report", "figures") as work:
-        tables = inputs.read(workspace)
-        training = _training(settings.metrics, tables.runs)
-        tracked = (
-            tracking.named(tables.units, settings.track)
-            if settings.track
-            else tracking.chosen(tables.units, tables.places)
-        )
-        made = report_tables.make(report_tables.Sources(tables, settings.seed, settings.confidence, training))
-        pictures = report_page.pictures(tables, tracked, progress)
-        sources = report_figures.Sources(tables, made, tracked, pictures.large)
-        svgs = report_figures.write(workspace, sources, progress)
-        report_tables.write(workspace, made, origin)
-        page = report_page.page(
-            workspace,
-            origin,
-            sources,
-            pictures,
-            svgs,
-            asdict(settings),
-            page_files.links((*drawings, *written)),
-        )
-        page_files.write(workspace, page, pictures.small, settings.max_html_mb)
-        work.items = len(drawings)
-    return _summary(workspace, drawings, missing=len(pictures.missing), made=True)
 
 
-def _summary(workspace: Workspace, drawings: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
+def _write(
+    workspace: Workspace, settings: ReportSettings, origin: str, files: Sequence[Path], progress: Progress
+) -> int:
+    """Make everything; the page links to `files`. Returns how many top images could not be shown."""
+    stored = inputs.read(workspace)
+    training = training_log.read_all(settings.metrics, stored.runs)
+    if settings.track:
+        tracked = tracking.requested(stored.units, settings.track)
+    else:
+        tracked = tracking.choose(stored.units, stored.places)
+    tables = make_tables(TableInputs(stored, settings.seed, settings.confidence, training))
+    pictures = load_pictures(stored, tracked, progress)
+    figure_inputs = FigureInputs(stored, tables, settings.confidence, tracked, pictures.large)
+    svgs = write_figures(workspace, figure_inputs, progress)
+    write_tables(workspace, tables, origin)
+    links = storage.file_links(files)
+    page = build_page(workspace, origin, figure_inputs, pictures, svgs, asdict(settings), links)
+    storage.write_page(workspace, page, pictures.small, settings.max_html_mb)
+    return len(pictures.missing)
+
+
+def _result(workspace: Workspace, figures: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
-    findings = tuple(content.findings(d_anchor))
-    numbers = headlines.headlines(d_anchor)
-    target, beside = page_files.path(workspace), page_files.images_beside(workspace)
-    return ReportResult(target, tuple(drawings), table, numbers, findings, missing, beside, made)
-
-
-def _metrics_digest(path: Path) -> str:
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise CmonError(
-            f"--metrics {path}: cannot be read",
-            expected="a CSV file with the column epoch and one column for each metric",
-            found=error.strerror or str(error),
-        ) from error
-
-
-def _training(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.DataFrame:
-    """report_schemas.TRAINING; a run that is not in the workspace is an error."""
-    for run, path in metrics:
-        if run not in runs:
-            raise CmonError(
-                f"--metrics {run}={path}: the workspace has no run {run!r}",
-                expected="one of " + ", ".join(runs),
-                found=run,
-                hint=nearest_names(run, runs),
-            )
-    empty = pd.DataFrame(columns=report_schemas.TRAINING.names)
-    found = [training_log.read(path, run) for run, path in metrics]
-    return pd.concat(found, ignore_index=True) if found else empty
+    return ReportResult(
+        page=storage.page_path(workspace),
+        figures=tuple(figures),
+        d_anchor=table,
+        headlines=findings.headlines(d_anchor),
+        findings=tuple(findings.findings(d_anchor)),
+        missing_images=missing,
+        images_beside=storage.thumbnails_beside(workspace),
+        made=made,
+    )

@@ -1,21 +1,57 @@
-"""What a training program logged beside its checkpoints: loss, accuracy and the like per epoch, from a CSV file."""
+"""What a training program logged per epoch, loss, accuracy and the like: read from a CSV file."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cmon import text_files
-from cmon.errors import CmonError
+from cmon.errors import CmonError, nearest_names
+from cmon.workspace.files import file_digest
+from cmon.workspace.schemas import RUN, column
 
 _FORMAT = text_files.Format(
     "a training log", "a CSV file with the column epoch and one column for each metric"
 )
 
-COLUMNS = ["run", "epoch", "metric", "value"]
-"""report_schemas.TRAINING."""
+TRAINING = pa.schema(
+    [
+        RUN,
+        column("epoch", pa.float64(), "as the file given by `--metrics` has it"),
+        column("metric", pa.string(), "a numeric column of that file"),
+        column("value", pa.float64(), "the last one that the file has for the epoch"),
+    ]
+)
+
+
+def read_all(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.DataFrame:
+    """TRAINING of all files, given as (run, file); raises CmonError for a run that is not among `runs`, too."""
+    for run, path in metrics:
+        if run not in runs:
+            raise CmonError(
+                f"--metrics {run}={path}: the workspace has no run {run!r}",
+                expected="one of " + ", ".join(runs),
+                found=run,
+                hint=nearest_names(run, runs),
+            )
+    found = [read(path, run) for run, path in metrics]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=TRAINING.names)
+
+
+def content_digest(path: Path) -> str:
+    """Hex SHA-256 of the file's bytes; raises CmonError if it cannot be read."""
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise CmonError(
+            f"--metrics {path}: cannot be read",
+            expected=_FORMAT.content,
+            found=error.strerror or str(error),
+        ) from error
 
 
 def read(path: Path, run: str) -> pd.DataFrame:
@@ -23,7 +59,7 @@ def read(path: Path, run: str) -> pd.DataFrame:
 
     Several rows of an epoch (Lightning logs training and validation apart, or by steps) count as one: the last
     value of each column. Cells that are empty give no row, columns that are not numeric are left out. Names of
-    columns are told without regard to case and to spaces around them.
+    columns are compared without regard to case and to spaces around them.
 
     Raises CmonError if the file cannot be read, or has no epochs or no numbers.
     """
@@ -57,7 +93,7 @@ def read(path: Path, run: str) -> pd.DataFrame:
         )
     last = table.dropna(subset=["epoch"]).groupby("epoch")[metrics].last()
     rows = last.reset_index().melt("epoch", var_name="metric", value_name="value").dropna()
-    return rows.assign(run=run)[COLUMNS].reset_index(drop=True)
+    return rows.assign(run=run)[TRAINING.names].reset_index(drop=True)
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -4,7 +4,7 @@
 middle of an epoch (Hugging Face's Trainer saves by steps); it is whole in nearly every folder.
 
 What a column holds, with its unit and range, is metadata of its field: so it goes into every Parquet file, and
-docs/reference/tables.md is made from it. The tables of the report: report_schemas.
+docs/reference/tables.md is made from it. The report's schemas are beside their makers, in `reporting/tables`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from PIL import Image
 from cmon.workspace import schemas
 from cmon.workspace.files import file_digest
 from cmon.workspace.workspace import Workspace
-from tests.support.synthetic_tables import World, rows, write
+from tests.support.synthetic_tables import World, write
 
 STEPS = """async () => {
   const slider = document.getElementById("epoch");
@@ -44,9 +44,9 @@ STEPS = """async () => {
 
 
 def main() -> None:
-    asked = arguments()
+    options = arguments()
     with tempfile.TemporaryDirectory() as name:
-        workspace = made(Path(name), asked)
+        workspace = build_workspace(Path(name), options)
         start = time.perf_counter()
         command = [sys.executable, "-m", "cmon", "report", str(workspace.root), "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -58,10 +58,10 @@ def main() -> None:
         print("| runs | epochs | units | photographs | seconds | peak MiB | page MB | thumbnails beside it |")
         print("|---|---|---|---|---|---|---|---|")
         print(
-            f"| 2 | {asked.epochs} | {asked.units} | {asked.images} | {seconds:.1f} | {peak:.0f} "
+            f"| 2 | {options.epochs} | {options.units} | {options.images} | {seconds:.1f} | {peak:.0f} "
             f"| {page.stat().st_size / 1e6:.1f} | {beside} |"
         )
-        if asked.browser:
+        if options.browser:
             browse(page)
 
 
@@ -74,16 +74,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def made(folder: Path, asked: argparse.Namespace) -> Workspace:
+def build_workspace(folder: Path, options: argparse.Namespace) -> Workspace:
     """A workspace of tables as score and embed would leave them, and photographs."""
     world = World(
         layers=("layer2", "layer3", "layer4"),
-        epochs=tuple(float(epoch) for epoch in range(asked.epochs)),
-        units=asked.units // 3,
-        images=asked.images,
+        epochs=tuple(float(epoch) for epoch in range(options.epochs)),
+        units=options.units // 3,
+        images=options.images,
     )
-    workspace = write(folder, world, rows(world))
-    table = pa.Table.from_pylist(photographs(folder / "photographs", asked.images), schema=schemas.IMAGES)
+    workspace = write(folder, world)
+    table = pa.Table.from_pylist(photographs(folder / "photographs", options.images), schema=schemas.IMAGES)
     workspace.write(workspace.table("images"), table, "photographs", {})
     return workspace
 
@@ -91,12 +91,12 @@ def made(folder: Path, asked: argparse.Namespace) -> Workspace:
 def photographs(folder: Path, count: int) -> list[dict[str, object]]:
     folder.mkdir()
     generator = np.random.default_rng(0)
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for number in range(count):
         coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         path = folder / f"{number:06}.jpg"
         coarse.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
-        found.append(
+        rows.append(
             {
                 "image_id": number,
                 "path": str(path),
@@ -105,7 +105,7 @@ def photographs(folder: Path, count: int) -> list[dict[str, object]]:
                 "error": None,
             }
         )
-    return found
+    return rows
 
 
 def browse(page: Path) -> None:

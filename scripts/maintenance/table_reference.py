@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cmon.reporting.tables import catalog as report_tables
+from cmon.reporting.tables.catalog import FORMS, TABLES
 from cmon.workspace import schemas
 
 
@@ -51,9 +51,9 @@ def tables() -> str:
         _described(f"`{table.file}`", f"A row for each {table.one_row_per}.", table.schema)
         for table in WORKSPACE
     ]
-    forms = ", ".join(f".{form}" for form in report_tables.FORMS)
+    forms = ", ".join(f".{form}" for form in FORMS)
     parts.append(f"## In its folder `report`\n\nEach table is there as {forms}.\n")
-    for table in report_tables.TABLES:
+    for table in TABLES:
         said = f"{table.caption} A row for each {table.one_row_per}."
         parts.append(_described(f"`{table.name}`", said, table.schema))
     return "\n".join(parts)

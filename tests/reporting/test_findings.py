@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from cmon.reporting.findings import headlines
+from cmon.reporting.findings import findings, headlines, trend_text
 
 GUIDE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
@@ -49,6 +50,37 @@ STAYS = [(0.2, 0.1, 0.3), (0.35, 0.25, 0.45)]
 def test_trends(values: list, trend: str | None):
     (layer,) = headlines(table(a=values))["layers"]
     assert layer["d_anchor"]["trend"] == layer["d_anchor_clip"]["trend"] == trend
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ((0.2, 0.1, 0.3), "falls from 0.60 to 0.20"),
+        ((0.9, 0.8, 1.0), "rises from 0.60 to 0.90"),
+        ((0.57, 0.5, 0.64), "stays near 0.57"),
+        ((0.5, 0.4, 0.6), "goes from 0.60 to 0.50, within chance"),
+    ],
+)
+def test_trend_is_claimed_only_where_intervals_are_apart(last, said):
+    columns = ["d_anchor", "d_anchor_low", "d_anchor_high"]
+    table = pd.DataFrame([(0.6, 0.5, 0.7), (np.nan,) * 3, last, (np.nan,) * 3], columns=columns)
+    table = table.assign(run="a", layer="l", epoch=[0.0, 1.0, 2.0, 3.0])
+    assert trend_text(table[:3], "a", "l") == said
+    assert trend_text(table[:1], "a", "l") == ""
+    assert trend_text(table, "a", "l") == "ends at epoch 2: no unit is live after it"
+    assert trend_text(table[1:2], "a", "l") == "is unknown: no unit is live"
+    assert trend_text(table, "b", "l") == ""
+
+
+def test_findings_say_what_the_last_layer_does_and_how_alike_the_distances_are():
+    (run, sentences), (subject, tau) = findings(table(a=FALLS))
+    assert run == "a"
+    assert sentences == (
+        "38% of the units of layer4 are interpretable at epoch 2, 12% at epoch 0; d_anchor falls from 0.50 to 0.20, "
+        "d_anchor_clip falls from 1.00 to 0.40. 1 of its 8 units are dead."
+    )
+    assert (subject, tau[:40]) == ("Kendall's tau", "1.00 between d_anchor and d_anchor_clip ")
+    assert len(findings(table(a=FALLS[:1]))) == 1, "one pair has no order"
 
 
 def test_the_numbers_are_those_of_the_first_and_last_epoch():

@@ -16,10 +16,10 @@ from PIL import Image
 from cmon.cli.main import main
 from cmon.errors import CmonError
 from cmon.reporting.findings import headlines
-from cmon.reporting.page import html as page
+from cmon.reporting.page.html import number
 from cmon.reporting.stage import ReportSettings, report
-from cmon.reporting.tables import catalog as report_tables
 from cmon.reporting.tables import formats
+from cmon.reporting.tables.catalog import TABLES
 from cmon.workspace.schemas import meaning
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows, write
@@ -91,7 +91,7 @@ def test_the_same_rows_in_all_forms(made):
 
 
 def test_every_table_is_written_whole_and_says_what_it_holds(made):
-    for table in report_tables.TABLES:
+    for table in TABLES:
         schema = pq.read_schema(made.report / f"{table.name}.parquet")
         assert schema.equals(table.schema)
         assert all(meaning(field) for field in schema)
@@ -107,7 +107,7 @@ def test_every_table_is_written_whole_and_says_what_it_holds(made):
 def test_all_tables_compile(made, tmp_path):
     if not shutil.which("pdflatex"):
         pytest.skip("pdflatex is not installed")
-    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in report_tables.TABLES)
+    inputs = "".join(f"\\input{{{made.report / table.name}}}\\clearpage\n" for table in TABLES)
     (tmp_path / "paper.tex").write_text(
         f"\\documentclass{{article}}\\usepackage{{booktabs,longtable}}\\begin{{document}}\n{inputs}\\end{{document}}"
     )
@@ -197,7 +197,7 @@ def test_a_fresh_report_is_not_made_again(made):
     before = {path: path.stat().st_mtime_ns for path in made.report.iterdir()}
     again = report(Workspace(made.root), ReportSettings())
     assert not again.made
-    assert [subject for subject, _ in again.findings] == ["standard", "poor", "Agreement"]
+    assert [subject for subject, _ in again.findings] == ["standard", "poor", "Kendall's tau"]
     assert again.d_anchor.num_rows == 12
     assert {path: path.stat().st_mtime_ns for path in made.report.iterdir()} == before
 
@@ -315,5 +315,5 @@ def test_errors_say_what_to_do(tmp_path, made):
 
 
 def test_numbers_as_the_page_shows_them():
-    shown = [page.number(value) for value in (None, float("nan"), 0.0, 0.12345, 0.00001, 12345, 1234.5, "x")]
+    shown = [number(value) for value in (None, float("nan"), 0.0, 0.12345, 0.00001, 12345, 1234.5, "x")]
     assert shown == ["–", "–", "0.000", "0.123", "1.0e-05", "12,345", "1,234.5", "x"]

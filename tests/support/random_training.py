@@ -61,6 +61,25 @@ def tables(
     return table[[*UNIT_KEYS, "status", "label", "category", "interpretable"]], layout
 
 
+def planted(
+    values: dict[str, dict[float, np.ndarray]], layer: str = "l"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """units, layout with these distances per run and epoch, twice as large in CLIP's space; NaN: a dead unit."""
+    found = []
+    for run, epochs in values.items():
+        for epoch, own in epochs.items():
+            for unit, value in enumerate(own):
+                live = bool(np.isfinite(value))
+                found.append(
+                    {"run": run, "layer": layer, "epoch": epoch, "unit": unit, "status": "ok" if live else "dead",
+                     "label": f"{run} {unit} {epoch}" if live else None, "interpretable": live,
+                     "distance": value, "distance_clip": 2 * value}
+                )  # fmt: skip
+    table = sort_rows(pd.DataFrame(found))
+    keys = [*UNIT_KEYS, "status"]
+    return table[[*keys, "label", "interpretable"]], table[[*keys, "distance", "distance_clip"]]
+
+
 def _add_clip_lengths(rows: list[dict[str, Any]]) -> None:
     """As if CLIP's space were the plane, twice as large. rows: by epoch for each unit."""
     ways: dict[tuple[str, str, int], list[tuple[float, float]]] = {}

@@ -6,19 +6,20 @@ move. What a test plants on top of it, it plants itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from cmon.embedding.distances import nearest
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, file_digest
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import epoch_text, sort_rows
 from cmon.workspace.workspace import Workspace
 
 WORDS = {
@@ -143,6 +144,16 @@ def _add(
              "y": planted["places"][unit, 1], "nearest_anchor": names[near[unit]], "distance": distance[unit],
              "nearest_anchor_clip": names[near_clip[unit]], "distance_clip": distance_clip[unit]}
         )  # fmt: skip
+
+
+def frames(
+    world: World, keep: Callable[[dict[str, Any]], bool] = lambda row: True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables units and layout, without the units' rows that `keep` turns down."""
+    tables = rows(world)
+    units = pd.DataFrame([row for row in tables["units"] if keep(row)])
+    layout = pd.DataFrame([row for row in tables["layout"] if row["kind"] == "anchor" or keep(row)])
+    return sort_rows(units), layout
 
 
 def write(folder: Path, world: World, tables: dict[str, list[dict[str, Any]]] | None = None) -> Workspace:

@@ -7,15 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cmon.reporting.tables import catalog as report_tables
-from cmon.reporting.tables import schemas as report_schemas
+from cmon.reporting.tables import catalog
 from cmon.workspace import schemas
 from cmon.workspace.keys import epoch_text
 from scripts.maintenance import table_reference
 
+REPORT_SCHEMAS = {table.name.upper(): table.schema for table in catalog.TABLES}
+
 
 def schema_of(name: str) -> pa.Schema:
-    return getattr(schemas, name, None) or getattr(report_schemas, name)
+    return getattr(schemas, name, None) or REPORT_SCHEMAS[name]
 
 
 REPORTED = ["D_ANCHOR", "COMPARISON", "MOVEMENT", "UNIT_MOVEMENT", "DIVERSITY"]
@@ -100,7 +101,7 @@ def test_a_matrix_survives_as_a_column_of_vectors(shape: tuple[int, int], order:
 def test_every_column_says_what_it_holds() -> None:
     every = [
         *(table.schema for table in table_reference.WORKSPACE),
-        *(table.schema for table in report_tables.TABLES),
+        *(table.schema for table in catalog.TABLES),
     ]
     for schema in every:
         for field in schema:

@@ -1,93 +1,80 @@
-"""The figures of the report: which there are, and their files."""
+"""The figures of the report: which there are, and their files.
+
+A new figure is a module with a `ReportFigure`, and a line in FIGURES.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from cmon.progress import Progress
-from cmon.reporting.figures import curves, embedding, movement, side_by_side, style
-from cmon.reporting.figures import tracked as tracked_figure
+from cmon.reporting.figures import (
+    d_anchor,
+    embedding,
+    interpretable,
+    movement,
+    side_by_side,
+    style,
+    top_images,
+)
+from cmon.reporting.figures.report_figure import FigureInputs
 from cmon.reporting.figures.style import Theme
-from cmon.reporting.inputs import Frames
-from cmon.reporting.tables.catalog import write_bytes
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.output import write_bytes
 from cmon.workspace.workspace import Workspace
 
-ON_PAGE = ("embedding", "d_anchor", "interpretable", "side-by-side", "movement")
-"""Figures of the whole report; the page shows tracked units' images one by one."""
+FIGURES = (
+    embedding.FIGURE,
+    d_anchor.FIGURE,
+    interpretable.FIGURE,
+    side_by_side.FIGURE,
+    movement.FIGURE,
+)
+"""In the page's order. Besides, each run has a figure of its tracked units, `top_images`; the page shows its images
+one by one."""
+_FORMS = ("png", "svg")
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What the figures show."""
-
-    frames: Frames
-    tables: Mapping[str, pd.DataFrame]
-    """What `report_tables.make` gave."""
-    tracked: Sequence[Tracked]
-    pictures: Mapping[int, np.ndarray]
-    """(S,S,3) uint8 by image_id: of the tracked units' top images."""
+def figure_paths(folder: Path, runs: Sequence[str]) -> list[Path]:
+    """All files that `write_figures` makes."""
+    names = [*(figure.name for figure in FIGURES), *map(top_images.file_name, runs)]
+    return [folder / f"{name}.{form}" for name in names for form in _FORMS]
 
 
-def drawn(it: Sources) -> dict[str, Callable[[Theme], Figure]]:
-    """Each figure by name, to be drawn on a ground."""
-    units, tables = it.frames.units, it.tables
-
-    def top_images(run: str) -> Callable[[Theme], Figure]:
-        return lambda theme: tracked_figure.tracked_images(units, run, it.tracked, it.pictures, theme)
-
-    return {
-        "embedding": lambda theme: embedding.embedding(
-            it.frames.layout, tables["d_anchor"], it.tracked, theme
-        ),
-        "d_anchor": lambda theme: curves.d_anchor_curves(tables["d_anchor"], tables["training"], theme),
-        "interpretable": lambda theme: curves.interpretable_shares(units, theme),
-        "side-by-side": lambda theme: side_by_side.comparison(
-            units, tables["concept_counts"], tables["interpretable"], tables["concept_differences"], theme
-        ),
-        "movement": lambda theme: movement.movement_curves(tables["movement"], theme),
-        **{_tracked_name(run): top_images(run) for run in it.frames.runs},
+def write_figures(
+    workspace: Workspace, inputs: FigureInputs, progress: Progress
+) -> dict[str, dict[Theme, bytes]]:
+    """Write every figure; give the SVGs of FIGURES, by name and theme."""
+    drawings: dict[str, Callable[[Theme], Figure]] = {
+        **{figure.name: partial(figure.draw, inputs) for figure in FIGURES},
+        **{top_images.file_name(run): partial(top_images.draw, inputs, run) for run in inputs.stored.runs},
     }
-
-
-def paths(folder: Path, runs: Sequence[str]) -> list[Path]:
-    """All files that `write` makes."""
-    names = [*ON_PAGE, *map(_tracked_name, runs)]
-    return [folder / f"{name}.{form}" for name in names for form in ("png", "svg")]
-
-
-def write(workspace: Workspace, sources: Sources, progress: Progress) -> dict[str, dict[Theme, bytes]]:
-    """Write every figure; give the SVGs of those in ON_PAGE, by name and ground."""
-    wanted = drawn(sources)
+    on_page = {figure.name for figure in FIGURES}
     svgs: dict[str, dict[Theme, bytes]] = {}
-    for name, draw in progress(wanted.items(), "drawing figures", len(wanted)):
+    for name, draw in progress(drawings.items(), "drawing figures", len(drawings)):
         figure = draw(style.LIGHT)
-        files = {form: _bytes(figure, form, style.LIGHT) for form in ("png", "svg")}
+        files = {form: _encode(figure, form, style.LIGHT) for form in _FORMS}
         for form, data in files.items():
-            write_bytes(workspace, f"{name}.{form}", data)
-        if name in ON_PAGE:
-            dark = _bytes(draw(style.DARK), "svg", style.DARK)
-            svgs[name] = {style.LIGHT: files["svg"], style.DARK: dark}
-    current = set(paths(workspace.report, sources.frames.runs))
-    for old in workspace.report.glob("tracked-*.*"):
-        if old not in current:  # of a run that is gone
-            old.unlink()
+            write_bytes(workspace, workspace.report / f"{name}.{form}", data)
+        if name in on_page:
+            svgs[name] = {style.LIGHT: files["svg"], style.DARK: _encode(draw(style.DARK), "svg", style.DARK)}
+    _remove_old_runs(workspace.report, inputs.stored.runs)
     return svgs
 
 
-def _tracked_name(run: str) -> str:
-    return "tracked-" + quote(run, safe=" ._-")
+def _remove_old_runs(folder: Path, runs: Sequence[str]) -> None:
+    """Remove the figures of runs that are not in the report any more."""
+    current = set(figure_paths(folder, runs))
+    for path in folder.glob("tracked-*.*"):
+        if path not in current:
+            path.unlink()
 
 
-def _bytes(figure: Figure, form: str, theme: Theme) -> bytes:
+def _encode(figure: Figure, form: str, theme: Theme) -> bytes:
     buffer = io.BytesIO()
     style.save(figure, buffer, form, theme)
     return buffer.getvalue()

@@ -1,8 +1,8 @@
-"""The embedding as a figure: neurons, anchors and the paths of tracked neurons at chosen epochs."""
+"""The embedding: neurons, anchors and the trajectories of tracked neurons, at a few epochs of each run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,75 +11,112 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon.reporting import measures
-from cmon.reporting.figures import fan, placement
-from cmon.reporting.figures.panels import in_runs
-from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, legend, shortened, style
-from cmon.reporting.tracked import Tracked
+from cmon.reporting import findings
+from cmon.reporting.epochs import first_middle_last
+from cmon.reporting.figures import plane
+from cmon.reporting.figures.anchor_labels import MOST_LABELS, label_anchors
+from cmon.reporting.figures.panels import run_names
+from cmon.reporting.figures.report_figure import FigureInputs, ReportFigure
+from cmon.reporting.figures.style import (
+    LIGHT,
+    SMALL,
+    WIDTH,
+    Theme,
+    freeze_layout,
+    headline,
+    legend,
+    shortened,
+    using,
+)
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import epoch_text
 
-MOST_LABELS = 16
-"""Anchors that get a label, so that it can be read in a paper's column; of more, those that are nearest to most
-units at the last epochs and have room."""
-_LABEL_SIZE = SMALL
-_LONGEST_LABEL = 14
-"""Characters."""
+_LONGEST_SIDE = 10 / 7
+"""Of a panel over its other side, at most."""
 _BAR = 0.5
-"""Length of the scale bar, in lengths of the plane."""
+"""Length of the scale bar, in the plane's unit."""
 _BAR_CORNER = (0.04, 0.035)
-"""Where it begins, in parts of the panel."""
+"""Where it begins, as shares of the panel's width and height."""
 _VECTOR_POINTS = 6000
 """Above this many neurons, they are drawn as pixels in the SVG, which would otherwise be megabytes."""
+_CAPTION = (
+    "Each dot is a neuron, each star an anchor: a concept of interest. A neuron lies near the concepts that "
+    "it detects. All panels show the same plane: an anchor has one place, and a neuron's movement is learning. "
+    "Neurons in one place are drawn side by side, each at an offset of at most 0.05 that is the same in all panels. "
+    "Coloured neurons are tracked; a line shows their trajectory since the first epoch. "
+    "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
+    "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place."
+)
+FIGURE = ReportFigure(
+    name="embedding",
+    title="The embedding",
+    caption=lambda inputs: _caption(inputs),
+    alt=lambda inputs: _alt(inputs),
+    draw=lambda inputs, theme: embedding(
+        inputs.stored.layout, inputs.tables["d_anchor"], inputs.tracked, theme
+    ),
+)
 
 
-def chosen_epochs(epochs: Iterable[float]) -> list[float]:
-    """The first, the middle and the last, each once."""
-    known = sorted(set(epochs))
-    return sorted({known[0], known[len(known) // 2], known[-1]})
+def _caption(inputs: FigureInputs) -> str:
+    anchors = int((inputs.stored.layout["kind"] == "anchor").sum())
+    some = (
+        f" Of {anchors} anchors, those nearest to most neurons are labelled." if anchors > MOST_LABELS else ""
+    )
+    return _CAPTION + some
+
+
+def _alt(inputs: FigureInputs) -> str:
+    runs = ", ".join(inputs.stored.runs)
+    anchors = int((inputs.stored.layout["kind"] == "anchor").sum())
+    return f"Scatter plots of neurons around {anchors} anchors; a row for each run ({runs}), a column for each epoch"
 
 
 def embedding(
-    layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[Tracked], theme: Theme = LIGHT
+    layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[TrackedUnit], theme: Theme = LIGHT
 ) -> Figure:
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `keys.sort_rows`; units without a place are not drawn.
-    d_anchor: what `distances.d_anchor` gives; the last layer's stands over each panel. Units that lie in one place are
-    drawn side by side, see `fan`.
+    d_anchor: what `d_anchor.d_anchor` gives; each panel's title has the last layer's. Units in one place are
+    drawn side by side, see `plane.offsets`.
     """
     anchors = layout[layout["kind"] == "anchor"]
     units = layout[(layout["kind"] == "unit") & (layout["status"] == "ok")]
-    reach = fan.reach(anchors[["x", "y"]].to_numpy())
-    beside = fan.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(dtype=np.int64), reach)
-    units = units.assign(x=units["x"] + beside[:, 0], y=units["y"] + beside[:, 1])
-    rows = {str(run): chosen_epochs(own["epoch"]) for run, own in d_anchor.groupby("run", sort=False)}
+    most = plane.most_offset(anchors[["x", "y"]].to_numpy())
+    offsets = plane.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(dtype=np.int64), most)
+    units = units.assign(x=units["x"] + offsets[:, 0], y=units["y"] + offsets[:, 1])
+    rows = {str(run): first_middle_last(own["epoch"]) for run, own in d_anchor.groupby("run", sort=False)}
     columns = max(map(len, rows.values()))
     side = min((WIDTH - 0.1) / columns, 4.2)
-    low, high = _limits(anchors, units)
-    aspect = float((high - low)[1] / (high - low)[0])
-    with style(theme):
+    points = np.concatenate([anchors[["x", "y"]].to_numpy(), units[["x", "y"]].to_numpy()])
+    centre, half = plane.frame(points, _LONGEST_SIDE)
+    (left, right), (bottom, top) = np.stack([centre - half, centre + half], axis=1)
+    aspect = float(half[1] / half[0])
+    with using(theme):
         size = (max(side * columns + 0.1, 5.0), (side * aspect + 0.4) * len(rows) + 1.3)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
         shades = _layer_shades(list(d_anchor["layer"].unique()), theme)
+        as_pixels = len(units) > _VECTOR_POINTS
         for panels, (run, epochs) in zip(axes, rows.items(), strict=True):
             own = units[units["run"] == run]
             for ax in panels[len(epochs) :]:
                 ax.set_visible(False)
             for ax, epoch in zip(panels, epochs, strict=False):
                 ax.set_title(_panel_title(d_anchor, run, epoch), fontsize=SMALL)
-                _draw_neurons(ax, own[own["epoch"] == epoch], shades, len(units) > _VECTOR_POINTS)
-                ax.plot(anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=4, markeredgewidth=0)
-                for index, one in enumerate(tracked):
-                    _draw_path(ax, own, one, epoch, theme.tracked[index % len(theme.tracked)], theme)
-        axes[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+                _draw_panel(ax, own, epoch, anchors, tracked, shades, as_pixels, theme)
+        axes[0, 0].set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
         for ax in axes.flat:
             ax.set_box_aspect(aspect)
             ax.spines[:].set_visible(True)
         legend(figure, _legend(shades, tracked, theme))
         headline(figure, _headline(d_anchor))
-        marked = _marked(units, rows, tracked)
-        _label_anchors(figure, [ax for ax in axes.flat if ax.get_visible()], anchors, units, marked, theme)
+        marked = _tracked_places(units, rows, tracked)
+        freeze_layout(figure)  # places of labels are measured in the panels where they are
+        shown = [ax for ax in axes.flat if ax.get_visible()]
+        obstacles = [shown[0].transData.transform(marked[["x", "y"]].to_numpy()), _scale_bar_points(shown[0])]
+        label_anchors(shown, plane.rank_anchors(anchors, units), np.concatenate(obstacles), theme)
         _scale_bar(axes[0, 0], theme)
     return figure
 
@@ -101,23 +138,34 @@ def _panel_title(d_anchor: pd.DataFrame, run: str, epoch: float) -> str:
 def _headline(d_anchor: pd.DataFrame) -> str:
     """What the last layer does in each run, as far as the confidence intervals tell."""
     layer = d_anchor["layer"].unique()[-1]
-    said: dict[str, list[str]] = {"move": [], "hardly move": [], "do not move": []}
+    runs_by_verb: dict[str, list[str]] = {"move": [], "hardly move": [], "do not move": []}
     for run in d_anchor["run"].unique():
-        trend = measures.trend(d_anchor, run, layer)
+        trend = findings.trend_text(d_anchor, run, layer)
         if trend.startswith("falls"):
             own = d_anchor[(d_anchor["run"] == run) & (d_anchor["layer"] == layer)]["d_anchor"].dropna()
             # Hundreds of units make the smallest fall certain; that does not make it large.
             far = own.iloc[-1] <= 0.8 * own.iloc[0]
-            said["move" if far else "hardly move"].append(run)
+            runs_by_verb["move" if far else "hardly move"].append(run)
         elif trend.startswith(("stays", "rises", "ends")):
-            said["do not move"].append(run)
-    parts = [(word, in_runs(runs)) for word, runs in said.items() if runs]
+            runs_by_verb["do not move"].append(run)
+    parts = [(word, run_names(runs)) for word, runs in runs_by_verb.items() if runs]
     if not parts:
         return "Neurons among the anchors"
     (word, where), *others = parts
     title = f"Neurons of {shortened(layer, 24)} {word} towards the anchors in {where}"
     shorter = {"hardly move": "hardly", "do not move": "not"}
     return title + "".join(f", {shorter[word]} in {where}" for word, where in others)
+
+
+def _draw_panel(
+    ax: Axes, own: pd.DataFrame, epoch: float, anchors: pd.DataFrame, tracked: Sequence[TrackedUnit],
+    shades: dict[str, str], as_pixels: bool, theme: Theme,
+) -> None:  # fmt: skip
+    """A run's units, its rows `own`, at an epoch: neurons, anchors, trajectories."""
+    _draw_neurons(ax, own[own["epoch"] == epoch], shades, as_pixels)
+    ax.plot(anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=4, markeredgewidth=0)
+    for index, one in enumerate(tracked):
+        _draw_trajectory(ax, own, one, epoch, theme.tracked[index % len(theme.tracked)], theme)
 
 
 def _draw_neurons(ax: Axes, here: pd.DataFrame, shades: dict[str, str], as_pixels: bool) -> None:
@@ -129,27 +177,20 @@ def _draw_neurons(ax: Axes, here: pd.DataFrame, shades: dict[str, str], as_pixel
         )  # fmt: skip
 
 
-def _draw_path(ax: Axes, own: pd.DataFrame, one: Tracked, epoch: float, color: str, theme: Theme) -> None:
-    """From the first epoch to this one; the place at this epoch is marked if the unit is alive there."""
-    path = own[(own["layer"] == one.layer) & (own["unit"] == one.unit) & (own["epoch"] <= epoch)]
-    if path.empty:
+def _draw_trajectory(
+    ax: Axes, own: pd.DataFrame, one: TrackedUnit, epoch: float, color: str, theme: Theme
+) -> None:
+    """From the first epoch to this one; the place at this epoch is marked if the unit is live there."""
+    trajectory = own[(own["layer"] == one.layer) & (own["unit"] == one.unit) & (own["epoch"] <= epoch)]
+    if trajectory.empty:
         return
-    ax.plot(path["x"], path["y"], "-", color=color, linewidth=1.3, alpha=0.85, zorder=4)
-    ax.plot(path["x"], path["y"], ".", color=color, markersize=3, markeredgewidth=0, zorder=4)
-    now = path[path["epoch"] == epoch]
+    ax.plot(trajectory["x"], trajectory["y"], "-", color=color, linewidth=1.3, alpha=0.85, zorder=4)
+    ax.plot(trajectory["x"], trajectory["y"], ".", color=color, markersize=3, markeredgewidth=0, zorder=4)
+    now = trajectory[trajectory["epoch"] == epoch]
     ax.plot(now["x"], now["y"], "o", color=color, markersize=7.5, markeredgecolor=theme.paper, zorder=5)
 
 
-def _limits(anchors: pd.DataFrame, units: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Lower left and upper right corner of a frame that holds everything, with room for labels at the rim."""
-    points = np.concatenate([anchors[["x", "y"]].to_numpy(), units[["x", "y"]].to_numpy()])
-    low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (-np.ones(2), np.ones(2))
-    half = (high - low) / 2
-    half = np.maximum(half, max(0.7 * half.max(), 1e-3)) * 1.1  # no frame is much longer than wide
-    return (low + high) / 2 - half, (low + high) / 2 + half
-
-
-def _legend(shades: dict[str, str], tracked: Sequence[Tracked], theme: Theme) -> list[Line2D]:
+def _legend(shades: dict[str, str], tracked: Sequence[TrackedUnit], theme: Theme) -> list[Line2D]:
     def dot(color: str, label: str, marker: str = "o", size: float = 4) -> Line2D:
         return Line2D(
             [], [], color=color, marker=marker, markersize=size, markeredgewidth=0, ls="", label=label
@@ -158,21 +199,17 @@ def _legend(shades: dict[str, str], tracked: Sequence[Tracked], theme: Theme) ->
     neurons = [dot(shade, f"{shortened(layer, 16)} neurons") for layer, shade in shades.items()]
     if len(neurons) > 4:  # a ramp from grey to dark grey needs no more than its ends
         neurons = [neurons[0], neurons[-1]]
-    paths = [
-        Line2D(
-            [],
-            [],
-            color=theme.tracked[index % len(theme.tracked)],
-            marker="o",
-            markersize=6,
-            label=shortened(one.name, 24),
-        )
-        for index, one in enumerate(tracked)
+    colors = [theme.tracked[index % len(theme.tracked)] for index in range(len(tracked))]
+    tracks = [
+        Line2D([], [], color=color, marker="o", markersize=6, label=shortened(one.name, 24))
+        for color, one in zip(colors, tracked, strict=True)
     ]
-    return [dot(theme.anchor, "anchors", "*", 8), *neurons, *paths]
+    return [dot(theme.anchor, "anchors", "*", 8), *neurons, *tracks]
 
 
-def _marked(units: pd.DataFrame, shown: dict[str, list[float]], tracked: Sequence[Tracked]) -> pd.DataFrame:
+def _tracked_places(
+    units: pd.DataFrame, shown: dict[str, list[float]], tracked: Sequence[TrackedUnit]
+) -> pd.DataFrame:
     """The rows of the tracked units at the epochs that are shown."""
     near = units[units["unit"].isin([one.unit for one in tracked])]
     names = {(one.layer, one.unit) for one in tracked}
@@ -181,53 +218,11 @@ def _marked(units: pd.DataFrame, shown: dict[str, list[float]], tracked: Sequenc
     return near[np.array(kept, dtype=bool)]
 
 
-def _label_anchors(
-    figure: Figure,
-    axes: Sequence[Axes],
-    anchors: pd.DataFrame,
-    units: pd.DataFrame,
-    marked: pd.DataFrame,
-    theme: Theme,
-) -> None:
-    """The same labels at the same places in every panel, off the tracked units' places in any of them."""
-    popular = measures.last_epochs(units)["nearest_anchor"].value_counts()
-    order = anchors["concept"].map(popular).fillna(0).sort_values(ascending=False, kind="stable").index
-    anchors = anchors.loc[order]
-    figure.draw_without_rendering()  # the layout engine moves the panels; labels are measured in its result
-    figure.set_layout_engine("none")
-    ax, frame = axes[0], axes[0].get_window_extent()
-    probe = ax.text(0, 0, "", fontsize=_LABEL_SIZE)
-    sizes = np.empty((len(anchors), 2))
-    words = [shortened(concept, _LONGEST_LABEL) for concept in anchors["concept"]]
-    for row, word in enumerate(words):
-        probe.set_text(word)
-        sizes[row] = probe.get_window_extent().size
-    probe.remove()
-    points, obstacles = (
-        ax.transData.transform(frame_of[["x", "y"]].to_numpy()) - frame.min for frame_of in (anchors, marked)
-    )
+def _scale_bar_points(ax: Axes) -> np.ndarray:
+    """(5,2) in pixels: along the scale bar and its number, where no label may lie."""
     left, right = ax.get_xlim()
-    bar = np.linspace(_BAR_CORNER, (_BAR_CORNER[0] + _BAR / (right - left), _BAR_CORNER[1] + 0.06), 5)
-    obstacles = np.concatenate([obstacles, bar * frame.size])
-    point = figure.dpi / 72
-    crowded = len(anchors) > MOST_LABELS
-    corners = placement.place(points, sizes, obstacles, (frame.width, frame.height), 4 * point, crowded)
-    placed = [row for row, corner in enumerate(corners) if corner is not None][:MOST_LABELS]
-    for ax in axes:
-        labelled = anchors.iloc[placed]
-        ax.plot(labelled["x"], labelled["y"], "*", color=theme.anchor, markersize=7.5, markeredgewidth=0)
-        for row in placed:
-            at, corner, size = points[row], np.array(corners[row]), sizes[row]
-            nearest = np.clip(at, corner, corner + size)
-            if np.linalg.norm(nearest - at) > 7 * point:  # too far away to be told apart: tie it to its star
-                line = np.stack([at, nearest]) / frame.size
-                ax.plot(*line.T, color=theme.anchor, linewidth=0.4, transform=ax.transAxes, zorder=2)
-            x, y = corner / frame.size
-            ax.text(
-                x, y, words[row], fontsize=_LABEL_SIZE, transform=ax.transAxes,
-                color=theme.ink, ha="left", va="bottom", zorder=6,
-                bbox={"facecolor": theme.paper, "alpha": 0.5, "linewidth": 0, "pad": 0.1},
-            )  # fmt: skip
+    x, y = _BAR_CORNER
+    return ax.transAxes.transform(np.linspace((x, y), (x + _BAR / (right - left), y + 0.06), 5))
 
 
 def _scale_bar(ax: Axes, theme: Theme) -> None:
@@ -236,11 +231,6 @@ def _scale_bar(ax: Axes, theme: Theme) -> None:
     x, y, width = *_BAR_CORNER, _BAR / (right - left)
     ax.plot([x, x + width], [y, y], color=theme.faint, lw=1.5, transform=ax.transAxes, zorder=6)
     ax.text(
-        x + width / 2,
-        y + 0.01,
-        f"{_BAR}",
-        transform=ax.transAxes,
-        ha="center",
-        fontsize=SMALL,
+        x + width / 2, y + 0.01, f"{_BAR}", transform=ax.transAxes, ha="center", fontsize=SMALL,
         color=theme.faint,
-    )
+    )  # fmt: skip

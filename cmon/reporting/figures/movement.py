@@ -1,8 +1,8 @@
-"""Movement and diversity over epochs: how far units go, how wide they lie, and how often their names change."""
+"""Movement and diversity over epochs: how far units move, how far they are apart, how often their labels change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,19 +11,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cmon.reporting.figures import panels
-from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, style
-
-ROWS: Mapping[str, str] = {
-    "step": "step",
-    "spread": "spread",
-    "labels": "labels",
-    "born": "born",
-    "lost": "lost",
-    "relabelled": "relabelled",
-}
-"""Columns of the tables `movement` and `diversity`, and what they are called in the figure."""
+from cmon.reporting.figures.report_figure import ReportFigure
+from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
 
 COUNTS = ("labels", "born", "lost", "relabelled")
+ROWS = ("step", "spread", *COUNTS)
+"""Columns of the table `movement`, each with a row of panels."""
+_CAPTION = (
+    "step: how far a unit moves in the plane from one epoch to the next, on average, where 1 is the anchors' RMS "
+    "distance from their centroid; spread: the mean distance between two units; labels: how many different labels "
+    "the interpretable units carry; born, lost, relabelled: units that became interpretable, ceased to be, or "
+    "changed their label since the epoch before."
+)
+FIGURE = ReportFigure(
+    name="movement",
+    title="Movement and diversity",
+    caption=lambda inputs: _CAPTION,
+    alt=lambda inputs: (
+        "Line charts by epoch of how far units move and how their labels change, in the table below."
+    ),
+    draw=lambda inputs, theme: movement_curves(inputs.tables["movement"], theme),
+)
 
 
 def movement_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
@@ -33,33 +41,35 @@ def movement_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())
     shown = panels.shown_layers(layers)
-    with style(theme):
+    with using(theme):
         figure, axes = panels.grid(len(ROWS), len(shown), panel_height=1.2, extra=1.3)
-        for row, (name, words) in enumerate(ROWS.items()):
+        for row, name in enumerate(ROWS):
             for column, layer in enumerate(shown):
                 ax = axes[row, column]
                 for index, run in enumerate(runs):
                     own = table[(table["run"] == run) & (table["layer"] == layer)].dropna(subset=[name])
-                    color, marker = panels.look(index, theme)
+                    color, marker = panels.color_and_marker(index, theme)
                     every = max(1, -(-len(own) // 10))
                     ax.plot(
                         own["epoch"], own[name], color=color, marker=marker, markersize=4, linewidth=1.6,
                         markevery=every,
                     )  # fmt: skip
                 if table.loc[table["layer"] == layer, name].isna().all():
-                    panels.note(ax, "needs two epochs" if table["epoch"].nunique() == 1 else "no data", theme)
+                    panels.write_note(
+                        ax, "needs two epochs" if table["epoch"].nunique() == 1 else "no data", theme
+                    )
                 if row == 0:
                     ax.set_title(shortened(layer, 60 // len(shown)))
                 panels.epoch_axis(ax, table["epoch"], len(shown))
                 ax.grid(axis="y")
                 ax.yaxis.set_major_locator(MaxNLocator(3, integer=name in COUNTS))
-                panels.outer_labels(ax, row == len(ROWS) - 1, column == 0, "epoch", words)
+                panels.outer_labels(ax, row == len(ROWS) - 1, column == 0, "epoch", name)
                 if row < len(ROWS) - 1:
                     ax.tick_params(labelbottom=False)
             _same_height(axes[row])
         figure.align_ylabels(axes[:, 0])
         legend(figure, panels.run_handles(runs, theme))
-        headline(figure, _headline(table, layers[-1]) + panels.of_layers(layers))
+        headline(figure, _headline(table, layers[-1]) + panels.layers_note(layers))
     return figure
 
 
@@ -71,21 +81,18 @@ def _same_height(row: Iterable[Axes]) -> None:
 
 
 def _headline(table: pd.DataFrame, layer: str) -> str:
-    """What the last layer's units do at the last epoch."""
+    """What the last layer's units do at each run's last epoch, in numbers."""
     last = table[table["layer"] == layer].groupby("run", sort=False).tail(1)
     where = f"{shortened(layer, 24)} at the last epoch"
-    names = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
-    steps = {
-        str(row["run"]): float(row["step"]) for row in last.to_dict("records") if row["step"] == row["step"]
-    }
-    said = [f"{count} distinct labels" for count in names.values()][:1] + [
-        str(count) for count in names.values()
-    ][1:]
-    if len(names) > 3:
+    labels = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
+    steps = {str(row["run"]): float(row["step"]) for row in last.dropna(subset=["step"]).to_dict("records")}
+    if len(labels) > 3:
         moved = f"steps of {min(steps.values()):.2f} to {max(steps.values()):.2f}, " if steps else ""
-        return f"{where}: {moved}{min(names.values())} to {max(names.values())} distinct labels in {len(names)} runs"
+        counts = f"{min(labels.values())} to {max(labels.values())} distinct labels"
+        return f"{where}: {moved}{counts} in {len(labels)} runs"
     parts: list[str] = []
-    for (run, _), labels in zip(names.items(), said, strict=True):
-        moved = (("a step of " if not parts else "") + f"{steps[run]:.2f} and ") if run in steps else ""
-        parts.append(f"{moved}{labels} in {shortened(run, 20)}")
+    for run, count in labels.items():
+        step_of, distinct = ("a step of ", " distinct labels") if not parts else ("", "")
+        moved = f"{step_of}{steps[run]:.2f} and " if run in steps else ""
+        parts.append(f"{moved}{count}{distinct} in {shortened(run, 20)}")
     return f"{where}: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""What charts over epochs have in common: a grid of panels, a look for each run, ticks that leave room."""
+"""What charts over epochs share: a grid of panels, a colour and marker for each run, ticks with room between."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def shown_layers(layers: Sequence[str]) -> list[str]:
     return [layers[at] for at in np.linspace(0, len(layers) - 1, MOST_LAYERS).round().astype(int)]
 
 
-def of_layers(layers: Sequence[str]) -> str:
+def layers_note(layers: Sequence[str]) -> str:
     """What a title says if not all layers are shown."""
     return f" ({MOST_LAYERS} of {len(layers)} layers shown)" if len(layers) > MOST_LAYERS else ""
 
 
-def look(index: int, theme: Theme) -> tuple[str, str]:
+def color_and_marker(index: int, theme: Theme) -> tuple[str, str]:
     """A run's colour and marker: no two of the first 56 runs have both in common."""
     return theme.series[index % len(theme.series)], _MARKERS[index % len(_MARKERS)]
 
 
 def run_handles(runs: Sequence[str], theme: Theme) -> list[Line2D]:
     """A legend's entry for each run."""
-    looks = [(run, *look(index, theme)) for index, run in enumerate(runs)]
+    entries = [(run, *color_and_marker(index, theme)) for index, run in enumerate(runs)]
     return [
         Line2D([], [], color=color, marker=marker, markersize=5, linewidth=1.8, label=shortened(run, 30))
-        for run, color, marker in looks
+        for run, color, marker in entries
     ]
 
 
-def thinned(count: int, most: int) -> list[int]:
+def evenly(count: int, most: int) -> list[int]:
     """At most about `most` of 0..count-1, evenly, the first among them."""
     return list(range(0, count, -(-count // most)))
 
@@ -66,13 +66,13 @@ def epoch_axis(ax: Axes, epochs: Iterable[float], columns: int) -> None:
     ax.set_xlim(known[0] - room, known[-1] + room)
 
 
-def in_runs(runs: Sequence[str]) -> str:
+def run_names(runs: Sequence[str]) -> str:
     """'standard, poor' for a title, or how many if they are more than three."""
     return ", ".join(shortened(run, 20) for run in runs) if len(runs) <= 3 else f"{len(runs)} runs"
 
 
-def note(ax: Axes, text: str, theme: Theme) -> None:
-    """What stands in a panel instead of data."""
+def write_note(ax: Axes, text: str, theme: Theme) -> None:
+    """Text in the middle of a panel that has no data."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=theme.faint)
 
 

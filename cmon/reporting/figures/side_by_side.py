@@ -1,4 +1,4 @@
-"""Run beside run: the most frequent concepts, the shares of the categories, and what differs beyond chance."""
+"""Runs side by side: the most frequent concepts, the shares of the categories, and what differs beyond chance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cmon.reporting import measures
+from cmon.reporting.categories import NO_CATEGORY, in_order
+from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import (
     LIGHT,
     SMALL,
@@ -21,7 +22,7 @@ from cmon.reporting.figures.style import (
     headline,
     legend,
     shortened,
-    style,
+    using,
 )
 from cmon.reporting.tables.differences import Side, sides
 from cmon.workspace.keys import epoch_text
@@ -30,9 +31,29 @@ MOST_CONCEPTS = 8
 _ACROSS = 3
 """Panels of concepts in a row."""
 _MARK = "*"
+_CAPTION = (
+    "The labels that most interpretable units of the last layer carry, with how many do, and the categories of all "
+    "of them as shares of the layer's units; all runs at the last epoch that they have in common, or a single run "
+    "at its first and last. Bold with an asterisk: the shares differ beyond chance (Fisher's exact test; false "
+    "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
+    "that two other trainings would."
+)
+FIGURE = ReportFigure(
+    name="side-by-side",
+    title="Side by side",
+    caption=lambda inputs: _CAPTION,
+    alt=lambda inputs: "Bars of the most frequent concepts and of the categories' shares, run beside run.",
+    draw=lambda inputs, theme: side_by_side(
+        inputs.stored.units,
+        inputs.tables["concept_counts"],
+        inputs.tables["interpretable"],
+        inputs.tables["concept_differences"],
+        theme,
+    ),
+)
 
 
-def comparison(
+def side_by_side(
     units: pd.DataFrame, concepts: pd.DataFrame, categories: pd.DataFrame, differences: pd.DataFrame,
     theme: Theme = LIGHT,
 ) -> Figure:  # fmt: skip
@@ -44,22 +65,22 @@ def comparison(
     """
     shown = sides(units)
     layer = _layer(units, shown)
-    names = measures.categories(units)
+    names = in_order(categories["category"])
     colors = category_colors(names)
-    tops = [_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown]
-    shares = [_of(categories, layer, side) for side in shown]
+    tops = [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown]
+    shares = [_rows_of(categories, layer, side) for side in shown]
     differing = differences[(differences["layer"] == layer) & differences["differs"]]
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     bars = max(2, *map(len, tops))
     heights = [0.2 * bars + 0.35] * down + [0.34 * len(shown) + 0.35]
-    with style(theme):
+    with using(theme):
         figure = Figure(figsize=(WIDTH, sum(heights) + 1.75), layout="constrained")
         spec = figure.add_gridspec(down + 1, across, height_ratios=heights)
         scale = _inches_per_unit(tops, WIDTH / across - 0.5)
         for at, (side, top) in enumerate(zip(shown, tops, strict=True)):
             ax = figure.add_subplot(spec[at // across, at % across])
-            ax.set_title(_titled(side, shown), fontweight="bold")
+            ax.set_title(_side_title(side, shown), fontweight="bold")
             _bars(
                 ax,
                 top,
@@ -72,7 +93,7 @@ def comparison(
             )
         ax = figure.add_subplot(spec[down, :])
         marks = [_marked(differing, "category", side, shown) for side in shown]
-        _shares(ax, shares, names, colors, [_titled(side, shown) for side in shown], marks, theme)
+        _shares(ax, shares, names, colors, [_side_title(side, shown) for side in shown], marks, theme)
         legend(figure, [Patch(color=colors[name], label=shortened(name, 24)) for name in names])
         if len(shown) > 1:
             ax.set_xlabel(_mark_meaning(shown), loc="left", fontsize=SMALL)
@@ -88,7 +109,7 @@ def _layer(units: pd.DataFrame, shown: Sequence[Side]) -> str:
     return (common or layers)[-1]
 
 
-def _of(counts: pd.DataFrame, layer: str, side: Side) -> pd.DataFrame:
+def _rows_of(counts: pd.DataFrame, layer: str, side: Side) -> pd.DataFrame:
     here = (counts["layer"] == layer) & (counts["run"] == side.run) & (counts["epoch"] == side.epoch)
     return counts[here]
 
@@ -101,7 +122,7 @@ def _marked(differing: pd.DataFrame, kind: str, side: Side, shown: Sequence[Side
     return set(own["name"])
 
 
-def _titled(side: Side, shown: Sequence[Side]) -> str:
+def _side_title(side: Side, shown: Sequence[Side]) -> str:
     """The run, with its epoch where the sides have different ones, or the epoch alone where only it differs."""
     epoch = f"epoch {epoch_text(side.epoch)}"
     if len({one.run for one in shown}) < len(shown):
@@ -144,7 +165,7 @@ def _bars(
     ax.set(xlim=(0, width), ylim=(bars - 0.4, -0.6), xticks=[], yticks=[])
     ax.spines[["left", "bottom"]].set_visible(False)
     for place, row in enumerate(top.to_dict("records")):
-        category = measures.NO_CATEGORY if pd.isna(row["category"]) else str(row["category"])
+        category = NO_CATEGORY if pd.isna(row["category"]) else str(row["category"])
         ax.barh(place, row["units"] * scale, height=0.8, color=colors[category], linewidth=0)
         sign = _MARK if row["concept"] in marked else ""
         ax.text(
@@ -197,7 +218,7 @@ def _headline(layer: str, shown: Sequence[Side], shares: Sequence[pd.DataFrame])
     where = shortened(layer, 24) + (f" at epoch {epoch_text(shown[0].epoch)}" if len(epochs) == 1 else "")
     if len(shown) > 3:
         return f"{where}: what {len(shown)} runs detect"
-    said: list[str] = []
+    parts: list[str] = []
     for side, own in zip(shown, shares, strict=True):
         name = (
             f"in {shortened(side.run, 20)}"
@@ -206,8 +227,8 @@ def _headline(layer: str, shown: Sequence[Side], shares: Sequence[pd.DataFrame])
         )
         best = own.sort_values("share", kind="stable").tail(1).to_dict("records")
         share = best[0]["share"] if best else 0
-        words = (" leads", " of units") if not said else ("", "")
-        said.append(
+        words = (" leads", " of units") if not parts else ("", "")
+        parts.append(
             f"{best[0]['category']}{words[0]} {name} ({share:.0%}{words[1]})" if share else f"nothing {name}"
         )
-    return f"{where}: {', '.join(said)}"
+    return f"{where}: {', '.join(parts)}"

@@ -16,7 +16,7 @@ from typing import IO, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from cmon.reporting import measures
+from cmon.reporting.categories import NO_CATEGORY
 
 WIDTH = 7.2
 """Inches: two columns of a paper. Shrunk to one column (3.3 inches), SMALL is 4.8 points; on a slide of 13.3 by 7.5
@@ -28,7 +28,7 @@ SMALL, TEXT, TITLE = 10.5, 11.0, 12.5
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure on its ground."""
+    """Colours of a figure, its background among them."""
 
     paper: str
     ink: str
@@ -67,7 +67,7 @@ CATEGORY_COLORS = {
     "material": "#E69F00",
     "texture": "#D55E00",
     "color": "#CC79A7",
-    measures.NO_CATEGORY: "#8b949e",
+    NO_CATEGORY: "#8b949e",
 }
 _MORE_COLORS = (
     "#F0E442",
@@ -81,7 +81,7 @@ _MORE_COLORS = (
 
 
 @contextmanager
-def style(theme: Theme = LIGHT) -> Iterator[None]:
+def using(theme: Theme = LIGHT) -> Iterator[None]:
     """matplotlib's settings for all figures, and for nothing else in the process."""
     settings: Any = {
         "figure.facecolor": theme.paper,
@@ -127,13 +127,16 @@ def style(theme: Theme = LIGHT) -> Iterator[None]:
 
 def save(figure: Figure, target: Path | IO[bytes], form: str, theme: Theme = LIGHT) -> None:
     """Write a figure as 'png' or 'svg'; the same figure gives the same bytes."""
-    with style(theme):
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
-            figure.set_layout_engine(
-                "none"
-            )  # once laid out: to do it again for every file takes half of the time
+    with using(theme):
+        freeze_layout(figure)  # to lay it out again for every file would take half of the time
         figure.savefig(target, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else None)
+
+
+def freeze_layout(figure: Figure) -> None:
+    """Lay the panels out, and let them stay where they are."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the page says, made from the tables: DataFrames in, the parts of `page.Page` out."""
+"""What the page says about runs, units and inputs: DataFrames in, parts of `views.Page` out."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from cmon.rank_correlation import kendall_tau
-from cmon.reporting import measures
-from cmon.reporting.figures import embedding, style
+from cmon.reporting.categories import NO_CATEGORY, interpretable_categories
+from cmon.reporting.epochs import first_middle_last, last_epochs
+from cmon.reporting.figures import style
 from cmon.reporting.page import explorer_data
-from cmon.reporting.page.html import Moment, TrackedView, UnitRow
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.page.views import Moment, TrackedView, UnitRow
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import epoch_text
 
 PICTURED_UNITS = 100
@@ -24,85 +23,12 @@ MOST_ROWS = 1000
 """Units per run in that table: browsers stumble over tables of tens of thousands of rows."""
 TRACKED_IMAGES = 8
 
-CAPTIONS = {
-    "embedding": (
-        "Each dot is a neuron, each star an anchor: a concept of interest. A neuron lies near the concepts that "
-        "it detects. All panels show one and the same plane, so that an anchor has one place, and a neuron's "
-        "movement is learning. Neurons that lie in one place are drawn side by side, each always by the same, up to "
-        "0.05 beside it. Coloured neurons are tracked, with their way since the first epoch as a line. "
-        "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
-        "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place.{labels}"
-    ),
-    "d_anchor": (
-        "d_anchor is the mean distance from a layer's live units to their nearest anchor: in the plane of the "
-        "embedding, and as a check between unit vectors of CLIP's text space, where no embedding takes part "
-        "(d_anchor_clip). Low: the units cover the concepts well. High and flat over the epochs: poor training. "
-        "Bands are {confidence:.0%} bootstrap intervals over units."
-    ),
-    "interpretable": (
-        "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
-        "layer. Dead units, which give every image the same activation, hang from the top; what is left between is "
-        "live units without a concept that could be told from chance."
-    ),
-    "side-by-side": (
-        "The labels that most interpretable units of the last layer carry, with how many do, and the categories of all "
-        "of them as shares of the layer's units; all runs at the last epoch that they have in common, or a single run "
-        "at its first and last. Bold with an asterisk: the shares differ beyond chance (Fisher's exact test; false "
-        "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
-        "that two other trainings would."
-    ),
-    "movement": (
-        "step: how far a unit moves in the plane from one epoch to the next, on average, where 1 is the anchors' RMS "
-        "distance from their centroid; spread: the mean distance between two units; labels: how many different labels "
-        "the interpretable units carry; born, lost, relabelled: units that became interpretable, ceased to be, or "
-        "changed their label since the epoch before."
-    ),
-}
-
-
-def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
-    """(run, what its last layer does), and last how far the two distances agree, as (subject, words)."""
-    said = []
-    for run in d_anchor["run"].unique():
-        own = d_anchor[d_anchor["run"] == run]
-        layer = own["layer"].iloc[-1]
-        rows = own[own["layer"] == layer]
-        first, last = rows.iloc[0], rows.iloc[-1]
-        share = f"{last['n_interpretable'] / last['n_units']:.0%} of the units of {layer} are interpretable"
-        if len(rows) > 1:
-            share += f" at epoch {epoch_text(last['epoch'])}, {first['n_interpretable'] / first['n_units']:.0%} at "
-            share += f"epoch {epoch_text(first['epoch'])}"
-        # Both end at the same epoch, and the same words need not be said twice.
-        trends = {
-            trend: column
-            for column in ("d_anchor_clip", "d_anchor")
-            if (trend := measures.trend(d_anchor, run, layer, column))
-        }
-        moved = ", ".join(f"{column} {trend}" for trend, column in reversed(trends.items()))
-        sentences = f"{share}; {moved}." if moved else f"{share}."
-        if last["n_dead"]:
-            sentences += f" {last['n_dead']} of its {last['n_units']} units are dead."
-        said.append((run, sentences))
-    tau = kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
-    if np.isfinite(tau):
-        known = d_anchor["d_anchor"].notna().sum()
-        words = f"of d_anchor and d_anchor_clip over {known} runs, layers and epochs: Kendall tau {tau:.2f}"
-        said.append(("Agreement", f"{words} (1: the same order, 0: unrelated)."))
-    return said
-
-
-def embedding_alt(layout: pd.DataFrame, d_anchor: pd.DataFrame) -> str:
-    """What the embedding shows, in words."""
-    runs = ", ".join(d_anchor["run"].unique())
-    anchors = int((layout["kind"] == "anchor").sum())
-    return f"Scatter plots of neurons around {anchors} anchors; a row for each run ({runs}), a column for each epoch"
-
 
 def facts(
     units: pd.DataFrame, images: pd.DataFrame, layout: pd.DataFrame, concepts: pd.DataFrame
 ) -> list[tuple[str, str]]:
     """(count, what was counted) for the head of the page."""
-    last = measures.last_epochs(units)
+    last = last_epochs(units)
     usable = int((images["status"] == "ok").sum())
     checkpoints = len(units[["run", "epoch"]].drop_duplicates())
 
@@ -136,8 +62,8 @@ def skipped(
     ]
 
 
-def tracked_moments(
-    tracked: Sequence[Tracked], units: pd.DataFrame, concepts: pd.DataFrame
+def tracked_views(
+    tracked: Sequence[TrackedUnit], units: pd.DataFrame, concepts: pd.DataFrame
 ) -> list[TrackedView]:
     """Each tracked unit at the first, middle and last epoch of every run that has it."""
     views = []
@@ -145,7 +71,7 @@ def tracked_moments(
         rows = units[(units["layer"] == one.layer) & (units["unit"] == one.unit)]
         runs = {}
         for run, own in rows.groupby("run", sort=False):
-            shown = own[own["epoch"].isin(embedding.chosen_epochs(own["epoch"]))]
+            shown = own[own["epoch"].isin(first_middle_last(own["epoch"]))]
             runs[str(run)] = [_moment(row, concepts) for row in shown.to_dict("records")]
         light, dark = (theme.tracked[index % len(theme.tracked)] for theme in (style.LIGHT, style.DARK))
         views.append(TrackedView(one.name, _sentence(one.reason), light, dark, runs))
@@ -154,8 +80,8 @@ def tracked_moments(
 
 def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
     """The units at their run's last epoch, the most significant of each run first; see MOST_ROWS, PICTURED_UNITS."""
-    last = measures.last_epochs(units)
-    colors = style.category_colors(measures.categories(units))
+    last = last_epochs(units)
+    colors = style.category_colors(interpretable_categories(units))
     found = []
     for _, own in last.groupby("run", sort=False):
         own = own.sort_values(["p_value", "score"], ascending=[True, False], kind="stable")
@@ -169,7 +95,7 @@ def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
                     unit=row["unit"],
                     label=_label(row),
                     category=category,
-                    color=colors.get(category, style.CATEGORY_COLORS[measures.NO_CATEGORY]),
+                    color=colors.get(category, style.CATEGORY_COLORS[NO_CATEGORY]),
                     score=_number(row["score"]),
                     p_value=_number(row["p_value"]),
                     significant=bool(row["interpretable"]),

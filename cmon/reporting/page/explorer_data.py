@@ -1,6 +1,6 @@
-"""The data of the page's interactive embedding, small enough to stand inside the page.
+"""The data of the page's interactive embedding, small enough to be part of the page.
 
-Numbers are columns of bytes in base64, and words that repeat stand once in a list. A run's columns are matrices
+Numbers are columns of bytes in base64, and words that repeat are listed once. A run's columns are matrices
 of epochs by units in one fixed order of units, so that the page reads an epoch as a slice.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from cmon.reporting import measures
-from cmon.reporting.figures import fan, style
+from cmon.reporting.categories import NO_CATEGORY, in_order
+from cmon.reporting.figures import plane, style
 from cmon.reporting.figures.style import Theme
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 from cmon.workspace.status import STATUSES
 
@@ -29,35 +29,36 @@ _STATUSES = tuple(STATUSES)
 NOWHERE = -32768
 """The place of a unit that has none."""
 _FINEST = 32767
-_LONGEST = 1.35
-"""The longer side of the frame over the shorter one, at most: two must fit side by side."""
+_LONGEST_SIDE = 1.35
+"""Of the frame over its other side, at most: two panels must fit side by side."""
 _WHOLE_TYPES = ("int8", "int16", "int32")
 
 Data = dict[str, Any]
 
 
-def data(
-    units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[Tracked]
+def explorer_data(
+    units: pd.DataFrame, layout: pd.DataFrame, paths: Mapping[int, str], tracked: Sequence[TrackedUnit]
 ) -> Data:
     """Everything that the interactive embedding shows, to be written as JSON.
 
     units: the table of that name in the order of `keys.sort_rows`; layout: the whole table, anchors first.
     paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
     `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
-    dark ground). Places are seen from the middle of the frame, whose half width and height `half` holds; those of
+    dark background). Places are relative to the middle of the frame, whose half width and height `half` holds; those of
     units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
-    it a unit is drawn (see `fan`). Everything else is as in the tables, as float32.
+    it a unit is drawn (see `plane.offsets`). Everything else is as in the tables, as float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
     places = layout.loc[layout["kind"] == "unit", [*GROUP, "unit", "x", "y"]]
     placed = units.merge(places, on=UNIT_KEYS, how="left")
     epochs = sorted(units["epoch"].unique())
     layers = list(units["layer"].unique())
-    categories = _categories([*units["category"], *anchors["category"]])
-    labels = _labels(units, categories)
+    categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
+    labels = _label_table(units, categories)
     shown = image_ids(units)
-    centre, half = _frame(anchors, placed)
-    reach = fan.reach(anchors[["x", "y"]].to_numpy())
+    points = [anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()]
+    centre, half = plane.frame(np.concatenate(points), _LONGEST_SIDE)
+    most_offset = plane.most_offset(points[0])
     for axis, middle in zip("xy", centre, strict=True):
         placed[axis] -= middle
     return {
@@ -65,11 +66,11 @@ def data(
         "layers": layers,
         "statuses": list(_STATUSES),
         "categories": categories,
-        "labels": {"names": list(labels["label"]), "categories": _places_in(categories, labels["category"])},
-        "anchors": _anchors(anchors, centre, layout, categories),
+        "labels": {"names": list(labels["label"]), "categories": _indices(categories, labels["category"])},
+        "anchors": _anchor_columns(anchors, centre, layout, categories),
         "images": {"ids": shown, "names": _short_names(paths, shown)},
         "runs": [
-            _run(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), reach)
+            _run_columns(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
             for run, own in placed.groupby("run", sort=False)
         ],
         "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
@@ -82,7 +83,7 @@ def data(
 
 
 def image_ids(units: pd.DataFrame) -> list[int]:
-    """All images that any unit shows at any epoch, rising; those of units without a label say nothing."""
+    """All images that any unit shows at any epoch, rising; those of units that are not live mean nothing."""
     found = np.unique(_top_images(units))
     return [int(image) for image in found if image >= 0]
 
@@ -90,14 +91,14 @@ def image_ids(units: pd.DataFrame) -> list[int]:
 def _top_images(units: pd.DataFrame) -> np.ndarray:
     """(rows, IMAGES) image_id, -1 where there is none."""
     tops = np.full((len(units), IMAGES), -1, dtype=np.int64)
-    said = (units["status"] == "ok").to_numpy()
-    for row, images in zip(np.flatnonzero(said), units["top_images"].to_numpy()[said], strict=True):
+    live = (units["status"] == "ok").to_numpy()
+    for row, images in zip(np.flatnonzero(live), units["top_images"].to_numpy()[live], strict=True):
         first = images[:IMAGES]
         tops[row, : len(first)] = first
     return tops
 
 
-def _run(
+def _run_columns(
     name: str,
     own: pd.DataFrame,
     epochs: Sequence[float],
@@ -105,11 +106,11 @@ def _run(
     labels: Sequence[str],
     images: Sequence[int],
     farthest: float,
-    reach: float,
+    most_offset: float,
 ) -> Data:
     """One run: who its units are, and for each of its epochs a row of what they do.
 
-    farthest: of a place from the middle. reach: how far beside its place a unit is drawn at most.
+    farthest: of a place from the middle. most_offset: see `plane.offsets`.
     """
     layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
     # Which unit and which epoch each row of the table is about, as positions in the matrices.
@@ -122,7 +123,7 @@ def _run(
         table[epoch_at, unit_at.ravel()] = values
         return table
 
-    beside = fan.offsets(who[0], who[1], reach).astype(np.float32)
+    beside = plane.offsets(who[0], who[1], most_offset).astype(np.float32)
     label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
     tops = _top_images(own)
     shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
@@ -130,28 +131,26 @@ def _run(
         "name": name,
         "epochs": [int(at) for at in np.searchsorted(epochs, when)],
         "units": shape[1],
-        "layer": encoded(who[0]),
-        "unit": encoded(who[1]),
-        "beside_x": encoded(beside[:, 0], "float32"),
-        "beside_y": encoded(beside[:, 1], "float32"),
+        "layer": encode(who[0]),
+        "unit": encode(who[1]),
+        "beside_x": encode(beside[:, 0], "float32"),
+        "beside_y": encode(beside[:, 1], "float32"),
         **{
-            axis: encoded(
-                matrix(quantised(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16"
-            )
+            axis: encode(matrix(quantise(own[axis].to_numpy(), farthest), NOWHERE).astype(np.int16), "int16")
             for axis in ("x", "y")
         },
-        "status": encoded(matrix(own["status"].map(_STATUSES.index).to_numpy(), -1)),
-        "interpretable": encoded(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
-        "label": encoded(matrix(label, -1)),
-        "images": encoded(matrix(shown, -1)),
+        "status": encode(matrix(own["status"].map(_STATUSES.index).to_numpy(), -1)),
+        "interpretable": encode(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
+        "label": encode(matrix(label, -1)),
+        "images": encode(matrix(shown, -1)),
         **{
-            column: encoded(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
+            column: encode(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
             for column in ("score", "margin", "p_value")
         },
     }
 
 
-def encoded(values: np.ndarray, kind: str = "") -> dict[str, str]:
+def encode(values: np.ndarray, kind: str = "") -> dict[str, str]:
     """An array as its type and its bytes, little-endian, in base64; whole numbers in the smallest type."""
     if not kind:
         low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
@@ -160,30 +159,13 @@ def encoded(values: np.ndarray, kind: str = "") -> dict[str, str]:
     return {"type": kind, "data": base64.b64encode(little.tobytes()).decode()}
 
 
-def quantised(values: np.ndarray, reach: float) -> np.ndarray:
-    """Places from -reach to reach as whole numbers from -32767 to 32767, NOWHERE for NaN: int32."""
-    steps = np.round(values / reach * _FINEST)
+def quantise(values: np.ndarray, farthest: float) -> np.ndarray:
+    """Coordinates from -farthest to farthest as whole numbers from -32767 to 32767, NOWHERE for NaN: int32."""
+    steps = np.round(values / farthest * _FINEST)
     return np.where(np.isnan(steps), NOWHERE, steps).astype(np.int32)
 
 
-def _frame(anchors: pd.DataFrame, placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Middle (2,) and half the sides (2,) of a frame that holds everything, with room for labels at the rim."""
-    points = np.concatenate([anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()])
-    if not len(points):
-        return np.zeros(2), np.ones(2)
-    low, high = points.min(axis=0), points.max(axis=0)
-    half = np.maximum((high - low) / 2 * 1.1, 1e-3)
-    return (low + high) / 2, np.maximum(half, half[::-1] / _LONGEST)
-
-
-def _categories(found: Sequence[Any]) -> list[str]:
-    """Of labels and anchors: the known ones in their order, then others by name."""
-    names = {str(name) for name in found if pd.notna(name)}
-    others = sorted(names - set(measures.CATEGORIES))
-    return [name for name in (*measures.CATEGORIES, *others) if name in names]
-
-
-def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
+def _label_table(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     """Each label once, with its category, the most frequent first."""
     named = units[units["label"].notna()]
     counts = named.groupby("label", sort=True)["category"].agg(["size", "first"]).reset_index()
@@ -191,21 +173,18 @@ def _labels(units: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
     return counts.rename(columns={"first": "category"})[["label", "category"]]
 
 
-def _places_in(categories: Sequence[str], values: pd.Series) -> list[int]:
-    """Each value's place in `categories`, -1 for none."""
+def _indices(categories: Sequence[str], values: pd.Series) -> list[int]:
+    """Each value's index in `categories`, -1 for none."""
     return [categories.index(value) if pd.notna(value) else -1 for value in values]
 
 
-def _anchors(
+def _anchor_columns(
     anchors: pd.DataFrame, centre: np.ndarray, layout: pd.DataFrame, categories: Sequence[str]
 ) -> Data:
-    """The anchors that most units are near at the last epochs first: they are labelled first."""
-    last = measures.last_epochs(layout[layout["kind"] == "unit"])
-    near = anchors["concept"].map(last["nearest_anchor"].value_counts()).fillna(0)
-    ranked = anchors.assign(near=near).sort_values("near", ascending=False, kind="stable")
+    ranked = plane.rank_anchors(anchors, layout[layout["kind"] == "unit"])
     return {
         "names": list(ranked["concept"]),
-        "categories": _places_in(categories, ranked["category"]),
+        "categories": _indices(categories, ranked["category"]),
         **{
             axis: [round(float(value), 4) for value in ranked[axis] - middle]
             for axis, middle in zip("xy", centre, strict=True)
@@ -221,9 +200,9 @@ def _short_names(paths: Mapping[int, str], shown: Sequence[int]) -> list[str]:
 
 
 def _colors(theme: Theme, categories: Sequence[str], layers: Sequence[str]) -> Data:
-    by_category = style.category_colors([*categories, measures.NO_CATEGORY])
+    by_category = style.category_colors([*categories, NO_CATEGORY])
     ramp = mpl.colormaps["viridis"]
-    # The ends of the map are too near to black and to white to be seen on the page's grounds.
+    # The ends of the colour map are too dark and too bright to be seen on the page's backgrounds.
     return {
         "paper": theme.paper,
         "ink": theme.ink,

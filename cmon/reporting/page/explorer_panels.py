@@ -1,7 +1,7 @@
 """The panels of the page's interactive embedding: a Bokeh document without data.
 
 Bokeh draws on a 2-D canvas: it needs no WebGL and no `eval`, so that the page's security policy can stay strict,
-and it shows text as text, whatever stands in it. The page's script fills the sources, which it finds by name.
+and it shows text as text, never as markup. The page's script fills the sources, which it finds by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Panels:
     """One panel for each run, with one frame of axes."""
 
     document: dict[str, Any]
-    """Bokeh's document, to be written as JSON; in it the order of keys has a meaning."""
+    """Bokeh's document, to be written as JSON; in it the order of names has a meaning."""
     roots: tuple[str, ...]
     """The panels' ids in it."""
 
@@ -33,7 +33,7 @@ def panels(runs: int, half: Sequence[float]) -> Panels:
     from bokeh.models import Range1d
 
     document = Document()
-    x, y = (Range1d(start=-reach, end=reach, name=name) for name, reach in zip("xy", half, strict=True))
+    x, y = (Range1d(start=-side, end=side, name=name) for name, side in zip("xy", half, strict=True))
     roots = [_panel(index, x, y) for index in range(runs)]
     for root in roots:
         document.add_root(root)
@@ -51,7 +51,7 @@ def library() -> str:
 
 
 def _panel(index: int, x: Any, y: Any) -> Any:
-    """From the ground up: units, those that were found, anchors, tracked paths, labels, what is pointed at."""
+    """From the lowest layer to the highest: units, found units, anchors, trajectories, labels, the hovered point."""
     from bokeh.models import PanTool, WheelZoomTool
     from bokeh.plotting import figure
 

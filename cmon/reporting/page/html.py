@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that needs nothing else, not even a network.
+"""The report's page as HTML: one file that needs nothing else, not even a network.
 
 Everything that comes from a table is escaped by jinja2, or enters the page as text by the page's own scripts, and
 the page's security policy allows no script but those in it, by their hashes.
@@ -10,14 +10,14 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from cmon.reporting.page import explorer_panels
+from cmon.reporting.page.views import Page
 
 _FOLDER = Path(__file__).parent / "web"
 _ORIGIN = re.compile(r'<meta name="cmon-origin" content="([0-9a-f]+)">')
@@ -35,109 +35,6 @@ _SCRIPTS = (
 )
 
 
-@dataclass(frozen=True)
-class FigureView:
-    """A figure with the words around it."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    """What the figure shows, for those who cannot see it."""
-    light: bytes
-    """SVG on a light ground."""
-    dark: bytes
-    """The same on a dark one."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A tracked unit at one epoch of one run."""
-
-    epoch: str
-    label: str
-    """Its label, or its status where it has none."""
-    score: float | None
-    significant: bool
-    next_labels: str
-    images: Sequence[int]
-
-
-@dataclass(frozen=True)
-class TrackedView:
-    """A tracked unit in all runs that have it."""
-
-    name: str
-    reason: str
-    color: str
-    color_dark: str
-    runs: Mapping[str, Sequence[Moment]]
-
-
-@dataclass(frozen=True)
-class TableView:
-    """A table with its caption, if it is not clear from where it stands; cells are text or numbers."""
-
-    title: str
-    note: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class UnitRow:
-    """A unit at its run's last epoch."""
-
-    run: str
-    layer: str
-    unit: int
-    label: str
-    category: str
-    color: str
-    score: float | None
-    p_value: float | None
-    significant: bool
-    images: Sequence[int]
-
-
-@dataclass(frozen=True)
-class Page:
-    """All that the page says."""
-
-    origin: str
-    version: str
-    title: str
-    facts: Sequence[tuple[str, str]]
-    """(number, what it counts)."""
-    findings: Sequence[tuple[str, str]]
-    """(run or other subject, what is said of it)."""
-    explorer: Mapping[str, Any]
-    """What `explorer.data` gives."""
-    figures: Mapping[str, FigureView]
-    """By name; 'embedding', 'd_anchor' and 'interpretable' have places of their own."""
-    files: Mapping[str, Sequence[tuple[str, str]]]
-    """Name of a figure or table to (form, link) of each of its files beside the page."""
-    tracked: Sequence[TrackedView]
-    d_anchor_table: TableView
-    frequent: Sequence[TableView]
-    movement: TableView
-    units: Sequence[UnitRow]
-    more_units: int
-    """Units for which the table of all units has no room."""
-    statuses: TableView
-    costs: TableView | None
-    skipped: Sequence[tuple[str, str]]
-    """(what, why)."""
-    parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]]
-    """(stage or table, its parameters)."""
-
-    @property
-    def more(self) -> list[FigureView]:
-        """Figures without a place of their own."""
-        placed = ("embedding", "d_anchor", "interpretable")
-        return [figure for name, figure in self.figures.items() if name not in placed]
-
-
 def render(page: Page, images_beside: int = 0) -> str:
     """The page as HTML, without thumbnails; see `with_thumbnails`.
 
@@ -151,17 +48,17 @@ def render(page: Page, images_beside: int = 0) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "svg_uri": _svg_uri}
-    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of keys has a meaning
-    scripts = [explorer_panels.library(), *map(_own, _SCRIPTS)]
+    environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of names has a meaning
+    scripts = [explorer_panels.library(), *map(_read, _SCRIPTS)]
     panels = explorer_panels.panels(len(page.explorer["runs"]), page.explorer["half"])
     return environment.get_template("page.html.j2").render(
         page=page,
-        css="".join(map(_own, _STYLES)),
+        css="".join(map(_read, _STYLES)),
         scripts=scripts,
         policy=_policy(scripts, images_beside > 0),
         panels={"document": panels.document, "roots": panels.roots},
         images_beside=images_beside,
-        example=_example(page.explorer),
+        example=_search_example(page.explorer),
     )
 
 
@@ -185,11 +82,11 @@ def _policy(scripts: Iterable[str], images_beside: bool) -> str:
     )
 
 
-def _own(name: str) -> str:
+def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _example(explorer: Mapping[str, Any]) -> str:
+def _search_example(explorer: Mapping[str, Any]) -> str:
     """What the search field says may be typed."""
     words = [f"{explorer['layers'][one['layer']]}:{one['unit']}" for one in explorer["tracked"][:1]]
     return " or ".join([*words, *explorer["labels"]["names"][:1]])
@@ -205,7 +102,7 @@ def origin_of(path: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def images_beside(path: Path) -> int:
+def thumbnails_beside(path: Path) -> int:
     """How many thumbnails the page at `path` expects in the folder beside it."""
     with path.open(encoding="utf-8") as file:
         found = _BESIDE.search(file.read(4096))

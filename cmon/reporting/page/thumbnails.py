@@ -1,4 +1,4 @@
-"""Small pictures of probe images, for figures and the page."""
+"""Small pictures of probe images, for the figures and the page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Files = Mapping[int, tuple[Path, str | None]]
 SIZE = 96
 """Pixels a side on the page: twice what most screens give it."""
 FOLDER = "thumbnails"
-_Made = TypeVar("_Made")
+_Kind = TypeVar("_Kind")
 
 
-def load(
+def read_pictures(
     files: Files, size: int, progress: Progress = silent
 ) -> tuple[dict[int, Image.Image], dict[int, str]]:
     """Square RGB pictures of `size` pixels, cut from the middle as a network's input is.
@@ -32,16 +32,16 @@ def load(
     Returns image_id to picture, and image_id to reason for those that cannot be shown: a file that changed
     since is not the image that activated the unit.
     """
-    return _made(files, size, lambda picture: picture, progress, "reading top images")
+    return _read_all(files, size, lambda picture: picture, progress, "reading top images")
 
 
-def small(files: Files, progress: Progress = silent) -> tuple[dict[int, bytes], dict[int, str]]:
-    """The same as `load`, but as WebP files of SIZE pixels."""
-    return _made(files, SIZE, _webp, progress, "reading thumbnails")
+def read_thumbnails(files: Files, progress: Progress = silent) -> tuple[dict[int, bytes], dict[int, str]]:
+    """The same as `read_pictures`, but as WebP files of SIZE pixels."""
+    return _read_all(files, SIZE, _webp, progress, "reading thumbnails")
 
 
-def css(uris: Mapping[int, str]) -> str:
-    """One class for each picture, so that each stands once in the page however often it is shown."""
+def css_classes(uris: Mapping[int, str]) -> str:
+    """One class for each picture, so that the page holds each once however often it is shown."""
     return "".join(f'.t{image}{{background-image:url("{uri}")}}\n' for image, uri in uris.items())
 
 
@@ -52,34 +52,34 @@ def data_uris(pictures: Mapping[int, bytes]) -> dict[int, str]:
     }
 
 
-def names(pictures: Iterable[int]) -> list[str]:
-    """What their files are called."""
+def file_names(pictures: Iterable[int]) -> list[str]:
+    """Of their files."""
     return [f"{image}.webp" for image in pictures]
 
 
 def file_uris(pictures: Mapping[int, bytes]) -> dict[int, str]:
     """Their files in FOLDER beside the page, as links."""
-    return {image: f"{FOLDER}/{name}" for image, name in zip(pictures, names(pictures), strict=True)}
+    return {image: f"{FOLDER}/{name}" for image, name in zip(pictures, file_names(pictures), strict=True)}
 
 
-def _made(
-    files: Files, size: int, make: Callable[[Image.Image], _Made], progress: Progress, words: str
-) -> tuple[dict[int, _Made], dict[int, str]]:
-    def one(image_id: int) -> tuple[int, _Made | None, str]:
+def _read_all(
+    files: Files, size: int, convert: Callable[[Image.Image], _Kind], progress: Progress, task: str
+) -> tuple[dict[int, _Kind], dict[int, str]]:
+    def one(image_id: int) -> tuple[int, _Kind | None, str]:
         try:
-            return image_id, make(_picture(*files[image_id], size)), ""
+            return image_id, convert(_read(*files[image_id], size)), ""
         except Exception as error:  # an image library can fail in any way on a broken file
-            return image_id, None, _why(error)
+            return image_id, None, _reason(error)
 
-    found: dict[int, _Made] = {}
+    found: dict[int, _Kind] = {}
     missing: dict[int, str] = {}
     # Decoding, scaling and hashing leave Python's lock to others.
     with bombs_refused(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for image_id, made, why in progress(pool.map(one, files), words, len(files)):
-            if made is None:
+        for image_id, picture, why in progress(pool.map(one, files), task, len(files)):
+            if picture is None:
                 missing[image_id] = why
             else:
-                found[image_id] = made
+                found[image_id] = picture
     return found, missing
 
 
@@ -87,7 +87,7 @@ class _Changed(Exception):
     """The file's bytes are not those that were scored."""
 
 
-def _picture(path: Path, sha256: str | None, size: int) -> Image.Image:
+def _read(path: Path, sha256: str | None, size: int) -> Image.Image:
     data = path.read_bytes()
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise _Changed
@@ -96,7 +96,7 @@ def _picture(path: Path, sha256: str | None, size: int) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, _Changed):
         return "changed since it was extracted"
     return "no longer there" if isinstance(error, FileNotFoundError) else reason(error)

@@ -1,42 +1,22 @@
-"""Bootstrap intervals of means over units."""
+"""Bootstrap of means over units: resampled means, and their percentile intervals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 
-
+RESAMPLES = 10_000
 _COUNTS = 2**17
 """Draws at a time: few enough that counting them stays in a core's own cache."""
+_GROUPS = 64
+"""Groups of one size at a time."""
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean with a percentile bootstrap confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def bootstrap_mean(values: Floats, seed: int, confidence: float = 0.95, resamples: int = 10_000) -> Mean:
-    """Mean of (K,) values, and the percentile interval of the means of resamples of size K.
-
-    No values give NaN for all three; one value gives an interval of no width.
-    """
-    if len(values) == 0:
-        return Mean(np.nan, np.nan, np.nan)
-    means = resampled_means(values[:, None], seed, resamples)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Mean(float(values.mean()), float(low), float(high))
-
-
-def resampled_means(values: Floats, seed: int, resamples: int = 10_000) -> Floats:
+def resampled_means(values: Floats, seed: int, resamples: int = RESAMPLES) -> Floats:
     """Means of bootstrap resamples: of K rows, K are drawn with replacement, the same ones for every column.
 
     values: (K,M), K at least 1. Returns (resamples, M) float64. NaN stands for a missing value: a column's mean is
@@ -66,3 +46,25 @@ def resampled_means(values: Floats, seed: int, resamples: int = 10_000) -> Float
             part /= rows
     low, high = np.where(known, values, np.inf).min(axis=0), np.where(known, values, -np.inf).max(axis=0)
     return np.clip(means, low, high, out=means)  # rounding in the product must not leave the values' range
+
+
+def resampled_groups(
+    groups: Sequence[Floats], seed: int, resamples: int = RESAMPLES
+) -> Iterator[tuple[int, Floats]]:
+    """(position in `groups`, (resamples, M) means) of each group of (K, M) values that has any.
+
+    Groups of one size share their draws, which take most of the time.
+    """
+    sizes = np.array([len(group) for group in groups])
+    for size in np.unique(sizes[sizes > 0]):
+        same = np.flatnonzero(sizes == size)
+        for start in range(0, len(same), _GROUPS):
+            some = same[start : start + _GROUPS]
+            means = resampled_means(np.concatenate([groups[at] for at in some], axis=1), seed, resamples)
+            yield from zip(some.tolist(), np.split(means, len(some), axis=1), strict=True)
+
+
+def interval(means: Floats, confidence: float) -> Floats:
+    """(resamples, M) means to (2, M): the percentile interval's lower and upper end; NaN where any mean is."""
+    tail = (1 - confidence) / 2
+    return np.quantile(means, [tail, 1 - tail], axis=0)

@@ -1,4 +1,4 @@
-"""The tables of the report: one list says what each is called, holds and means, and how it is made.
+"""The tables of the report: one list with the name, the schema, the caption and the maker of each.
 
 The list drives what is written, whether a report is fresh, and the reference of the tables in docs/.
 """
@@ -12,32 +12,42 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from cmon.reporting import measures
-from cmon.reporting.inputs import Frames
-from cmon.reporting.tables import counts, d_anchor, differences, diversity, formats, latex, movement
-from cmon.reporting.tables import schemas as report_schemas
-from cmon.workspace.files import atomic_write
+from cmon.reporting.epochs import last_epochs
+from cmon.reporting.inputs import StoredTables
+from cmon.reporting.output import write_bytes
+from cmon.reporting.tables import (
+    comparison,
+    counts,
+    d_anchor,
+    differences,
+    diversity,
+    formats,
+    latex,
+    movement,
+)
+from cmon.reporting.training_log import TRAINING
+from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP
 from cmon.workspace.workspace import Workspace
 
 FORMS = ("csv", "parquet", "md", "tex")
 _MOST_CONCEPTS = 12
-"""Of a run and layer in a table to be printed; CSV and Parquet hold all."""
+"""Rows of a run and layer that are printed; CSV and Parquet hold all."""
 _MOST_UNITS = 20
-"""The same, of all runs and layers."""
+"""Rows that are printed of units of all runs and layers."""
 
 
 @dataclass(frozen=True)
-class Sources:
+class TableInputs:
     """What the tables are made from."""
 
-    frames: Frames
+    stored: StoredTables
     seed: int
     """Of the bootstrap."""
     confidence: float
     """Of its intervals."""
     training: pd.DataFrame
-    """report_schemas.TRAINING; no rows without `--metrics`."""
+    """`training_log.TRAINING`; no rows without `--metrics`."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +59,19 @@ class ReportTable:
     schema: pa.Schema
     one_row_per: str
     caption: str
-    """What it tells, with the units of its numbers: stands over it in Markdown and LaTeX."""
-    make: Callable[[Sources], pd.DataFrame]
+    """What it holds, with the units of its numbers; above it in Markdown and LaTeX."""
+    make: Callable[[TableInputs], pd.DataFrame]
     printed: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame
-    """The rows and columns to be printed as Markdown and LaTeX, if these are not all."""
+    """Picks the rows and columns that are printed as Markdown and LaTeX; all by default."""
 
 
-def _frequent(found: pd.DataFrame) -> pd.DataFrame:
-    last = measures.last_epochs(found)
-    return last.groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
+def _most_frequent(table: pd.DataFrame) -> pd.DataFrame:
+    return last_epochs(table).groupby(GROUP, sort=False).head(_MOST_CONCEPTS)
 
 
 def _differing(table: pd.DataFrame) -> pd.DataFrame:
-    columns = [
-        "layer",
-        "kind",
-        "name",
-        "run",
-        "epoch",
-        "share",
-        "other_run",
-        "other_epoch",
-        "other_share",
-        "q_value",
-    ]
+    sides = ["run", "epoch", "share", "other_run", "other_epoch", "other_share"]
+    columns = ["layer", "kind", "name", *sides, "q_value"]
     return table.loc[table["differs"], columns].sort_values("q_value", kind="stable")
 
 
@@ -90,7 +89,7 @@ def _longest(table: pd.DataFrame) -> pd.DataFrame:
     return longest.drop(columns=["straightness", "category"])
 
 
-def _over_all(table: pd.DataFrame) -> pd.DataFrame:
+def _over_all_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["epoch"].isna(), ["measure", "value"]]
 
 
@@ -98,137 +97,136 @@ _IN_THE_PLANE = "in the plane (1 is the anchors' RMS distance from their centroi
 TABLES = (
     ReportTable(
         "d_anchor",
-        report_schemas.D_ANCHOR,
+        d_anchor.D_ANCHOR,
         "run, layer, epoch",
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
         "2), with bootstrap intervals over units.",
-        lambda it: d_anchor.d_anchor(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda inputs: d_anchor.d_anchor(
+            inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
+        ),
         lambda table: table.drop(columns="n_live"),
     ),
     ReportTable(
         "comparison",
-        report_schemas.COMPARISON,
+        comparison.COMPARISON,
         "two runs, layer, epoch",
         f"Difference in d_anchor between two runs, {_IN_THE_PLANE} and in CLIP's text space, with bootstrap intervals "
         "over units, at the last epoch of both; d_prime is in standard deviations between units.",
-        lambda it: d_anchor.comparison(it.frames.units, it.frames.places, it.seed, it.confidence),
+        lambda inputs: comparison.comparison(
+            inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
+        ),
         _latest,
     ),
     ReportTable(
         "interpretable",
-        report_schemas.INTERPRETABLE,
+        counts.INTERPRETABLE,
         "run, layer, epoch, category",
         "Interpretable units by the category of their label at each run's last epoch; shares are of all units of the "
         "layer (0 to 1).",
-        lambda it: counts.category_counts(it.frames.units),
-        measures.last_epochs,
+        lambda inputs: counts.category_counts(inputs.stored.units),
+        last_epochs,
     ),
     ReportTable(
         "concept_counts",
-        report_schemas.CONCEPT_COUNTS,
+        counts.CONCEPT_COUNTS,
         "run, layer, epoch, concept",
         f"How many interpretable units carry each label: the {_MOST_CONCEPTS} most frequent of each layer at each "
         "run's last epoch; shares are of all units of the layer (0 to 1).",
-        lambda it: counts.concept_counts(it.frames.units),
-        _frequent,
+        lambda inputs: counts.concept_counts(inputs.stored.units),
+        _most_frequent,
     ),
     ReportTable(
         "concept_differences",
-        report_schemas.CONCEPT_DIFFERENCES,
+        differences.CONCEPT_DIFFERENCES,
         "layer, concept or category, run",
         "Concepts and categories that a run and another (or a run and its first epoch) carry to different shares of "
         "units (0 to 1) beyond chance: Fisher's exact test, false discovery rate 5 % over all of them.",
-        lambda it: differences.concept_differences(it.frames.units),
+        lambda inputs: differences.concept_differences(inputs.stored.units),
         _differing,
     ),
     ReportTable(
         "movement",
-        report_schemas.MOVEMENT,
+        movement.MOVEMENT,
         "run, layer, epoch",
-        f"How far units move {_IN_THE_PLANE}, and how many of them become, cease to be or change what they are called.",
-        lambda it: movement.of_layers(it.frames.units, it.frames.places),
+        f"How far units move {_IN_THE_PLANE}, and how many of them become interpretable, cease to be, or change their "
+        "label.",
+        lambda inputs: movement.layer_movement(inputs.stored.units, inputs.stored.places),
         lambda table: table.drop(columns=["labels", "entropy"]),
     ),
     ReportTable(
         "unit_movement",
-        report_schemas.UNIT_MOVEMENT,
+        movement.UNIT_MOVEMENT,
         "run, layer, unit",
-        f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest ways.",
-        lambda it: movement.of_units(it.frames.units, it.frames.places),
+        f"What each unit did over all epochs, {_IN_THE_PLANE}: the {_MOST_UNITS} with the longest trajectories.",
+        lambda inputs: movement.unit_movement(inputs.stored.units, inputs.stored.places),
         _longest,
     ),
     ReportTable(
         "diversity",
-        report_schemas.DIVERSITY,
+        diversity.DIVERSITY,
         "run, layer, epoch",
         "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
         "from 0 to 1.",
-        lambda it: diversity.of_layers(it.frames.units, it.frames.layout),
+        lambda inputs: diversity.layer_diversity(inputs.stored.units, inputs.stored.layout),
         lambda table: table.drop(columns=["n_interpretable", "n_anchors"]),
     ),
     ReportTable(
         "status",
-        report_schemas.STATUS,
+        counts.STATUS,
         "run, layer, epoch",
         "Units by status.",
-        lambda it: counts.status_counts(it.frames.units),
+        lambda inputs: counts.status_counts(inputs.stored.units),
     ),
     ReportTable(
         "fidelity",
-        report_schemas.FIDELITY,
+        schemas.FIDELITY,
         "layout seed, measure, epoch",
         "How far the plane keeps what CLIP's space says, over all epochs; none of the measures has a unit.",
-        lambda it: it.frames.fidelity,
-        _over_all,
+        lambda inputs: inputs.stored.fidelity,
+        _over_all_epochs,
     ),
     ReportTable(
         "training",
-        report_schemas.TRAINING,
+        TRAINING,
         "run, epoch, metric",
         "What the training program logged, in the metrics' own units.",
-        lambda it: it.training,
+        lambda inputs: inputs.training,
     ),
     ReportTable(
         "costs",
-        report_schemas.COSTS,
+        schemas.COSTS,
         "stage",
         "What each stage cost when it last did anything (MB: 10^6 bytes).",
-        lambda it: it.frames.costs,
+        lambda inputs: inputs.stored.costs,
     ),
 )
 
 
-def paths(folder: Path) -> list[Path]:
-    """All files that `write` makes."""
+def table_paths(folder: Path) -> list[Path]:
+    """All files that `write_tables` makes."""
     return [folder / f"{table.name}.{form}" for table in TABLES for form in FORMS]
 
 
-def make(sources: Sources) -> dict[str, pd.DataFrame]:
+def make_tables(inputs: TableInputs) -> dict[str, pd.DataFrame]:
     """Every table by name."""
-    return {table.name: table.make(sources) for table in TABLES}
+    return {table.name: table.make(inputs) for table in TABLES}
 
 
-def write(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
+def write_tables(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
     """Write every table in every form."""
-    for one in TABLES:
-        table, printed = (_table(rows, one.schema) for rows in (made[one.name], one.printed(made[one.name])))
-        workspace.write(workspace.report / f"{one.name}.parquet", table, origin)
+    for table in TABLES:
+        rows = made[table.name]
+        whole, printed = _arrow(rows, table.schema), _arrow(table.printed(rows), table.schema)
+        workspace.write(workspace.report / f"{table.name}.parquet", whole, origin)
         texts = {
-            "csv": formats.csv(table),
-            "md": formats.markdown(printed, one.caption),
-            "tex": latex.latex(printed, one.name, one.caption),
+            "csv": formats.csv(whole),
+            "md": formats.markdown(printed, table.caption),
+            "tex": latex.latex(printed, table.name, table.caption),
         }
-        for form, content in texts.items():
-            write_bytes(workspace, f"{one.name}.{form}", content.encode())
+        for form, text in texts.items():
+            write_bytes(workspace, workspace.report / f"{table.name}.{form}", text.encode())
 
 
-def write_bytes(workspace: Workspace, name: str, content: bytes) -> None:
-    """A file of the report."""
-    with atomic_write(workspace.report / name) as aside:
-        aside.write_bytes(content)
-    workspace.written_bytes += len(content)
-
-
-def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+def _arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     kept = pa.schema([field for field in schema if field.name in frame.columns])
     return pa.Table.from_pandas(frame, schema=kept, preserve_index=False)

@@ -6,20 +6,55 @@ units: the table `units` in the order of `keys.sort_rows`, which the rows keep.
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
 
-from cmon.reporting import measures
+from cmon.reporting.categories import interpretable_categories, label_categories
+from cmon.reporting.tables.columns import N_UNITS
 from cmon.workspace.keys import GROUP
+from cmon.workspace.schemas import GROUP_FIELDS, column
 from cmon.workspace.status import STATUSES
+
+INTERPRETABLE = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("category", pa.string(), "of the label; `no category` where the concept list gives none"),
+        column("units", pa.int32(), "interpretable units whose label is of this category"),
+        N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+CONCEPT_COUNTS = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("concept", pa.string(), "a label of interpretable units"),
+        column("category", pa.string(), "of the concept", null=True),
+        column("units", pa.int32(), "interpretable units with this label"),
+        N_UNITS,
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+    ]
+)
+
+STATUS = pa.schema(
+    [
+        *GROUP_FIELDS,
+        N_UNITS,
+        column("n_ok", pa.int32(), "units that are scored"),
+        column("n_dead", pa.int32(), "units with activation 0 for every image"),
+        column("n_constant", pa.int32(), "units with the same activation, not 0, for every image"),
+        column("n_tied", pa.int32(), "units of which it is arbitrary which images are their top ones"),
+        column("n_non_finite", pa.int32(), "units with a NaN or an infinity among their activations"),
+    ]
+)
 
 
 def category_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Interpretable units by category: report_schemas.INTERPRETABLE.
+    """Interpretable units by category: INTERPRETABLE.
 
     A row for every category that occurs anywhere, with 0 units where it does not occur, in the order of
-    `measures.categories`; so the shares of a layer and epoch add up to its share of interpretable units.
+    `categories.in_order`; so the shares of a layer and epoch add up to its share of interpretable units.
     """
-    names = measures.categories(units)
-    category = units["category"].fillna(measures.NO_CATEGORY).where(units["interpretable"])
+    names, category = interpretable_categories(units), label_categories(units)
     keyed = pd.concat([units[GROUP], *[(category == name).rename(name) for name in names]], axis=1)
     sums = keyed.groupby(GROUP, sort=False).sum().reset_index()
     tidy = sums.melt(GROUP, var_name="category", value_name="units")
@@ -30,8 +65,20 @@ def category_counts(units: pd.DataFrame) -> pd.DataFrame:
     return _with_shares(tidy.drop(columns="at"), units)
 
 
+def category_shares(categories: pd.DataFrame, statuses: pd.DataFrame) -> pd.DataFrame:
+    """Share of each layer's units that are interpretable, by category, and share that are dead, side by side.
+
+    categories, statuses: what `category_counts` and `status_counts` give. One row per run, layer, epoch; columns: the
+    keys, one per category, and `dead`; each in 0..1, their sum at most 1.
+    """
+    names = list(categories["category"].unique())
+    shares = categories.pivot(index=GROUP, columns="category", values="share")[names]
+    dead = statuses.set_index(GROUP)["n_dead"] / statuses.set_index(GROUP)["n_units"]
+    return shares.reindex(dead.index).assign(dead=dead).rename_axis(columns=None).reset_index()
+
+
 def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Interpretable units by label, the most frequent first, then by name: report_schemas.CONCEPT_COUNTS."""
+    """Interpretable units by label, the most frequent first, then by name: CONCEPT_COUNTS."""
     named = units[units["interpretable"]]
     groups = named.groupby([*GROUP, "label"], sort=False)["category"]
     found = groups.agg(units="size", category="first").reset_index().rename(columns={"label": "concept"})
@@ -45,14 +92,14 @@ def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def status_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Units by status: report_schemas.STATUS."""
+    """Units by status: STATUS."""
     flags = {"n_units": pd.Series(True, index=units.index)}
-    flags |= {column_of(status): units["status"] == status for status in STATUSES}
+    flags |= {status_column(status): units["status"] == status for status in STATUSES}
     keyed = pd.concat([units[GROUP], pd.DataFrame(flags)], axis=1)
     return keyed.groupby(GROUP, sort=False).sum().reset_index()
 
 
-def column_of(status: str) -> str:
+def status_column(status: str) -> str:
     """'n_non_finite' for 'non-finite'."""
     return f"n_{status.replace('-', '_')}"
 

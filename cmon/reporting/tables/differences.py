@@ -1,7 +1,7 @@
-"""What two networks detect differently: counts of concepts and categories, side by side, beyond chance.
+"""What runs detect differently beyond chance: concepts and categories whose shares of units differ.
 
-A side is a layer of a run at an epoch. With several runs every run stands against the first, at the last epoch
-that all of them have; a single run stands at its last epoch against its first.
+A side is a run at an epoch. Of several runs each is compared with the first, at the last epoch that all of them have; a
+single run is compared at its last epoch with its first.
 """
 
 from __future__ import annotations
@@ -10,14 +10,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import pandas as pd
-from scipy.stats import fisher_exact
+import pyarrow as pa
+from scipy.stats import false_discovery_control, fisher_exact
 
-from cmon.reporting import measures
+from cmon.reporting.tables.counts import category_counts, concept_counts
+from cmon.workspace.schemas import LAYER, column
+
+CONCEPT_DIFFERENCES = pa.schema(
+    [
+        LAYER,
+        column("kind", pa.string(), "`concept`, `category`, or `all`: interpretable units under any label"),
+        column("name", pa.string(), "the concept or the category"),
+        column("run", pa.string(), "the one side: a run"),
+        column("epoch", pa.float64(), "and its epoch: the last that all runs have, or else its own last"),
+        column("other_run", pa.string(), "the other side: the first run, or with a single run itself"),
+        column("other_epoch", pa.float64(), "and its epoch; with a single run its first"),
+        column("units", pa.int32(), "interpretable units of `run` under this concept or category"),
+        column("n_units", pa.int32(), "all units of the layer in `run`"),
+        column("share", pa.float64(), "`units` / `n_units`, 0 to 1"),
+        column("other_units", pa.int32(), "`units` on the other side"),
+        column("other_n_units", pa.int32(), "`n_units` on the other side"),
+        column("other_share", pa.float64(), "`share` on the other side, 0 to 1"),
+        column("p_value", pa.float64(), "of Fisher's exact test, two-sided, that the two shares are equal"),
+        column("q_value", pa.float64(), "smallest false discovery rate, over all rows, at which it differs"),
+        column("differs", pa.bool_(), "whether `q_value` is at most 0.05"),
+    ]
+)
 
 RATE = 0.05
-"""Expected share of false ones among the differences that are called such."""
+"""False discovery rate: expected share of false ones among the differences that are reported."""
 ALL = "interpretable"
 """Name of the row that counts interpretable units under any label."""
 
@@ -31,7 +53,7 @@ class Side:
 
 
 def sides(units: pd.DataFrame) -> list[Side]:
-    """What stands beside what; the first is what the others are compared with.
+    """The sides that are compared; the first is the one that the others are compared with.
 
     Every run at the last epoch that all runs have, or where there is none each at its own last. A single run:
     first its first, then its last epoch; with one epoch there is only one side.
@@ -45,46 +67,21 @@ def sides(units: pd.DataFrame) -> list[Side]:
 
 
 def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
-    """Every side against the first: rows as in report_schemas.CONCEPT_DIFFERENCES.
+    """Every side against the first: rows as in CONCEPT_DIFFERENCES.
 
     units: the table `units` in the order of `keys.sort_rows`. Per layer that both sides have, a row for each
     concept and each category that an interpretable unit of either carries, and one for all interpretable units.
     `p_value` is that of Fisher's exact test (two-sided) on units that do and do not carry it, out of all units
     of the layer, dead ones included. `q_value` is Benjamini and Hochberg's over all rows; `differs` where it is
-    at most RATE. The test takes units as drawn one by one: it tells differences of the two networks' layers from
-    chance, and not whether two other trainings of the same kind would differ alike.
+    at most RATE. The test takes units as independent draws: it separates differences of these two networks from
+    chance, and does not say whether two other trainings of the same kind would differ so.
     """
     first, *others = sides(units)
     found = [row for other in others for row in _rows(units, other, first)]
-    columns = [
-        "layer",
-        "kind",
-        "name",
-        "run",
-        "epoch",
-        "other_run",
-        "other_epoch",
-        "units",
-        "n_units",
-        "share",
-    ]
-    columns += ["other_units", "other_n_units", "other_share", "p_value"]
-    table = pd.DataFrame(found, columns=columns)
-    table["q_value"] = q_values(table["p_value"].to_numpy(dtype=float))
+    table = pd.DataFrame(found, columns=CONCEPT_DIFFERENCES.names[:-2])
+    table["q_value"] = false_discovery_control(table["p_value"].to_numpy(dtype=float), method="bh")
     table["differs"] = table["q_value"] <= RATE
     return table
-
-
-def q_values(p: np.ndarray) -> np.ndarray:
-    """Smallest rate at which `statistics.discoveries` would take each of (K,) p-values: (K,) in 0..1.
-
-    Benjamini & Hochberg 1995 in the form of adjusted p-values: q_(k) = min over j >= k of p_(j) K / j.
-    """
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    found = np.empty(len(p))
-    found[order] = np.minimum.accumulate(steps[::-1])[::-1]
-    return np.minimum(found, 1)
 
 
 def _rows(units: pd.DataFrame, side: Side, other: Side) -> Iterator[tuple[object, ...]]:
@@ -112,11 +109,20 @@ def _p_value(count: int, n_units: int, other_count: int, other_n_units: int) -> 
 
 
 def _counts(units: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """(kind, name) to number of interpretable units: all of them, then by category, then by label."""
-    named = units[units["interpretable"]]
-    categories = named["category"].fillna(measures.NO_CATEGORY).value_counts()
+    """(kind, name) to number of interpretable units: all of them, then by category, then by label.
+
+    units: of one layer at one epoch of one run.
+    """
+    categories = category_counts(units).sort_values("units", ascending=False, kind="stable")
+    concepts = concept_counts(units)
     return {
-        ("all", ALL): len(named),
-        **{("category", str(name)): int(count) for name, count in categories.items()},
-        **{("concept", str(name)): int(count) for name, count in named["label"].value_counts().items()},
+        ("all", ALL): int(units["interpretable"].sum()),
+        **{
+            ("category", str(name)): int(n)
+            for name, n in zip(categories["category"], categories["units"], strict=True)
+        },
+        **{
+            ("concept", str(name)): int(n)
+            for name, n in zip(concepts["concept"], concepts["units"], strict=True)
+        },
     }

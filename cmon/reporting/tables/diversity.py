@@ -5,14 +5,41 @@ DataFrames in the order of `keys.sort_rows` in, the same order out.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from scipy.special import entr
 
+from cmon.reporting.tables.counts import concept_counts
 from cmon.workspace.keys import GROUP, UNIT_KEYS
+from cmon.workspace.schemas import GROUP_FIELDS, column
+
+DIVERSITY = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("n_interpretable", pa.int32(), "units whose label beats chance"),
+        column("labels", pa.int32(), "how many distinct labels they have"),
+        column("entropy", pa.float64(), "of their labels, in bits"),
+        column(
+            "effective_labels", pa.float64(), "2 to the power of `entropy`: as many equally frequent labels"
+        ),
+        column("n_anchors", pa.int32(), "how many anchors there are"),
+        column("labelled_anchors", pa.float64(), "share of the anchors that are a label, 0 to 1", null=True),
+        column(
+            "covered",
+            pa.float64(),
+            "share of the anchors that are a unit's nearest in the plane, 0 to 1",
+            null=True,
+        ),
+        column("covered_clip", pa.float64(), "the same in CLIP's text space", null=True),
+    ]
+)
 
 
-def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
-    """One row per run, layer, epoch of `units`. Schema DIVERSITY.
+def layer_diversity(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+    """One row per run, layer, epoch of `units`. DIVERSITY.
 
     units, layout: the tables of those names; layout with its anchors. All counts are over interpretable units,
     `n_interpretable` of them.
@@ -38,28 +65,25 @@ def of_layers(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     )
     table = units.groupby(GROUP, sort=False)[["interpretable"]].sum()
     table = table.astype(int).set_axis(["n_interpretable"], axis=1)
-    counts = label_counts(units)
-    table["labels"] = counts.groupby(GROUP).size().reindex(table.index, fill_value=0)
-    table["entropy"] = counts.groupby(GROUP).agg(entropy).reindex(table.index, fill_value=0.0)
+    table = table.join(label_diversity(units))
     table["effective_labels"] = np.where(table["labels"] > 0, 2 ** table["entropy"], 0.0)
     table["n_anchors"] = len(anchors)
     own["label"] = own["label"].where(own["label"].str.casefold().isin(anchors.str.casefold())).str.casefold()
-    for name, column in (
+    for name, source in (
         ("labelled_anchors", "label"),
         ("covered", "nearest_anchor"),
         ("covered_clip", "nearest_anchor_clip"),
     ):
-        found = own.groupby(GROUP)[column].nunique().reindex(table.index, fill_value=0)
+        found = own.groupby(GROUP)[source].nunique().reindex(table.index, fill_value=0)
         table[name] = found / len(anchors) if len(anchors) else np.nan
     return table.reset_index()
 
 
-def label_counts(units: pd.DataFrame) -> pd.Series:
-    """How many interpretable units have a label: indexed by run, layer, epoch, label; counts from 1."""
-    return units[units["interpretable"]].groupby([*GROUP, "label"]).size()
-
-
-def entropy(counts: pd.Series) -> float:
-    """In bits, of positive counts: -sum p log2 p, p = count / sum; 0 to log2(len(counts)), 0 for no counts."""
-    share = counts.to_numpy() / counts.sum()
-    return float(-(share * np.log2(share)).sum()) + 0.0  # not -0.0
+def label_diversity(units: pd.DataFrame) -> pd.DataFrame:
+    """`labels` and `entropy` (see `layer_diversity`), indexed by run, layer, epoch."""
+    counts = concept_counts(units)
+    share = counts["units"] / counts.groupby(GROUP)["units"].transform("sum")
+    grouped = counts[GROUP].assign(bits=entr(share) / math.log(2)).groupby(GROUP)["bits"]
+    found = pd.DataFrame({"labels": grouped.size(), "entropy": grouped.sum() + 0.0})  # 0.0 and not -0.0
+    groups = units.groupby(GROUP, sort=False).size().index
+    return found.reindex(groups).fillna(0).astype({"labels": int, "entropy": float})

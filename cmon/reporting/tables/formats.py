@@ -39,7 +39,7 @@ def markdown(table: pa.Table, caption: str = "") -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text in one line that Markdown shows as it stands: no HTML, no bars, no emphasis, no links."""
+    """Text in one line that Markdown shows as it is: no HTML, no bars, no emphasis, no links."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 

@@ -1,6 +1,7 @@
 r"""Tables of results as LaTeX, to be \input into a paper that loads booktabs and longtable.
 
-Whatever stands in a cell is text: no name can end a row, open a group or run a command.
+Whatever is in a cell is text: no name can end a row, open a group or run a command. pandas' Styler.to_latex would
+replace only `_float` and `_longtable`, knows no size, and adds a row "Continued on next page" to long tables.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _ANY_CHARACTER = (
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it stands, in one line."""
+    """Text that LaTeX prints as it is, in one line."""
     text = _LIGATURES.sub(r"\1" + "\0", " ".join(text.replace("\0", " ").split()))
     return "".join(_escaped(character) for character in text)
 

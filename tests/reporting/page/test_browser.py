@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cmon.reporting.figures import fan
+from cmon.reporting.figures import plane
 from cmon.reporting.stage import ReportSettings, report
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
@@ -186,7 +186,7 @@ def test_the_slider_moves_the_units_and_says_where_a_run_has_no_such_epoch(visit
         )
         middle = anchors.loc[names[0], ["x", "y"]] - [visit.drawn("anchors-0")[axis][0] for axis in "xy"]
         layer, unit = rows["layer"].to_numpy(dtype=str), rows["unit"].to_numpy(dtype=int)
-        beside = fan.offsets(layer, unit, fan.reach(anchors[["x", "y"]].to_numpy()))
+        beside = plane.offsets(layer, unit, plane.most_offset(anchors[["x", "y"]].to_numpy()))
         for at, axis in enumerate("xy"):
             wanted = sorted(rows[axis] - middle[axis] + beside[:, at])
             assert sorted(found[axis]) == pytest.approx(wanted, abs=2e-4)
@@ -200,7 +200,7 @@ def test_play_runs_through_all_epochs_and_stops(visit):
         seen.append(visit.text("#epoch-name"))
     assert list(dict.fromkeys(seen)) == ["epoch 0", "epoch 1", "epoch 2", "epoch 3"]
     assert visit.text("#play") == "▶ Play"
-    assert visit.page.locator("#told").get_attribute("aria-live") == "polite"
+    assert visit.page.locator("#summary").get_attribute("aria-live") == "polite"
 
 
 def test_units_glide_unless_that_is_unwanted(browser, workspace):
@@ -218,7 +218,7 @@ def test_units_glide_unless_that_is_unwanted(browser, workspace):
 
 def test_a_unit_is_found_by_its_name(visit):
     visit.page.locator("#find").fill("layer3:5")
-    assert visit.text("#told").count(", 1 found") == 2
+    assert visit.text("#summary").count(", 1 found") == 2
     assert len(visit.drawn("found-0")["x"]) == len(visit.drawn("found-1")["x"]) == 1
     listed = visit.page.locator("#found button").all_inner_texts()
     assert {tuple(one.split(" · ")[:2]) for one in listed} == {("standard", "layer3:5"), ("poor", "layer3:5")}
@@ -228,9 +228,9 @@ def test_a_concept_is_found_in_every_run(visit, units):
     label = of(units, "standard", 3.0)["label"].value_counts().index[0]
     visit.page.locator("#find").fill(label.upper())
     counts = [(of(units, run, 3.0)["label"] == label).sum() for run in WORLD.runs]
-    told = visit.text("#told")
+    summary = visit.text("#summary")
     for run, count in zip(WORLD.runs, counts, strict=True):
-        assert re.search(rf"{run}: [^.]*, {count} found", told)
+        assert re.search(rf"{run}: [^.]*, {count} found", summary)
     assert [len(visit.drawn(f"found-{run}")["x"]) for run in (0, 1)] == counts
     assert visit.page.locator("#found button").count() == sum(counts)
 
@@ -254,7 +254,7 @@ def test_filters_leave_what_was_asked_for(visit, units):
     visit.page.locator("#only-status").select_option("dead")
     dead = (last["status"] == "dead").sum()
     assert drawn() == 0
-    assert f"standard: 0 units, {dead} more without a place" in visit.text("#told")
+    assert f"standard: 0 units, {dead} more without a place" in visit.text("#summary")
     assert (
         visit.page.locator("#found button").count()
         == dead + (of(units, "poor", 3.0)["status"] == "dead").sum()
@@ -360,7 +360,7 @@ def test_everything_can_be_done_with_the_keyboard(visit):
     assert "layer4:1" in visit.text("#card p >> nth=0")  # what has the focus shows its card
     assert visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     visit.page.keyboard.press("Enter")
-    assert visit.text("#said") == "layer4:1 is tracked."
+    assert visit.text("#announcement") == "layer4:1 is tracked."
     assert visit.page.locator("#followed article").count() == 2
     visit.page.keyboard.press("Escape")
     assert visit.page.locator("#card").is_hidden()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cmon.reporting.page import explorer_data
-from cmon.reporting.tracked import Tracked
+from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import sort_rows
 from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World, rows
@@ -41,7 +41,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def made(tables):
-    found = explorer_data.data(*frames(tables), PATHS, [Tracked("layer4", 7, "asked for")])
+    found = explorer_data.explorer_data(*frames(tables), PATHS, [TrackedUnit("layer4", 7, "asked for")])
     return json.loads(json.dumps(found, allow_nan=False))  # as the page reads it
 
 
@@ -138,14 +138,14 @@ def test_image_names_leave_out_the_folder_that_all_are_in(made):
 
 
 def test_whole_numbers_take_the_smallest_type():
-    assert explorer_data.encoded(np.array([-1, 127]))["type"] == "int8"
-    assert explorer_data.encoded(np.array([-129, 0]))["type"] == "int16"
-    assert explorer_data.encoded(np.array([32768]))["type"] == "int32"
-    assert (array(explorer_data.encoded(np.array([-1, 300]))) == [-1, 300]).all()
+    assert explorer_data.encode(np.array([-1, 127]))["type"] == "int8"
+    assert explorer_data.encode(np.array([-129, 0]))["type"] == "int16"
+    assert explorer_data.encode(np.array([32768]))["type"] == "int32"
+    assert (array(explorer_data.encode(np.array([-1, 300]))) == [-1, 300]).all()
 
 
 def test_places_are_rounded_to_a_step():
-    assert explorer_data.quantised(np.array([-2.0, 0.0, 2.0, np.nan]), 2.0).tolist() == [
+    assert explorer_data.quantise(np.array([-2.0, 0.0, 2.0, np.nan]), 2.0).tolist() == [
         -32767,
         0,
         32767,
@@ -162,6 +162,6 @@ def test_nothing_but_dead_units():
     units = pd.DataFrame(tables["units"]).assign(
         label=None, category=None, score=np.nan, margin=np.nan, p_value=np.nan
     )
-    made = explorer_data.data(units, layout, PATHS, [])
+    made = explorer_data.explorer_data(units, layout, PATHS, [])
     assert made["labels"]["names"] == made["anchors"]["names"] == made["images"]["ids"] == []
     assert (array(made["runs"][0]["x"]) == explorer_data.NOWHERE).all()

@@ -21,7 +21,7 @@ def files(tmp_path):
 
 
 def test_every_picture_is_its_own_file(files):
-    pictures, missing = thumbnails.load(files, 16)
+    pictures, missing = thumbnails.read_pictures(files, 16)
     assert missing == {}
     assert list(pictures) == list(files)
     for number, picture in pictures.items():
@@ -35,7 +35,7 @@ def test_what_cannot_be_shown_says_why(files, tmp_path):
     files[3][0].unlink()
     files[4] = (tmp_path / "text.png", None)
     files[4][0].write_text("no image")
-    pictures, missing = thumbnails.small(files)
+    pictures, missing = thumbnails.read_thumbnails(files)
     assert set(pictures) == set(files) - {1, 2, 3, 4}
     assert missing == {
         1: "changed since it was extracted",
@@ -46,7 +46,7 @@ def test_what_cannot_be_shown_says_why(files, tmp_path):
 
 
 def test_thumbnails_are_small_webp_files(files):
-    made, _ = thumbnails.small(files)
+    made, _ = thumbnails.read_thumbnails(files)
     with Image.open(io.BytesIO(made[20])) as picture:
         assert (picture.format, picture.size) == ("WEBP", (thumbnails.SIZE, thumbnails.SIZE))
         assert np.asarray(picture.convert("RGB"))[48, 48].astype(int) == pytest.approx([160, 120, 40], abs=6)
@@ -59,20 +59,22 @@ def test_a_large_photograph_is_read_at_a_smaller_scale_and_looks_the_same(tmp_pa
     )
     Image.fromarray(pixels).save(tmp_path / "large.jpg", quality=95)
     Image.fromarray(pixels).save(tmp_path / "large.png")
-    pictures, _ = thumbnails.load({0: (tmp_path / "large.jpg", None), 1: (tmp_path / "large.png", None)}, 96)
+    pictures, _ = thumbnails.read_pictures(
+        {0: (tmp_path / "large.jpg", None), 1: (tmp_path / "large.png", None)}, 96
+    )
     assert np.asarray(pictures[0]) == pytest.approx(np.asarray(pictures[1]).astype(int), abs=4)
 
 
 def test_a_picture_far_too_large_is_refused_in_every_thread(files, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # a bomb is one and a half times as large
-    pictures, missing = thumbnails.small(files)
+    pictures, missing = thumbnails.read_thumbnails(files)
     assert pictures == {}
     assert all(why.startswith("too large to be a photograph") for why in missing.values())
 
 
 def test_classes_point_into_the_page_or_beside_it():
-    inside = thumbnails.css(thumbnails.data_uris({7: b"picture"}))
-    beside = thumbnails.css(thumbnails.file_uris({7: b"picture"}))
+    inside = thumbnails.css_classes(thumbnails.data_uris({7: b"picture"}))
+    beside = thumbnails.css_classes(thumbnails.file_uris({7: b"picture"}))
     assert (
         inside
         == f'.t7{{background-image:url("data:image/webp;base64,{base64.b64encode(b"picture").decode()}")}}\n'

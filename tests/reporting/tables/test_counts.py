@@ -3,7 +3,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from cmon.reporting import measures
+from cmon.reporting.categories import BRODEN, NO_CATEGORY, interpretable_categories
 from cmon.reporting.tables import counts
 from cmon.workspace.keys import sort_rows
 from tests.support.synthetic_tables import World, rows
@@ -23,7 +23,7 @@ def groups() -> dict[tuple, list[dict]]:
 
 def test_categories_are_counted_and_add_up():
     table = counts.category_counts(UNITS)
-    names = measures.categories(UNITS)
+    names = interpretable_categories(UNITS)
     wanted = [
         (*key, name, sum(unit["interpretable"] and unit["category"] == name for unit in units), len(units))
         for key, units in groups().items()
@@ -38,7 +38,7 @@ def test_categories_are_counted_and_add_up():
 def test_labels_without_a_category_are_counted_too():
     units = UNITS.assign(category=None, label="dog", interpretable=True)
     table = counts.category_counts(units)
-    assert set(table["category"]) == {measures.NO_CATEGORY}
+    assert set(table["category"]) == {NO_CATEGORY}
     assert (table["share"] == 1).all()
     assert counts.concept_counts(units)["category"].isna().all()
 
@@ -78,3 +78,44 @@ def test_nothing_interpretable_gives_no_rows():
     nothing = UNITS.assign(interpretable=False)
     assert counts.concept_counts(nothing).empty
     assert counts.category_counts(nothing).empty
+
+
+def units_of(*rows: dict) -> pd.DataFrame:
+    given = {
+        "run": "a",
+        "layer": "l",
+        "status": "ok",
+        "label": None,
+        "category": None,
+        "interpretable": False,
+    }
+    return pd.DataFrame([{**given, **row} for row in rows])
+
+
+def shares_of(units: pd.DataFrame) -> pd.DataFrame:
+    return counts.category_shares(counts.category_counts(units), counts.status_counts(units))
+
+
+def test_shares_sum_to_the_interpretable_share_of_all_units():
+    units = sort_rows(pd.DataFrame(rows(World(dead=0.2))["units"]))
+    units.loc[units.index % 7 == 0, "category"] = None
+    units.loc[units.index % 7 == 1, "category"] = "weather"
+    shares, names = shares_of(units), interpretable_categories(units)
+    assert names[-2:] == ["weather", NO_CATEGORY]
+    assert [name for name in BRODEN if name in names] == names[:-2]
+    sums = shares.set_index(list(KEY))[names].sum(axis=1)
+    for key, own in units.groupby(list(KEY)):
+        assert sums[key] == pytest.approx(own["interpretable"].sum() / len(own))
+    assert shares["dead"].max() > 0
+
+
+def test_shares_without_any_interpretable_unit():
+    units = units_of({"epoch": 0.0, "unit": 0}, {"epoch": 0.0, "unit": 1, "status": "dead"})
+    assert shares_of(units).to_dict("records") == [{"run": "a", "layer": "l", "epoch": 0.0, "dead": 0.5}]
+
+
+def test_frequent_concepts_are_counted_per_run_and_layer():
+    given = [{"epoch": 0.0, "unit": unit, "label": label, "interpretable": label != "noise"}
+            for unit, label in enumerate(["dog", "cat", "dog", "noise", "dog", "cat", "ant"])]  # fmt: skip
+    found = counts.concept_counts(units_of(*given))[:2]
+    assert found[["concept", "units"]].to_numpy().tolist() == [["dog", 3], ["cat", 2]]

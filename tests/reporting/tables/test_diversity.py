@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from cmon.reporting.tables import diversity
-from cmon.reporting.tables import schemas as report_schemas
 from tests.support import random_training
 from tests.support.random_training import ANCHORS, names_at
 
@@ -17,7 +16,7 @@ GROUP = ["run", "layer", "epoch"]
 @pytest.mark.parametrize("seed", range(6))
 def test_it_is_what_the_slow_twin_counts(seed: int) -> None:
     units, layout = random_training.tables(seed, named=0.4)
-    found = diversity.of_layers(units, layout).set_index(GROUP)
+    found = diversity.layer_diversity(units, layout).set_index(GROUP)
     names = names_at(units)
     assert found.index.tolist() == list(names)
     near = {tuple(row[key] for key in (*GROUP, "unit")): row for row in layout.to_dict("records")}
@@ -40,7 +39,8 @@ def test_it_is_what_the_slow_twin_counts(seed: int) -> None:
 
 def units_of(labels: list[str | None]) -> pd.DataFrame:
     rows = [("a", "l", 0.0, unit, "ok", label, label is not None) for unit, label in enumerate(labels)]
-    return pd.DataFrame(rows, columns=[*GROUP, "unit", "status", "label", "interpretable"])
+    table = pd.DataFrame(rows, columns=[*GROUP, "unit", "status", "label", "interpretable"])
+    return table.assign(category=None)
 
 
 def layout_of(near: list[str], anchors: list[str]) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def layout_of(near: list[str], anchors: list[str]) -> pd.DataFrame:
     ],
 )
 def test_labels_by_hand(labels: list[str | None], count: int, bits: float, effective: float) -> None:
-    row = diversity.of_layers(units_of(labels), layout_of(["dog"] * 4, ["dog", "cat"])).iloc[0]
+    row = diversity.layer_diversity(units_of(labels), layout_of(["dog"] * 4, ["dog", "cat"])).iloc[0]
     assert (row["labels"], row["n_interpretable"]) == (count, 4 - labels.count(None))
     assert row["entropy"] == pytest.approx(bits, abs=1e-4)
     assert math.copysign(1, row["entropy"]) == 1, "no -0.0"
@@ -69,12 +69,12 @@ def test_labels_by_hand(labels: list[str | None], count: int, bits: float, effec
 
 def test_a_unit_that_is_not_interpretable_covers_nothing_and_case_does_not_matter() -> None:
     layout = layout_of(["dog", "cat", "sky"], ["Dog", "cat", "sky", "bus"])
-    row = diversity.of_layers(units_of(["dog", None, "DOG"]), layout).iloc[0]
+    row = diversity.layer_diversity(units_of(["dog", None, "DOG"]), layout).iloc[0]
     assert (row["labelled_anchors"], row["covered"], row["covered_clip"]) == (0.25, 0.5, 0.5)
 
 
 def test_without_anchors_there_is_no_coverage() -> None:
-    row = diversity.of_layers(units_of(["dog"]), layout_of([None], [])).iloc[0]  # type: ignore[list-item]
+    row = diversity.layer_diversity(units_of(["dog"]), layout_of([None], [])).iloc[0]  # type: ignore[list-item]
     assert row["n_anchors"] == 0
     assert row[["labelled_anchors", "covered", "covered_clip"]].isna().all()
 
@@ -82,6 +82,6 @@ def test_without_anchors_there_is_no_coverage() -> None:
 def test_the_table_fits_its_schema_whatever_happens() -> None:
     for given in ({}, {"dead": 1.0}, {"named": 0.0}, {"units": 1, "gone": 0.0}):
         units, layout = random_training.tables(0, **given)
-        found = diversity.of_layers(units, layout)
-        table = pa.Table.from_pandas(found, schema=report_schemas.DIVERSITY, preserve_index=False)
+        found = diversity.layer_diversity(units, layout)
+        table = pa.Table.from_pandas(found, schema=diversity.DIVERSITY, preserve_index=False)
         assert table.num_rows == len(units[GROUP].drop_duplicates())

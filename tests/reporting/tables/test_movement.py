@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from cmon.reporting.tables import movement
-from cmon.reporting.tables import schemas as report_schemas
 from cmon.workspace.keys import GROUP, sort_rows
 from tests.support import random_training
 from tests.support.random_training import live_at, names_at, places
@@ -23,7 +22,7 @@ def mean(values: list[float]) -> float:
 
 
 def literal(units: pd.DataFrame, layout: pd.DataFrame) -> list[dict[str, object]]:
-    """The docstring of `of_layers`, word by word."""
+    """The docstring of `layer_movement`, word by word."""
     live, names = live_at(layout), names_at(units)
     found = []
     for run, layer, epoch in names:
@@ -73,7 +72,7 @@ def literal_settled(units: pd.DataFrame) -> list[tuple[str, str, int, float, str
 @pytest.mark.parametrize("seed", range(6))
 def test_layers_move_as_the_slow_twin_says(seed: int) -> None:
     units, layout = random_training.tables(seed)
-    found = movement.of_layers(units, places(layout))
+    found = movement.layer_movement(units, places(layout))
     wanted = pd.DataFrame(literal(units, layout))
     pd.testing.assert_frame_equal(found[wanted.columns], wanted, check_dtype=False)
 
@@ -83,7 +82,7 @@ def test_units_move_as_the_slow_twin_says(seed: int) -> None:
     units, layout = random_training.tables(seed)
     live, names = live_at(layout), names_at(units)
     settled = {one[:3]: one[3:] for one in literal_settled(units)}
-    found = movement.of_units(units, places(layout)).set_index(["run", "layer", "unit"])
+    found = movement.unit_movement(units, places(layout)).set_index(["run", "layer", "unit"])
     keys = list(dict.fromkeys(units[["run", "layer", "unit"]].itertuples(index=False, name=None)))
     assert found.index.tolist() == keys
     for key in keys:
@@ -124,14 +123,14 @@ def test_a_label_is_settled_when_the_slow_twin_says(seed: int) -> None:
 def test_lengths_in_clip_space_are_those_of_the_layout(seed: int) -> None:
     """Planted: CLIP's space is the plane, twice as large."""
     units, layout = random_training.tables(seed)
-    found = movement.of_layers(units, places(layout))
+    found = movement.layer_movement(units, places(layout))
     for name in ("step", "from_first", "path_length"):
         np.testing.assert_allclose(found[f"{name}_clip"], 2 * found[name])
-    found = movement.of_units(units, places(layout))
+    found = movement.unit_movement(units, places(layout))
     for name in ("displacement", "path_length"):
         np.testing.assert_allclose(found[f"{name}_clip"], 2 * found[name])
     older = places(layout).drop(columns=["step_clip", "from_first_clip"])
-    for table in (movement.of_layers(units, older), movement.of_units(units, older)):
+    for table in (movement.layer_movement(units, older), movement.unit_movement(units, older)):
         assert table.filter(like="_clip").isna().all(axis=None)
         assert table["path_length"].notna().any()
 
@@ -140,20 +139,20 @@ def test_the_tables_fit_their_schemas_whatever_happens() -> None:
     nothing = {"dead": 1.0}, {"named": 0.0}, {"epochs": {"a": (3.0,)}}, {"units": 1, "gone": 0.0}
     for given in ({}, *nothing):
         units, layout = random_training.tables(0, **given)
-        of_layers = movement.of_layers(units, places(layout))
-        table = pa.Table.from_pandas(of_layers, schema=report_schemas.MOVEMENT, preserve_index=False)
+        layers = movement.layer_movement(units, places(layout))
+        table = pa.Table.from_pandas(layers, schema=movement.MOVEMENT, preserve_index=False)
         assert table.num_rows == len(units[GROUP].drop_duplicates())
-        of_units = movement.of_units(units, places(layout))
-        pa.Table.from_pandas(of_units, schema=report_schemas.UNIT_MOVEMENT, preserve_index=False)
+        each = movement.unit_movement(units, places(layout))
+        pa.Table.from_pandas(each, schema=movement.UNIT_MOVEMENT, preserve_index=False)
 
 
 def test_a_dead_layer_stands_still_nowhere_and_one_epoch_has_no_movement() -> None:
     units, layout = random_training.tables(0, dead=1.0)
-    found = movement.of_layers(units, places(layout))
+    found = movement.layer_movement(units, places(layout))
     assert found[["step", "from_first", "path_length", "spread"]].isna().all(axis=None)
     assert (found[["labels", "entropy", "settled"]] == 0).all(axis=None)
     units, layout = random_training.tables(0, epochs={"a": (3.0,)})
-    found = movement.of_layers(units, places(layout))
+    found = movement.layer_movement(units, places(layout))
     assert found[["step", "from_first", "path_length", "born", "lost", "relabelled"]].isna().all(axis=None)
     assert found["settled"].sum() == units["interpretable"].sum()
 
@@ -165,7 +164,9 @@ def test_a_straight_way_has_straightness_one_and_a_way_back_none() -> None:
     )  # fmt: skip
     ahead, back, still = (0.1, 0.2, 0.3), (0.0, 3.0, 0.0), (0.5, 0.5, 0.5)
     x = np.stack([ahead, back, still], axis=1).ravel()
-    found = movement.of_units(units, units[["run", "layer", "epoch", "unit", "status"]].assign(x=x, y=2 * x))
+    found = movement.unit_movement(
+        units, units[["run", "layer", "epoch", "unit", "status"]].assign(x=x, y=2 * x)
+    )
     assert found["straightness"].tolist()[:2] == pytest.approx([1, 0])
     assert found["straightness"].max() <= 1
     assert math.isnan(found["straightness"][2])
@@ -177,7 +178,7 @@ def test_the_way_is_no_shorter_than_the_distance_and_grows() -> None:
     tables = rows(World(dead=0.0))
     units = sort_rows(pd.DataFrame(tables["units"]))
     layout = sort_rows(pd.DataFrame([row for row in tables["layout"] if row["kind"] == "unit"]))
-    found = movement.of_layers(units, layout)
+    found = movement.layer_movement(units, layout)
     later = found.dropna()
     assert (later["path_length"] >= later["from_first"] - 1e-12).all()
     for _, own in later.groupby(["run", "layer"]):
@@ -188,9 +189,9 @@ def test_the_way_is_no_shorter_than_the_distance_and_grows() -> None:
 
 def test_spread_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     units, layout = random_training.tables(1, units=40, epochs={"a": (0.0, 1.0)})
-    whole = movement.of_layers(units, places(layout))["spread"]
+    whole = movement.layer_movement(units, places(layout))["spread"]
     monkeypatch.setattr(movement, "_BLOCK", 100)
-    pd.testing.assert_series_equal(movement.of_layers(units, places(layout))["spread"], whole)
+    pd.testing.assert_series_equal(movement.layer_movement(units, places(layout))["spread"], whole)
 
 
 def units_of(*given: dict[str, object]) -> pd.DataFrame:
@@ -223,7 +224,7 @@ def test_movement_and_labels_by_hand() -> None:
     places = units[["run", "layer", "epoch", "unit", "status"]].assign(
         x=[0, 0, 3, 0, 0, 3, 1, 0, np.nan], y=[0, 0, 4, 1, 0, 4, 1, 0, np.nan]
     )
-    start, middle, end = movement.of_layers(units, places).to_dict("records")
+    start, middle, end = movement.layer_movement(units, places).to_dict("records")
     assert math.isnan(start["step"])
     assert math.isnan(start["born"])
     assert start["spread"] == pytest.approx((0 + 5 + 5) / 3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from cmon.reporting.stage import ReportSettings, report
-from cmon.reporting.tables import catalog as report_tables
+from cmon.reporting.tables.catalog import TABLES
 from scripts.maintenance import table_reference
 from tests.support.synthetic_tables import World, write
 
@@ -13,7 +13,7 @@ from tests.support.synthetic_tables import World, write
 def test_every_table_and_column_is_there() -> None:
     blocks = table_reference.tables().split("### `")[1:]
     wanted = [(table.file, table.schema) for table in table_reference.WORKSPACE]
-    wanted += [(table.name, table.schema) for table in report_tables.TABLES]
+    wanted += [(table.name, table.schema) for table in TABLES]
     assert [block.partition("`")[0] for block in blocks] == [name for name, _ in wanted]
     for block, (_, schema) in zip(blocks, wanted, strict=True):
         rows = [line.split(" | ")[0] for line in block.splitlines() if line.startswith("| `")]
@@ -24,7 +24,7 @@ def test_no_table_of_a_finished_workspace_is_left_out(tmp_path: Path) -> None:
     workspace = write(tmp_path, World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12))
     report(workspace, ReportSettings())
     known = {table.file for table in table_reference.WORKSPACE}
-    known |= {f"report/{table.name}.parquet" for table in report_tables.TABLES}
+    known |= {f"report/{table.name}.parquet" for table in TABLES}
     for path in workspace.root.rglob("*.parquet"):
         assert str(path.relative_to(workspace.root)) in known
         assert all((field.metadata or {}).get(b"description") for field in pq.read_schema(path))

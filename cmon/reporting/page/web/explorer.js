@@ -51,7 +51,7 @@ class Explorer {
     const most = Math.max(...this.world.runs.map(run => run.units));
     this.size = Math.max(2.5, Math.min(6, (this.frame[0] / 90) * Math.min(1, Math.sqrt(1500 / most))));
     this.paint();
-    this.tell(search !== null);
+    this.showSummary(search !== null);
   }
 
   /** Draw the units and the tracked paths where they are on their way. */
@@ -70,18 +70,18 @@ class Explorer {
     drawLabels(this.plot, this.world, this.theme, this.frame);
   }
 
-  tell(searching) {
+  showSummary(searching) {
     const { world, asked } = this;
     byId("epoch").value = asked.at;
     byId("epoch").setAttribute("aria-valuetext", `epoch ${world.epochs[asked.at]}`);
     byId("epoch-name").textContent = `epoch ${world.epochs[asked.at]}`;
-    const said = world.runs.map((run, index) => {
+    const parts = world.runs.map((run, index) => {
       const { drawn, unplaced, found } = this.views[index];
       document.querySelector(`[data-epoch-of="${index}"]`).textContent = epochWords(world, run, asked.at);
       const hidden = unplaced ? `, ${unplaced} more without a place` : "";
       return `${run.name}: ${drawn.length} units${hidden}${searching ? `, ${found.length} found` : ""}`;
     });
-    byId("told").textContent = `Epoch ${world.epochs[asked.at]}. ${said.join(". ")}.`;
+    byId("summary").textContent = `Epoch ${world.epochs[asked.at]}. ${parts.join(". ")}.`;
     const wanted = searching ? this.views : this.listed();
     byId("found").replaceChildren(...foundList(world, wanted, (...unit) => this.follow(...unit), (...unit) => this.showUnit(...unit)));
     markEpoch(byId("followed"), world, asked.at);
@@ -128,7 +128,7 @@ class Explorer {
   play() {
     const last = this.world.epochs.length - 1;
     if (this.playing !== null) return this.pause();
-    byId("told").setAttribute("aria-live", "off"); // not a sentence every second
+    byId("summary").setAttribute("aria-live", "off"); // not a sentence every second
     byId("play").textContent = "❚❚ Pause";
     this.goTo(this.asked.at === last ? 0 : this.asked.at + 1);
     this.playing = setInterval(() => {
@@ -141,7 +141,7 @@ class Explorer {
     clearInterval(this.playing);
     this.playing = null;
     byId("play").textContent = "▶ Play";
-    byId("told").setAttribute("aria-live", "polite");
+    byId("summary").setAttribute("aria-live", "polite");
   }
 
   trackedAs(index, unit) {
@@ -149,22 +149,22 @@ class Explorer {
     return this.tracked.find(one => one.layer === run.layer[unit] && one.unit === run.unit[unit]);
   }
 
-  /** Track a unit, or let it go if it is tracked. */
+  /** Track a unit, or stop tracking it. */
   follow(index, unit) {
     const run = this.world.runs[index];
     const known = this.trackedAs(index, unit);
     if (known) return this.forget(known);
     const free = this.theme.tracked.findIndex((_, slot) => !this.tracked.some(one => one.slot === slot));
-    if (free === NONE) return this.say(`${this.tracked.length} units are tracked, and there are no more colours: remove one first.`);
+    if (free === NONE) return this.announce(`${this.tracked.length} units are tracked, and there are no more colours: remove one first.`);
     this.tracked.push({ layer: run.layer[unit], unit: run.unit[unit], slot: free });
-    this.say(`${unitName(this.world, run, unit)} is tracked.`);
+    this.announce(`${unitName(this.world, run, unit)} is tracked.`);
     this.paint();
     this.showTracked();
   }
 
   forget(one) {
     this.tracked = this.tracked.filter(other => other !== one);
-    this.say(`${this.world.layers[one.layer]}:${one.unit} is no longer tracked.`);
+    this.announce(`${this.world.layers[one.layer]}:${one.unit} is no longer tracked.`);
     this.paint();
     this.showTracked();
   }
@@ -175,7 +175,7 @@ class Explorer {
       byId("followed-title").focus();
     }));
     byId("followed").replaceChildren(...cards);
-    byId("nobody").hidden = cards.length > 0;
+    byId("nothing-tracked").hidden = cards.length > 0;
     markEpoch(byId("followed"), this.world, this.asked.at);
   }
 
@@ -183,21 +183,21 @@ class Explorer {
     byId("legend").replaceChildren(...legendItems(this.world, this.theme, this.asked.color));
   }
 
-  say(words) {
-    byId("said").textContent = words;
+  announce(words) {
+    byId("announcement").textContent = words;
   }
 
   /** The card of what lies under the pointer; by touch also a button to track it. */
   showHit(index, hit, event, touched) {
     const lines = "unit" in hit ? unitCard(this.world, this.world.runs[index], this.views[index].step, hit.unit) : anchorCard(this.world, hit.anchor);
-    if (hit.crowd) lines.push(made("p", "soft crowd", `${hit.crowd} more at this place: zoom in, or search`));
+    if (hit.crowd) lines.push(element("p", "soft crowd", `${hit.crowd} more at this place: zoom in, or search`));
     if (touched && "unit" in hit) lines.push(this.trackButton(index, hit.unit));
     this.showCard(lines, index, hit.place);
     if (!touched) placeCard(byId("card"), event.clientX, event.clientY);
   }
 
   trackButton(index, unit) {
-    const button = made("button", "", this.trackedAs(index, unit) ? "Stop tracking" : "Track this unit");
+    const button = element("button", "", this.trackedAs(index, unit) ? "Stop tracking" : "Track this unit");
     button.type = "button";
     button.addEventListener("click", () => {
       this.follow(index, unit);

@@ -37,7 +37,7 @@ function placeOf(world, run, cell) {
   return [run.x[cell] * scale, run.y[cell] * scale];
 }
 
-/** Where a unit is drawn: beside its place, always by the same, so that those that lie in one place can be told apart. */
+/** Where a unit is drawn: at an offset from its place that never changes, so that units in one place lie side by side. */
 function drawnAt(world, run, cell) {
   const [x, y] = placeOf(world, run, cell);
   const unit = cell % run.units;

@@ -5,15 +5,15 @@
 const MOST_FOUND = 60;
 const STRIP_IMAGES = 3;
 
-function made(tag, looks = "", ...inside) {
-  const element = document.createElement(tag);
-  if (looks) element.className = looks;
-  element.append(...inside);
-  return element;
+function element(tag, classes = "", ...inside) {
+  const made = document.createElement(tag);
+  if (classes) made.className = classes;
+  made.append(...inside);
+  return made;
 }
 
 function thumbnail(world, image) {
-  const picture = made("span", `t t${world.images.ids[image]}`);
+  const picture = element("span", `t t${world.images.ids[image]}`);
   picture.setAttribute("role", "img");
   picture.setAttribute("aria-label", world.images.names[image]);
   picture.title = world.images.names[image];
@@ -31,7 +31,7 @@ function rounded(value) {
 
 function significance(run, cell) {
   const good = run.interpretable[cell] === 1;
-  return [made("span", good ? "yes" : "soft", good ? "significant" : "not significant")];
+  return [element("span", good ? "yes" : "soft", good ? "significant" : "not significant")];
 }
 
 /** All that is known of a unit at a step. */
@@ -39,8 +39,8 @@ function unitCard(world, run, step, unit) {
   const cell = step * run.units + unit;
   const category = categoryOf(world, run, cell);
   const lines = [
-    made("p", "soft", `${unitName(world, run, unit)} · ${run.name} · epoch ${world.epochs[run.epochs[step]]}`),
-    made("p", "name", labelOf(world, run, cell), category === NONE ? "" : made("span", "soft", ` ${world.categories[category]}`)),
+    element("p", "soft", `${unitName(world, run, unit)} · ${run.name} · epoch ${world.epochs[run.epochs[step]]}`),
+    element("p", "name", labelOf(world, run, cell), category === NONE ? "" : element("span", "soft", ` ${world.categories[category]}`)),
   ];
   if (!isLive(world, run, cell)) return lines;
   const [anchor, distance] = nearestAnchor(world, placeOf(world, run, cell));
@@ -48,18 +48,18 @@ function unitCard(world, run, step, unit) {
     ["score", rounded(run.score[cell])],
     ["margin", rounded(run.margin[cell])],
     ["p", rounded(run.p_value[cell])],
-  ].map(([name, value]) => made("span", "", made("span", "soft", `${name} `), value));
-  lines.push(made("p", "numbers", ...numbers, ...significance(run, cell)));
-  if (anchor !== NONE) lines.push(made("p", "soft", `nearest anchor: ${world.anchors.names[anchor]} (${distance.toFixed(2)})`));
-  lines.push(made("div", "row", ...thumbnails(world, run, cell, TOP_IMAGES)));
+  ].map(([name, value]) => element("span", "", element("span", "soft", `${name} `), value));
+  lines.push(element("p", "numbers", ...numbers, ...significance(run, cell)));
+  if (anchor !== NONE) lines.push(element("p", "soft", `nearest anchor: ${world.anchors.names[anchor]} (${distance.toFixed(2)})`));
+  lines.push(element("div", "row", ...thumbnails(world, run, cell, TOP_IMAGES)));
   return lines;
 }
 
 function anchorCard(world, anchor) {
   const category = world.anchors.categories[anchor];
   return [
-    made("p", "soft", category === NONE ? "anchor" : `anchor · ${world.categories[category]}`),
-    made("p", "name", world.anchors.names[anchor]),
+    element("p", "soft", category === NONE ? "anchor" : `anchor · ${world.categories[category]}`),
+    element("p", "name", world.anchors.names[anchor]),
   ];
 }
 
@@ -80,24 +80,24 @@ function foundList(world, views, follow, show) {
   found.sort((one, other) => (score(other) || -Infinity) - (score(one) || -Infinity));
   const items = found.slice(0, MOST_FOUND).map(({ index, unit, cell }) => {
     const run = world.runs[index];
-    const button = made("button", "", made("span", "soft", `${run.name} · `), `${unitName(world, run, unit)} · `, made("b", "", labelOf(world, run, cell)));
+    const button = element("button", "", element("span", "soft", `${run.name} · `), `${unitName(world, run, unit)} · `, element("b", "", labelOf(world, run, cell)));
     button.type = "button";
     button.addEventListener("click", () => follow(index, unit));
     button.addEventListener("focus", () => show(index, unit, button));
-    return made("li", "", button);
+    return element("li", "", button);
   });
-  if (found.length > MOST_FOUND) items.push(made("li", "soft", `and ${found.length - MOST_FOUND} more`));
+  if (found.length > MOST_FOUND) items.push(element("li", "soft", `and ${found.length - MOST_FOUND} more`));
   return items;
 }
 
-/** A tracked unit: its name, a button to let it go, and for each run a strip of what it detected, epoch by epoch. */
+/** A tracked unit: its name, a button to stop tracking it, and for each run a strip of what it detected, epoch by epoch. */
 function trackedCard(world, one, forget) {
   const name = `${world.layers[one.layer]}:${one.unit}`;
-  const remove = made("button", "quiet", "Remove");
+  const remove = element("button", "quiet", "Remove");
   remove.type = "button";
   remove.setAttribute("aria-label", `Remove ${name}`);
   remove.addEventListener("click", forget);
-  const card = made("article", "tracked", made("div", "bar", made("h4", "", name), remove));
+  const card = element("article", "tracked", element("div", "bar", element("h4", "", name), remove));
   card.style.setProperty("--c", one.color);
   for (const run of world.runs) {
     const unit = unitIndex(run, one.layer, one.unit);
@@ -108,26 +108,26 @@ function trackedCard(world, one, forget) {
 
 function strip(world, run, unit, name) {
   const cells = run.epochs.map((epoch, step) => stripCell(world, run, step, unit));
-  const list = made("ol", "film", ...cells);
+  const list = element("ol", "film", ...cells);
   list.tabIndex = 0; // so that the arrow keys scroll it
   list.setAttribute("aria-label", `${name} in ${run.name}, epoch by epoch`);
-  return made("div", "", made("p", "soft small", run.name), list);
+  return element("div", "", element("p", "soft small", run.name), list);
 }
 
 function stripCell(world, run, step, unit) {
   const cell = step * run.units + unit;
-  const epoch = made("span", "soft", `epoch ${world.epochs[run.epochs[step]]}`);
-  const item = made("li", run.interpretable[cell] === 1 ? "" : "faint");
+  const epoch = element("span", "soft", `epoch ${world.epochs[run.epochs[step]]}`);
+  const item = element("li", run.interpretable[cell] === 1 ? "" : "faint");
   item.dataset.at = run.epochs[step];
   if (run.status[cell] === NONE) {
-    item.append(epoch, made("div", "shots"), made("span", "soft", "not there"));
+    item.append(epoch, element("div", "shots"), element("span", "soft", "not there"));
     return item;
   }
-  const score = isLive(world, run, cell) ? made("span", "soft", ` ${run.score[cell].toFixed(2)}`) : "";
-  const said = run.interpretable[cell] === 1 ? "significant" : "not significant";
-  const label = made("span", "label", made("b", "", labelOf(world, run, cell)), score);
-  if (isLive(world, run, cell)) label.append(made("span", "unseen", `, ${said}`));
-  item.append(epoch, made("div", "shots", ...thumbnails(world, run, cell, STRIP_IMAGES)), label);
+  const score = isLive(world, run, cell) ? element("span", "soft", ` ${run.score[cell].toFixed(2)}`) : "";
+  const meaning = run.interpretable[cell] === 1 ? "significant" : "not significant";
+  const label = element("span", "label", element("b", "", labelOf(world, run, cell)), score);
+  if (isLive(world, run, cell)) label.append(element("span", "unseen", `, ${meaning}`));
+  item.append(epoch, element("div", "shots", ...thumbnails(world, run, cell, STRIP_IMAGES)), label);
   return item;
 }
 
@@ -143,13 +143,13 @@ function markEpoch(box, world, at) {
 
 function legendItems(world, theme, by) {
   const dot = (color, words) => {
-    const mark = made("span", "dot");
+    const mark = element("span", "dot");
     mark.style.background = color;
-    return made("li", "", mark, words);
+    return element("li", "", mark, words);
   };
-  const star = made("span", "star", "★");
+  const star = element("span", "star", "★");
   star.style.color = theme.anchor;
-  const items = [made("li", "", star, "anchor")];
+  const items = [element("li", "", star, "anchor")];
   if (by === "layer") return [...items, ...world.layers.map((layer, at) => dot(theme.layers[at], layer))];
   if (by !== "category") return [...items, dot(theme.plain[0], "interpretable unit"), dot(theme.plain[1], "not interpretable")];
   const names = world.categories.map((name, at) => dot(theme.categories[at], name));

@@ -155,7 +155,7 @@ function toPixels(plot, [x, y], [width, height]) {
 
 /**
  * What is nearest to a place in pixels and not farther than `reach`: { unit } or { anchor } with its place, or null.
- * A tracked unit's mark lies over others. `crowd` is the number of units that cannot be told apart from it.
+ * A tracked unit's mark lies over others. `crowd` is the number of units in the same place.
  */
 function nearest(plot, world, painted, isTracked, pixel, size, reach) {
   const distances = painted.units.map((_, at) => pixelsApart(plot, [painted.x[at], painted.y[at]], pixel, size));

@@ -6,30 +6,30 @@ import re
 import pandas as pd
 import pytest
 
-from cmon.reporting.page import explorer_data
-from cmon.reporting.page import files as page_files
-from cmon.reporting.page.html import FigureView, Page, TableView
+from cmon.reporting.page import storage
+from cmon.reporting.page.explorer_data import explorer_data
+from cmon.reporting.page.views import FigureView, Page, TableView
 from cmon.workspace.keys import sort_rows
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows
 
 WORLD = World(runs=("a",), layers=("l",), epochs=(0.0, 1.0), units=6, images=12)
 PICTURES = {image: bytes([image]) * 1000 for image in (3, 5, 11)}
-KEY = hashlib.sha256(b"").hexdigest()
+ORIGIN = hashlib.sha256(b"").hexdigest()
 
 
 @pytest.fixture(scope="module")
-def content() -> Page:
+def page() -> Page:
     tables = rows(WORLD)
     units, layout = (pd.DataFrame(tables[name]) for name in ("units", "layout"))
     empty = TableView("", "", ["run"], [])
     return Page(
-        origin=KEY,
+        origin=ORIGIN,
         version="0",
         title="A page",
         facts=[("1", "run")],
         findings=[],
-        explorer=explorer_data.data(
+        explorer=explorer_data(
             sort_rows(units), layout, {image: str(image) for image in range(WORLD.images)}, []
         ),
         figures={
@@ -56,7 +56,7 @@ def workspace(tmp_path) -> Workspace:
 
 
 def text_of(workspace: Workspace) -> str:
-    return page_files.path(workspace).read_text(encoding="utf-8")
+    return storage.page_path(workspace).read_text(encoding="utf-8")
 
 
 def pictures_of(workspace: Workspace) -> list[str]:
@@ -69,60 +69,60 @@ def policy_of(workspace: Workspace) -> str:
     return html.unescape(re.search(r'Security-Policy" content="([^"]*)"', text_of(workspace)).group(1))
 
 
-def test_thumbnails_stand_in_the_page_up_to_its_size_and_else_beside_it(workspace, content):
+def test_thumbnails_stand_in_the_page_up_to_its_size_and_else_beside_it(workspace, page):
     folder = workspace.report / "thumbnails"
-    assert page_files.write(workspace, content, PICTURES, 100) == 0
-    size = page_files.path(workspace).stat().st_size
+    assert storage.write_page(workspace, page, PICTURES, 100) == 0
+    size = storage.page_path(workspace).stat().st_size
     assert not folder.exists()
     assert [uri[:23] for uri in pictures_of(workspace)] == ["data:image/webp;base64,"] * 3
     assert "file:" not in policy_of(workspace)
 
-    assert page_files.write(workspace, content, PICTURES, size / 1e6) == 0
-    assert page_files.write(workspace, content, PICTURES, (size - 100) / 1e6) == 3
+    assert storage.write_page(workspace, page, PICTURES, size / 1e6) == 0
+    assert storage.write_page(workspace, page, PICTURES, (size - 100) / 1e6) == 3
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
         f"{image}.webp": data for image, data in PICTURES.items()
     }
     assert pictures_of(workspace) == [f"thumbnails/{image}.webp" for image in PICTURES]
-    assert page_files.path(workspace).stat().st_size < size - 3000
+    assert storage.page_path(workspace).stat().st_size < size - 3000
     assert "img-src data: 'self' file:;" in policy_of(workspace)
 
 
-def test_the_folder_holds_what_the_page_shows_and_what_is_not_cmons(workspace, content):
+def test_the_folder_holds_what_the_page_shows_and_what_is_not_cmons(workspace, page):
     folder = workspace.report / "thumbnails"
-    page_files.write(workspace, content, PICTURES, 0)
+    storage.write_page(workspace, page, PICTURES, 0)
     (folder / "mine.txt").write_text("not cmon's")
-    page_files.write(workspace, content, {5: b"new"}, 0)
+    storage.write_page(workspace, page, {5: b"new"}, 0)
     assert {file.name for file in folder.iterdir()} == {"5.webp", "mine.txt"}
-    page_files.write(workspace, content, PICTURES, 100)
+    storage.write_page(workspace, page, PICTURES, 100)
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
     (folder / "mine.txt").unlink()
-    page_files.write(workspace, content, PICTURES, 100)
+    storage.write_page(workspace, page, PICTURES, 100)
     assert not folder.exists()
 
 
-def test_a_page_is_fresh_with_its_key_and_all_its_thumbnails(workspace, content):
-    assert not page_files.is_fresh(workspace, KEY)
-    page_files.write(workspace, content, PICTURES, 0)
-    assert page_files.is_fresh(workspace, KEY)
-    assert page_files.images_beside(workspace) == 3
-    assert not page_files.is_fresh(workspace, "0" * 64)
+def test_a_page_is_fresh_with_its_origin_and_all_its_thumbnails(workspace, page):
+    assert not storage.is_fresh(workspace, ORIGIN)
+    storage.write_page(workspace, page, PICTURES, 0)
+    assert storage.is_fresh(workspace, ORIGIN)
+    assert storage.thumbnails_beside(workspace) == 3
+    assert not storage.is_fresh(workspace, "0" * 64)
     (workspace.report / "thumbnails" / "5.webp").unlink()
-    assert not page_files.is_fresh(workspace, KEY)
-    page_files.write(workspace, content, PICTURES, 100)
-    assert page_files.is_fresh(workspace, KEY)
+    assert not storage.is_fresh(workspace, ORIGIN)
+    storage.write_page(workspace, page, PICTURES, 100)
+    assert storage.is_fresh(workspace, ORIGIN)
 
 
-def test_the_policy_allows_the_scripts_that_are_there_and_no_other(workspace, content):
-    page_files.write(workspace, content, PICTURES, 100)
+def test_the_policy_allows_the_scripts_that_are_there_and_no_other(workspace, page):
+    storage.write_page(workspace, page, PICTURES, 100)
     scripts = re.findall(r"<script>(.*?)</script>", text_of(workspace), flags=re.DOTALL)
     allowed = re.search(r"script-src ([^;]*)$", policy_of(workspace)).group(1).split()
     digests = [hashlib.sha256(one.encode()).digest() for one in scripts]
     assert allowed == [f"'sha256-{base64.b64encode(one).decode()}'" for one in digests]
 
 
-def test_a_figure_without_a_place_of_its_own_is_shown_too(workspace, content):
-    page_files.write(workspace, content, {}, 100)
-    assert [text_of(workspace).count(f'<figure id="figure-{name}">') for name in content.figures] == [
+def test_a_figure_without_a_place_of_its_own_is_shown_too(workspace, page):
+    storage.write_page(workspace, page, {}, 100)
+    assert [text_of(workspace).count(f'<figure id="figure-{name}">') for name in page.figures] == [
         1,
         1,
         1,
@@ -136,7 +136,7 @@ def test_links_are_relative_and_only_to_what_is_there(tmp_path):
     files = [
         tmp_path / name for name in ("d_anchor.csv", "d_anchor.md", "d_anchor.tex", "tracked-100%25.png")
     ]
-    assert page_files.links(files) == {
+    assert storage.file_links(files) == {
         "d_anchor": [("CSV", "d_anchor.csv"), ("MD", "d_anchor.md")],
         "tracked-100%25": [("PNG", "tracked-100%2525.png")],
     }

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from cmon.errors import CmonError
-from cmon.reporting import tracked
+from cmon.reporting import tracking
 
 EPOCHS = 5
 
@@ -40,7 +40,7 @@ PATHS = {
 
 
 def test_the_planted_units_are_chosen_from_the_last_layer():
-    found = tracked.chosen(*planted(LABELS, PATHS, dead={4: 4}))
+    found = tracking.choose(*planted(LABELS, PATHS, dead={4: 4}))
     assert [(one.layer, one.unit) for one in found] == [("late", 0), ("late", 1), ("late", 2)]
     assert "12.00" in found[0].reason
     assert "“car” at 4 of 5 epochs" in found[1].reason
@@ -49,24 +49,24 @@ def test_the_planted_units_are_chosen_from_the_last_layer():
 
 def test_with_one_epoch_the_most_significant_are_chosen():
     units, places = planted(LABELS, PATHS)
-    found = tracked.chosen(units[units["epoch"] == 0], places)
+    found = tracking.choose(units[units["epoch"] == 0], places)
     assert [one.unit for one in found] == [0, 1, 2]
 
 
 def test_nothing_is_chosen_where_nothing_lives_or_nothing_happens():
-    assert tracked.chosen(*planted(LABELS, PATHS, dead=dict.fromkeys(LABELS, 0))) == []
+    assert tracking.choose(*planted(LABELS, PATHS, dead=dict.fromkeys(LABELS, 0))) == []
     still = {unit: [0.0] * EPOCHS for unit in LABELS}
     nameless = {unit: ["x"] * EPOCHS for unit in LABELS}
-    assert tracked.chosen(*planted(nameless, still)) == []
+    assert tracking.choose(*planted(nameless, still)) == []
 
 
 def test_units_asked_for():
     units, _ = planted(LABELS, PATHS)
-    assert [one.name for one in tracked.named(units, [("early", 3), ("early", 3), ("late", 0)])] == [
+    assert [one.name for one in tracking.requested(units, [("early", 3), ("early", 3), ("late", 0)])] == [
         "early:3",
         "late:0",
     ]
     with pytest.raises(CmonError, match="did you mean 'late'"):
-        tracked.named(units, [("lat", 3)])
+        tracking.requested(units, [("lat", 3)])
     with pytest.raises(CmonError, match="a unit from 0 to 4"):
-        tracked.named(units, [("late", 5)])
+        tracking.requested(units, [("late", 5)])

@@ -1,4 +1,4 @@
-"""Beside their places, but not by chance: the same unit always by the same."""
+"""Offsets depend on the unit alone; the frame holds all points."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmon.reporting.figures import fan
+from cmon.reporting.figures import plane
 
 
-def offsets(units: pd.DataFrame, reach: float) -> np.ndarray:
-    return fan.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(), reach)
+def offsets(units: pd.DataFrame, most: float) -> np.ndarray:
+    return plane.offsets(units["layer"].to_numpy(dtype=str), units["unit"].to_numpy(), most)
 
 
 def units(*layers: tuple[str, int]) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def units(*layers: tuple[str, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "unit"])
 
 
-def test_a_unit_is_drawn_beside_its_place_by_the_same_in_all_runs_and_epochs() -> None:
+def test_a_units_offset_is_the_same_in_all_runs_and_epochs() -> None:
     one = units(("a", 40), ("b", 9))
     twice = pd.concat([one.sample(frac=1, random_state=0), one], ignore_index=True)
     found = offsets(twice, 0.05)
@@ -30,7 +30,7 @@ def test_a_unit_is_drawn_beside_its_place_by_the_same_in_all_runs_and_epochs() -
 
 
 @pytest.mark.parametrize("layers", [(("a", 512),), (("a", 128), ("b", 256), ("c", 512)), (("a", 1),)])
-def test_nobody_is_drawn_farther_off_than_the_reach_nor_upon_another(
+def test_offsets_are_no_longer_than_asked_for_and_no_two_are_equal(
     layers: tuple[tuple[str, int], ...],
 ) -> None:
     found = offsets(units(*layers), 0.05)
@@ -47,9 +47,21 @@ def test_any_units_of_a_layer_fill_the_disc() -> None:
         assert (found**2).sum(axis=1).mean() == pytest.approx(0.5, abs=close)  # of a disc of radius 1
 
 
-def test_the_reach_is_less_where_anchors_are_crowded() -> None:
+def test_offsets_are_shorter_where_anchors_are_crowded() -> None:
     line = np.stack([np.arange(5), np.zeros(5)], axis=1)
-    assert fan.reach(line) == fan.REACH
-    assert fan.reach(0.06 * line) == pytest.approx(0.03)
-    assert fan.reach(line[:1]) == fan.reach(line[:1].repeat(3, axis=0)) == fan.REACH
-    assert math.isfinite(fan.reach(np.empty((0, 2))))
+    assert plane.most_offset(line) == plane.MOST_OFFSET
+    assert plane.most_offset(0.06 * line) == pytest.approx(0.03)
+    assert plane.most_offset(line[:1]) == plane.most_offset(line[:1].repeat(3, axis=0)) == plane.MOST_OFFSET
+    assert math.isfinite(plane.most_offset(np.empty((0, 2))))
+
+
+def test_the_frame_holds_all_points_and_is_not_too_long() -> None:
+    points = np.array([[0.0, 1.0], [4.0, 1.5], [2.0, 1.2]])
+    centre, half = plane.frame(points, 2.0)
+    assert centre.tolist() == pytest.approx([2, 1.25])
+    assert half.tolist() == pytest.approx(
+        [2.2, 1.1]
+    )  # a tenth more; the shorter side is lengthened to a half
+    centre, half = plane.frame(np.empty((0, 2)), 2.0)
+    assert (centre.tolist(), half.tolist()) == ([0, 0], [1, 1])
+    assert (plane.frame(points[:1], 2.0)[1] > 0).all()

@@ -1,11 +1,11 @@
-"""Where the labels of points go, so that none covers another and each can be told to be its point's."""
+"""Where the labels of points go, so that none covers another and each is seen to belong to its point."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def place(
+def place_labels(
     points: np.ndarray,
     sizes: np.ndarray,
     obstacles: np.ndarray,
@@ -18,7 +18,7 @@ def place(
     points (A,2), the labels' sizes (A,2) as width and height, and obstacles (B,2), in one unit, inside
     (0,0)..area. The first labels are placed first. Each takes the free place nearest to its point, off all
     points and obstacles if it can. In a crowd it must be off them and nearer to its own point than to any other,
-    since it could not be told whose it is elsewhere. Returns the labels' lower left corners.
+    elsewhere it would be read as another point's. Returns the labels' lower left corners.
     """
     spots = np.tile(np.concatenate([points, obstacles]), 2)
     angles = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 202, 338, 67, 113, 247, 293])

@@ -2,14 +2,14 @@ import itertools
 
 import numpy as np
 
-from cmon.reporting.figures import placement
+from cmon.reporting.figures.label_placement import place_labels
 
 
 def test_labels_do_not_overlap_and_stay_inside():
     generator = np.random.default_rng(0)
     points = generator.uniform(0, 300, (60, 2))
     sizes = np.stack([generator.uniform(15, 45, 60), np.full(60, 8.0)], axis=1)
-    corners = placement.place(points, sizes, np.empty((0, 2)), (300, 300), 4)
+    corners = place_labels(points, sizes, np.empty((0, 2)), (300, 300), 4)
     placed = [
         (np.array(corner), size) for corner, size in zip(corners, sizes, strict=True) if corner is not None
     ]
@@ -25,7 +25,7 @@ def test_in_a_crowd_a_label_is_nearest_to_its_own_point():
     generator = np.random.default_rng(1)
     points = generator.uniform(0, 300, (60, 2))
     sizes = np.stack([generator.uniform(15, 45, 60), np.full(60, 8.0)], axis=1)
-    corners = placement.place(points, sizes, np.empty((0, 2)), (300, 300), 4, crowded=True)
+    corners = place_labels(points, sizes, np.empty((0, 2)), (300, 300), 4, crowded=True)
     placed = [row for row, corner in enumerate(corners) if corner is not None]
     assert len(placed) > 20
     for row in placed:
@@ -36,9 +36,9 @@ def test_in_a_crowd_a_label_is_nearest_to_its_own_point():
 
 def test_labels_avoid_obstacles_and_give_up_without_room():
     sizes = np.array([[20.0, 8.0]])
-    right = placement.place(np.array([[50.0, 50.0]]), sizes, np.empty((0, 2)), (100, 100), 4)[0]
-    blocked = placement.place(np.array([[50.0, 50.0]]), sizes, np.array([[60.0, 50.0]]), (100, 100), 4)[0]
+    right = place_labels(np.array([[50.0, 50.0]]), sizes, np.empty((0, 2)), (100, 100), 4)[0]
+    blocked = place_labels(np.array([[50.0, 50.0]]), sizes, np.array([[60.0, 50.0]]), (100, 100), 4)[0]
     assert right == (54, 46)
     assert blocked is not None
     assert blocked[0] < 50
-    assert placement.place(np.array([[5.0, 5.0]]), sizes, np.empty((0, 2)), (10, 10), 4) == [None]
+    assert place_labels(np.array([[5.0, 5.0]]), sizes, np.empty((0, 2)), (10, 10), 4) == [None]

@@ -1,4 +1,4 @@
-"""Which units a report follows through training."""
+"""Which units a report tracks through training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cmon.workspace.keys import UNIT_KEYS
 
 
 @dataclass(frozen=True)
-class Tracked:
-    """A unit that is followed in every run that has it."""
+class TrackedUnit:
+    """A unit that is tracked in every run that has it."""
 
     layer: str
     unit: int
@@ -26,7 +26,7 @@ class Tracked:
         return f"{self.layer}:{self.unit}"
 
 
-def named(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[Tracked]:
+def requested(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[TrackedUnit]:
     """The units that the user asked for.
 
     Raises CmonError if no run has such a layer, or the layer such a unit.
@@ -47,13 +47,13 @@ def named(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[Tracke
                 expected=f"a unit from {own.min()} to {own.max()}",
                 found=str(unit),
             )
-    return [Tracked(layer, unit, "asked for") for layer, unit in dict.fromkeys(wanted)]
+    return [TrackedUnit(layer, unit, "asked for") for layer, unit in dict.fromkeys(wanted)]
 
 
-def chosen(units: pd.DataFrame, layout: pd.DataFrame) -> list[Tracked]:
+def choose(units: pd.DataFrame, layout: pd.DataFrame) -> list[TrackedUnit]:
     """Up to three units of the last layer that show what training does, by the first run with live units.
 
-    The one with the longest path in the plane; the one with one significant label at most epochs; the one
+    The one with the longest trajectory in the plane; the one with one significant label at most epochs; the one
     that changed its significant label most often. Only units live at as many epochs as any are considered.
     With one epoch nothing moves: then the three most significant.
 
@@ -68,29 +68,29 @@ def chosen(units: pd.DataFrame, layout: pd.DataFrame) -> list[Tracked]:
     own = own[own["layer"] == layer]
     if own["epoch"].nunique() == 1:
         best = own.sort_values(["p_value", "score"], ascending=[True, False])["unit"][:3]
-        return [Tracked(layer, int(unit), f"among the three most significant of {run}") for unit in best]
+        return [TrackedUnit(layer, int(unit), f"among the three most significant of {run}") for unit in best]
 
     histories = pd.DataFrame([_history(unit, rows) for unit, rows in own.groupby("unit")])
     histories = histories[histories["epochs"] == histories["epochs"].max()]
-    found: list[Tracked] = []
+    found: list[TrackedUnit] = []
     for by, ascending, phrase in (
-        (["path"], [False], "the longest path of all units: {path:.2f}"),
+        (["length"], [False], "the longest path of all units: {length:.2f}"),
         (
-            ["kept", "path"],
+            ["kept", "length"],
             [False, True],
             "the steadiest: significant as “{label}” at {kept} of {epochs} epochs",
         ),
         (
-            ["changes", "path"],
+            ["changes", "length"],
             [False, False],
             "relabelled most often: its significant label changed {changes}×",
         ),
     ):
         left = histories[~histories["unit"].isin([tracked.unit for tracked in found])]
         left = left[left[by[0]] > 0].sort_values(by, ascending=ascending, kind="stable")
-        if not left.empty:  # nothing moved, or nothing is significant: then nothing is worth following
+        if not left.empty:  # nothing moved, or nothing is significant: then there is nothing to track
             best = left.iloc[0].to_dict()
-            found.append(Tracked(layer, int(best["unit"]), phrase.format(**best) + f", in {run}"))
+            found.append(TrackedUnit(layer, int(best["unit"]), phrase.format(**best) + f", in {run}"))
     return found
 
 
@@ -102,7 +102,7 @@ def _history(unit: object, rows: pd.DataFrame) -> dict[str, object]:
     return {
         "unit": unit,
         "epochs": len(rows),
-        "path": float(np.hypot(*steps.T).sum()),
+        "length": float(np.hypot(*steps.T).sum()),
         "kept": int(counts.iloc[0]) if len(counts) else 0,
         "label": counts.index[0] if len(counts) else "",
         "changes": int((labels.to_numpy()[1:] != labels.to_numpy()[:-1]).sum()),

@@ -1,4 +1,4 @@
-"""The tables of the page, made from the tables of the workspace."""
+"""The tables that the page shows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cmon.reporting import measures
-from cmon.reporting.page.html import TableView
+from cmon.reporting.epochs import last_epochs
+from cmon.reporting.page.views import TableView
+from cmon.reporting.tables.counts import concept_counts, status_column
 from cmon.workspace.keys import epoch_text
 from cmon.workspace.status import STATUSES
 
@@ -58,33 +59,33 @@ def movement_table(movement: pd.DataFrame) -> TableView:
     return TableView("", note, ["run", "layer", "epoch", *names.values(), *counts], rows)
 
 
-def frequent_tables(units: pd.DataFrame) -> list[TableView]:
-    """Per run and layer, the labels that most interpretable units carry at the last epoch."""
-    counts = measures.frequent_concepts(measures.last_epochs(units))
+def frequent_tables(units: pd.DataFrame, most: int = 12) -> list[TableView]:
+    """Per run and layer, the labels that most interpretable units carry at the run's last epoch."""
+    counts = concept_counts(last_epochs(units))
     return [
         TableView(
             f"{run} · {layer}",
             "",
             ["concept", "category", "units"],
             [
-                [row["label"], "" if pd.isna(row["category"]) else row["category"], int(row["count"])]
-                for row in rows.to_dict("records")
+                [row["concept"], "" if pd.isna(row["category"]) else row["category"], int(row["units"])]
+                for row in rows[:most].to_dict("records")
             ],
         )
         for (run, layer), rows in counts.groupby(["run", "layer"], sort=False)
     ]
 
 
-def status_table(units: pd.DataFrame) -> TableView:
-    last = measures.last_epochs(units)
+def status_table(statuses: pd.DataFrame) -> TableView:
+    """statuses: what `counts.status_counts` gives."""
     rows = [
         [
-            run,
-            layer,
-            epoch_text(own["epoch"].iloc[0]),
-            *[int((own["status"] == status).sum()) for status in STATUSES],
+            row["run"],
+            row["layer"],
+            epoch_text(row["epoch"]),
+            *[int(row[status_column(name)]) for name in STATUSES],
         ]
-        for (run, layer), own in last.groupby(["run", "layer"], sort=False)
+        for row in last_epochs(statuses).to_dict("records")
     ]
     note = " ".join(f"{status}: {meaning}." for status, meaning in STATUSES.items())
     return TableView("Units by status at the last epoch", note, ["run", "layer", "epoch", *STATUSES], rows)

@@ -1,0 +1,111 @@
+"""The share of interpretable units by category, over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from cmon.reporting import findings
+from cmon.reporting.figures import panels
+from cmon.reporting.figures.report_figure import ReportFigure
+from cmon.reporting.figures.style import (
+    LIGHT,
+    SMALL,
+    Theme,
+    category_colors,
+    headline,
+    legend,
+    shortened,
+    using,
+)
+from cmon.reporting.tables.counts import category_shares
+from cmon.workspace.keys import epoch_text
+
+_CAPTION = (
+    "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
+    "layer. Dead units, which give every image the same activation, hang from the top; what is left between is "
+    "live units whose label is not beyond chance."
+)
+FIGURE = ReportFigure(
+    name="interpretable",
+    title="Interpretable units by category",
+    caption=lambda inputs: _CAPTION,
+    alt=lambda inputs: f"Stacked bars by epoch. {findings.as_text(inputs.tables['d_anchor'])}",
+    draw=lambda inputs, theme: interpretable_shares(
+        inputs.tables["interpretable"], inputs.tables["status"], theme
+    ),
+)
+
+
+def interpretable_shares(categories: pd.DataFrame, statuses: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+    """Share of interpretable units by category, stacked, over epochs; one panel per run (row) and layer.
+
+    categories, statuses: what `counts.category_counts` and `counts.status_counts` give.
+    """
+    shares = category_shares(categories, statuses)
+    names = [str(name) for name in categories["category"].unique()]
+    colors = category_colors(names)
+    runs, layers = list(shares["run"].unique()), list(shares["layer"].unique())
+    shown = panels.shown_layers(layers)
+    epochs = sorted(shares["epoch"].unique())
+    position = {epoch: at for at, epoch in enumerate(epochs)}
+    with using(theme):
+        figure, axes = panels.grid(len(runs), len(shown), panel_height=1.7, extra=1.5)
+        for row, run in enumerate(runs):
+            for column, layer in enumerate(shown):
+                ax = axes[row, column]
+                own = shares[(shares["run"] == run) & (shares["layer"] == layer)]
+                _category_bars(ax, own, names, colors, [position[epoch] for epoch in own["epoch"]], theme)
+                ax.set(ylim=(0, 1), xlim=(-0.6, len(epochs) - 0.4))
+                ticks = panels.evenly(len(epochs), 20 // len(shown))
+                ax.set_xticks(ticks, [epoch_text(epochs[at]) for at in ticks])
+                ax.set_yticks([0, 0.5, 1])
+                ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+                ax.grid(axis="y")
+                if row == 0:
+                    ax.set_title(shortened(layer, 60 // len(shown)))
+                if own.empty:
+                    panels.write_note(ax, "not extracted", theme)
+                elif (own["dead"] == 1).all():
+                    panels.write_note(ax, "all units dead", theme)
+                panels.outer_labels(ax, row == len(runs) - 1, column == 0, "epoch", shortened(run, 16))
+        figure.supylabel("share of the layer's units", fontsize=SMALL)
+        handles = [Patch(color=colors[name], label=shortened(name, 24)) for name in names]
+        if (shares["dead"] > 0).any():
+            handles.append(Patch(color=theme.neurons[0], label="dead"))
+        legend(figure, handles)
+        headline(figure, _headline(shares, names, runs) + panels.layers_note(layers))
+    return figure
+
+
+def _category_bars(
+    ax: Axes, own: pd.DataFrame, names: Sequence[str], colors: Mapping[str, str], x: list[int], theme: Theme
+) -> None:
+    below = np.zeros(len(own))
+    for name in names:
+        ax.bar(x, own[name], bottom=below, width=0.86, color=colors[name], linewidth=0)
+        below += own[name].to_numpy()
+    # Dead units hang from the top, so that what is left between is the live units without a concept.
+    ax.bar(x, own["dead"], bottom=1 - own["dead"], width=0.86, color=theme.neurons[0], linewidth=0)
+
+
+def _headline(shares: pd.DataFrame, names: Sequence[str], runs: Sequence[str]) -> str:
+    layer = shares["layer"].unique()[-1]
+    title = f"Interpretable units of {shortened(layer, 24)}"
+    totals = {}
+    for run in runs:
+        own = (shares["run"] == run) & (shares["layer"] == layer)
+        totals[run] = shares.loc[own, list(names)].sum(axis=1).to_list()
+    if len(runs) > 3:
+        last = [total[-1] for total in totals.values() if total]
+        return f"{title}: {min(last):.0%} to {max(last):.0%} at the last epoch"
+    parts = []
+    for run, total in totals.items():
+        to_last = f" to {total[-1]:.0%}" if len(total) > 1 else ""
+        parts += [f"{shortened(run, 24)} {total[0]:.0%}{to_last}"] if total else []
+    return f"{title}: {', '.join(parts)}"
