@@ -49,7 +49,13 @@ def require_known(option: str, given: str, known: Iterable[str]) -> None:
 
 
 def nearest_names(wanted: str, known: Iterable[str], limit: int = 5) -> str:
-    """`did you mean 'a', 'b'?` for a name that does not exist, or the first known names if none is near."""
+    """A hint for a name that does not exist: the names near to it, or the first known ones if none is near.
+
+    >>> nearest_names("layer44", ["layer3", "layer4", "fc"])
+    "did you mean 'layer4' or 'layer3'?"
+    >>> nearest_names("features", ["fc", "conv1"])
+    'known names: fc, conv1'
+    """
     known = list(known)
     near = get_close_matches(wanted, known, n=limit, cutoff=0.5)
     if near:

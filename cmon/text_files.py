@@ -180,7 +180,11 @@ def find_delimiter(header: str, column: str) -> str | None:
 
 
 def normalize(words: str) -> str:
-    """White space folded, and accents composed: 'e' with an accent is one letter, however it was typed."""
+    """White space folded, and accents composed: 'e' with an accent is one letter, however it was typed.
+
+    >>> normalize("  tennis   court ")
+    'tennis court'
+    """
     return " ".join(unicodedata.normalize("NFC", words).split())
 
 

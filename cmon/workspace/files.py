@@ -52,7 +52,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that orders the numbers in a text by value."""
+    """Sort key that orders the numbers in a text by value.
+
+    >>> sorted(["epoch_10.pt", "epoch_2.pt", "Epoch_1.pt"], key=natural_key)
+    ['Epoch_1.pt', 'epoch_2.pt', 'epoch_10.pt']
+    """
     return [
         (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
         for part in re.split(r"(\d+)", text)

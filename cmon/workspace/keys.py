@@ -28,7 +28,11 @@ def sort_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def epoch_text(epoch: float) -> str:
-    """'10' for 10.0 and '0.5' for 0.5: how an epoch is named in paths, tables and figures."""
+    """How an epoch is named in paths, tables and figures.
+
+    >>> epoch_text(10.0), epoch_text(0.5)
+    ('10', '0.5')
+    """
     return str(epoch_number(epoch))
 
 

@@ -110,7 +110,11 @@ def thumbnails_beside(path: Path) -> int:
 
 
 def number(value: Any) -> str:
-    """Text as it is, whole numbers with thin groups, other numbers to three digits; a dash for nothing."""
+    """Text as it is, whole numbers in groups, other numbers to three digits; a dash for nothing.
+
+    >>> number(12345), number(0.12345), number(0.00002), number(None)
+    ('12,345', '0.123', '2.0e-05', '–')
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):

@@ -39,12 +39,20 @@ def markdown(table: pa.Table, caption: str = "") -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text in one line that Markdown shows as it is: no HTML, no bars, no emphasis, no links."""
+    r"""Text in one line that Markdown shows as it is: no HTML, no bars, no emphasis, no links.
+
+    >>> print(markdown_text("snake_case | *bold*"))
+    snake_case \| \*bold\*
+    """
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def short_number(value: float) -> str:
-    """Three decimals; fewer than three digits of a small number are no number, so '1.2e-05' for it."""
+    """Three decimals, and small numbers with two digits, so that none is shown as 0.
+
+    >>> short_number(0.12345), short_number(0.000012), short_number(0.0)
+    ('0.123', '1.2e-05', '0.000')
+    """
     if not math.isfinite(value):
         return ""
     return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"

@@ -52,7 +52,11 @@ _ANY_CHARACTER = (
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is, in one line."""
+    r"""Text that LaTeX prints as it is, in one line.
+
+    >>> print(escape("50 % of layer_1"))
+    50 \% of layer\_1
+    """
     text = _LIGATURES.sub(r"\1" + "\0", " ".join(text.replace("\0", " ").split()))
     return "".join(_escaped(character) for character in text)
 
