@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cmon.printable import printable
 from cmon.progress import Progress
 from cmon.workspace.keys import epoch_number
 
@@ -49,10 +50,10 @@ class Terminal:
     def say(self, text: str) -> None:
         """A line of the summary."""
         if not self.quiet:
-            self.errors.print(escape(text))
+            self.errors.print(escape(printable(text)))
 
     def warn(self, text: str) -> None:
-        self.errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self.errors.print(f"[yellow]warning:[/yellow] {escape(printable(text))}")
 
     def error(self, text: str) -> None:
         self.errors.print(f"[red]error:[/red] {escape(text)}")
