@@ -52,7 +52,9 @@ class Features:
             files = [images.ImageFile(Path(row["path"]), row["path"], row["sha256"], None) for row in rows]
             preprocess = preprocessing.CustomPreprocess(self.embedder.preprocess)
             decoded = preprocessing.decode_all(files, preprocess, self.workers)
-            for position, array, error in progress(decoded, "embedding probe images with CLIP", len(files)):
+            for position, array, error, _ in progress(
+                decoded, "embedding probe images with CLIP", len(files)
+            ):
                 if array is not None and file_digest(files[position].path) != files[position].sha256:
                     array, error = None, "other content than then"
                 if array is None:

@@ -89,7 +89,7 @@ def _write_pixels(pixels: Pixels, files: list[ImageFile], decoded: Iterable[Deco
     errors: list[str | None] = []
     with atomic_write(pixels.path) as aside:
         with aside.open("wb") as cache:
-            for _, array, error in decoded:
+            for _, array, error, _ in decoded:
                 if array is not None and array.shape != pixels.shape:
                     error = f"its preprocessing gives {array.shape}, where {pixels.shape} is expected"
                 elif array is not None:

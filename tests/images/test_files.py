@@ -52,7 +52,7 @@ def test_an_image_that_may_not_be_read_is_skipped_with_the_reason(
     with without_rights():
         (file,) = find_images(locked_folder)
     assert file.error == "cannot be read: Permission denied"
-    assert Decoder([file], ResizeCrop(8, 8))[0] == (0, None, file.error)
+    assert Decoder([file], ResizeCrop(8, 8))[0] == (0, None, file.error, ())
 
 
 @pytest.fixture
