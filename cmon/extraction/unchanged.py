@@ -102,7 +102,7 @@ def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) 
         return None
     hashes = [hash_checkpoint(path) for _, _, path in found]
     return _hash_inputs(
-        [(*name, sha256) for name, sha256 in zip(names, hashes, strict=True)], find_images(probe)
+        [(*name, sha256) for name, sha256 in zip(names, hashes, strict=True)], find_images(probe, say=False)
     )
 
 

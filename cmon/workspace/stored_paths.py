@@ -79,7 +79,7 @@ def find_image(row: Mapping[str, Any], root: Path, images: Path | None = None) -
             places += [
                 Path(os.path.normpath(folder / relative)) for folder in (root.absolute(), root.resolve())
             ]
-    there = [place for place in places if place.is_file()]
+    there = [place for place in places if os.path.isfile(place)]
     if any(not os.path.samefile(there[0], other) for other in there[1:]):
         there = [place for place in there if file_digest(place) == row["sha256"]] or there
     return there[0] if there else then
@@ -88,4 +88,4 @@ def find_image(row: Mapping[str, Any], root: Path, images: Path | None = None) -
 def _below(images: Path, then: Path) -> list[Path]:
     parts = then.parts[1:]
     places = (images.joinpath(*parts[start:]) for start in range(len(parts)))
-    return [place for place in places if place.is_file()][:2]
+    return [place for place in places if os.path.isfile(place)][:2]
