@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from cmon.images.modes import to_rgb
 
+RULES = 2
+"""Raised when a file is read as other pixels than before; part of the origin of all that is made from them."""
 MOST_ELONGATED = 200
 """A picture of which one side is so many times the other is none that a network could be shown: scaled to the
 network's input by its shorter side it would need gigabytes."""

@@ -74,8 +74,9 @@ def find_image(row: Mapping[str, Any], root: Path, images: Path | None = None) -
     places = [] if images is None else _below(images, then)
     if not places:
         places = [then]
-        if row.get("from_workspace"):
-            relative = to_path(row["from_workspace"])
+        below = row.get("from_workspace")
+        if isinstance(below, str):  # not in a table of an earlier cmon, nor where they share no folder
+            relative = to_path(below)
             places += [
                 Path(os.path.normpath(folder / relative)) for folder in (root.absolute(), root.resolve())
             ]
