@@ -285,7 +285,7 @@ def report(
         seed,
         metrics=logs,
         max_html_mb=max_html_mb,
-        images=None if images is None else Path(images),
+        images=_images_folder(images),
     )
     return stage.report(_workspace(workspace), settings, progress)
 
