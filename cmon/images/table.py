@@ -51,15 +51,15 @@ def warn_of(rows: Sequence[Mapping[str, Any]]) -> None:
     noted = Counter(note for row in read for note in (row.get("notes") or "").split("; ") if note)
     for note, number in noted.items():
         example = next(row["path"] for row in read if note in (row.get("notes") or ""))
-        logger.warning("%d of %d probe images: %s, for example %s", number, len(read), note, example)
+        logger.warning("probe images: %s: %d of %d, for example %s", note, number, len(read), example)
     times = Counter(row["sha256"] for row in read)
     copies = len(read) - len(times)
     if copies:
         most = times.most_common(1)[0][0]
         first, second = [row["path"] for row in read if row["sha256"] == most][:2]
         logger.warning(
-            "%d of %d probe images are copies, byte for byte, of others, for example %s and %s: each counts, so that "
-            "they stand side by side among a unit's top images; leave the copies out if that is not wanted",
+            "probe images that are copies of others, byte for byte: %d of %d, for example %s and %s: each counts, so "
+            "that they stand side by side among a unit's top images; leave the copies out if that is not wanted",
             copies,
             len(read),
             first,

@@ -89,6 +89,7 @@ def _origin(workspace: Workspace, settings: ReportSettings) -> str:
         [workspace.origin(name) for name in inputs.TABLES],
         inputs.earlier_costs(workspace).to_dict("records"),
         inputs.fidelity_origin(workspace),
+        workspace.read("images")["path"].to_pylist(),  # `cmon extract` may have found them at another place
         [training_log.content_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,

@@ -50,11 +50,11 @@ def test_copies_and_what_was_decided_are_said(tmp_path: Path, caplog: pytest.Log
     found = probe_of(probe, tmp_path / "work")
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        f"1 of 6 probe images: float pixels, taken as 0..1, for example {probe}/float.tiff",
-        f"1 of 6 probe images: the first of several pictures in the file, for example {probe}/moving.gif",
-        f"2 of 6 probe images are copies, byte for byte, of others, for example {probe}/0.png and {probe}/2.png: "
-        "each counts, so that they stand side by side among a unit's top images; leave the copies out if that is "
-        "not wanted",
+        f"probe images: float pixels, taken as 0..1: 1 of 6, for example {probe}/float.tiff",
+        f"probe images: the first of several pictures in the file: 1 of 6, for example {probe}/moving.gif",
+        f"probe images that are copies of others, byte for byte: 2 of 6, for example {probe}/0.png and "
+        f"{probe}/2.png: each counts, so that they stand side by side among a unit's top images; leave the "
+        "copies out if that is not wanted",
     ]
     assert found.skipped == [
         (f"{probe}/unknown.tiff", "float pixels from 700 to 700: no known range (0..1, 0..255)")
