@@ -158,6 +158,7 @@ def score(
     top_k: int | None = None,
     pseudo_units: int = 4096,
     truth: AnyPath | None = None,
+    images: AnyPath | None = None,
     device: str = "auto",
     precision: str = "fp32",
     batch_size: int | None = None,
@@ -171,6 +172,7 @@ def score(
     'local-dir:FOLDER' or 'python:MODULE:FACTORY'. templates: sentences with one '{}' each. class_names: a file with
     the classes of a classification head, one a line, or their names. top_k: None takes the similarity's own. fdr: the
     share of false ones among the units called interpretable. truth: CSV that says what the probe images show.
+    images: the folder where the probe images are now; None where they were, or where they were seen from the workspace.
     Raises CmonError when `extract` has not run, or something given cannot be read.
     """
     from cmon.clip.features import Features
@@ -192,7 +194,13 @@ def score(
         class_name_lists.require_layer(shards, names)
     where = devices.find_device(device)
     features = Features(
-        place, clip, where, precision, devices.images_at_a_time(batch_size, where), _workers(workers)
+        place,
+        clip,
+        where,
+        precision,
+        devices.images_at_a_time(batch_size, where),
+        _workers(workers),
+        _images_folder(images),
     )
     settings = stage.ScoreSettings(
         similarity=function,
@@ -258,6 +266,7 @@ def report(
     track: Sequence[tuple[str, int]] = (),
     metrics: Mapping[str, AnyPath] | None = None,
     max_html_mb: float = 25,
+    images: AnyPath | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> ReportResult:
@@ -265,12 +274,19 @@ def report(
 
     track: (layer, unit) to follow through the epochs; by default three units are chosen, and the report says why.
     metrics: by run, a CSV file of what its training logged. max_html_mb: megabytes up to which the page holds its
-    thumbnails. Raises CmonError when an earlier stage has not run or its tables do not belong together.
+    thumbnails. images: as of `score`. Raises CmonError when an earlier stage has not run or its tables do not belong
+    together.
     """
     from cmon.reporting import stage
 
     logs = tuple((run, Path(path)) for run, path in (metrics or {}).items())
-    settings = stage.ReportSettings(tuple(track), seed, metrics=logs, max_html_mb=max_html_mb)
+    settings = stage.ReportSettings(
+        tuple(track),
+        seed,
+        metrics=logs,
+        max_html_mb=max_html_mb,
+        images=_images_folder(images),
+    )
     return stage.report(_workspace(workspace), settings, progress)
 
 
@@ -279,6 +295,14 @@ def report(
 
 def _workspace(given: AnyWorkspace) -> Workspace:
     return given if isinstance(given, Workspace) else Workspace(Path(given))
+
+
+def _images_folder(given: AnyPath | None) -> Path | None:
+    if given is not None and not Path(given).is_dir():
+        raise OptionError(
+            f"--images {given}: there is no such folder", expected="where the probe images are now"
+        )
+    return None if given is None else Path(given)
 
 
 def _folders(runs: Mapping[str, AnyPath]) -> dict[str, Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from cmon.printable import printable
+
 
 class CmonError(Exception):
     """Something is wrong with an input, and the user can do something about it.
@@ -21,7 +23,7 @@ class CmonError(Exception):
         lines += [f"  expected: {expected}"] if expected else []
         lines += [f"  found:    {found}"] if found else []
         lines += [f"  next:     {hint}"] if hint else []
-        super().__init__("\n".join(lines))
+        super().__init__(printable("\n".join(lines)))
 
     @property
     def line(self) -> str:
@@ -32,7 +34,7 @@ class CmonError(Exception):
             self.found and f"found {self.found}",
             self.hint and f"next: {self.hint}",
         ]
-        return "; ".join(" ".join(part.split()) for part in parts if part)
+        return printable("; ".join(" ".join(part.split()) for part in parts if part))
 
 
 class OptionError(CmonError):

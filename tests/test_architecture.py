@@ -10,9 +10,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmon"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
-BASE = "errors progress"  # imported by anybody
+BASE = "errors printable progress"  # imported by anybody
 MAY_IMPORT = {
-    "errors": "",
+    "printable": "",
+    "errors": "printable",
     "progress": "",
     "trajectories": "",
     "rank_correlation": "",

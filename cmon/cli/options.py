@@ -181,6 +181,13 @@ workers = click.option(
     show_default="number of cores, at most 8",
     help="Processes that decode images.",
 )
+images = click.option(
+    "--images",
+    type=FOLDER,
+    default=None,
+    show_default="where they were, or where they were seen from the workspace",
+    help="The folder where the probe images are now, if they were moved since `cmon extract`.",
+)
 seed = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),

@@ -34,6 +34,7 @@ from cmon.cli import options
     show_default=True,
     help="Size of the page up to which it holds its thumbnails; beyond, they lie in a folder beside it.",
 )
+@options.images
 @options.seed
 @click.option(
     "--format",
@@ -76,7 +77,10 @@ def report(
         screen.say(f"{subject}: {finding}")
     if found.missing_images:
         images = terminal.count(found.missing_images, "top image")
-        screen.warn(f"{images} moved or changed since extraction, not shown; the page lists them")
+        screen.warn(
+            f"{images} moved or changed since extraction, not shown; the page lists them. If they were moved, give "
+            "the folder where they are now with --images"
+        )
     if found.images_beside:
         images = terminal.count(found.images_beside, "thumbnail")
         size = found.page.stat().st_size / 1e6

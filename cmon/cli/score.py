@@ -85,6 +85,7 @@ _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
     help="What the probe images show: CSV with the column path and columns that list concepts, or a column of 1 and "
     "0 for each concept. Prints how often labels are the concept that a unit is measured to detect.",
 )
+@options.images
 @options.device
 @options.precision
 @options.batch_size

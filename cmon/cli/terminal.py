@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cmon.printable import printable
 from cmon.progress import Progress
 from cmon.workspace.keys import epoch_number
 
@@ -49,10 +50,10 @@ class Terminal:
     def say(self, text: str) -> None:
         """A line of the summary."""
         if not self.quiet:
-            self.errors.print(escape(text))
+            self.errors.print(escape(printable(text)))
 
     def warn(self, text: str) -> None:
-        self.errors.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self.errors.print(f"[yellow]warning:[/yellow] {escape(printable(text))}")
 
     def error(self, text: str) -> None:
         self.errors.print(f"[red]error:[/red] {escape(text)}")
@@ -77,28 +78,39 @@ class Terminal:
 
 
 class WarningLines(logging.Handler):
-    """Shows cmon's log records as warnings of the terminal."""
+    """Shows cmon's log records as warnings of the terminal, each text once."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
         self.terminal = terminal
+        self.shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.terminal.warn(record.getMessage())
+        text = record.getMessage()
+        if text not in self.shown:  # said of each layer or epoch, it is still one thing to know
+            self.shown.add(text)
+            self.terminal.warn(text)
 
 
 @contextmanager
 def session(quiet: bool) -> Iterator[tuple[Terminal, Progress]]:
-    """A terminal that shows what `cmon`'s modules log, and its progress bars, as long as the block lasts."""
+    """A terminal that shows what `cmon`'s modules log, and its progress bars, as long as the block lasts.
+
+    Only it does: libraries put handlers on the root logger (open_clip does by `logging.info`), which would show the
+    same once more.
+    """
     shown = Terminal(quiet)
     handler = WarningLines(shown)
     logger = logging.getLogger("cmon")
+    propagate = logger.propagate
     logger.addHandler(handler)
+    logger.propagate = False
     try:
         with shown.progress() as progress:
             yield shown, progress
     finally:
         logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def print_tables(tables: Mapping[str, Sequence[Row]], form: str) -> None:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from cmon.clip import embedders
 from cmon.errors import CmonError
+from cmon.images import decoding, preprocessing
 from cmon.images import files as images
-from cmon.images import preprocessing
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, file_digest
+from cmon.workspace.stored_paths import find_image
 from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,17 @@ class Features:
     """Vectors of images and texts by one `--clip`; the model is loaded only when something is missing."""
 
     def __init__(
-        self, workspace: Workspace, spec: str, device: str, precision: str, batch_size: int, workers: int
+        self,
+        workspace: Workspace,
+        spec: str,
+        device: str,
+        precision: str,
+        batch_size: int,
+        workers: int,
+        images: Path | None = None,
     ) -> None:
         self.workspace, self.spec, self.device, self.precision = workspace, spec, device, precision
-        self.batch_size, self.workers = batch_size, workers
+        self.batch_size, self.workers, self.images = batch_size, workers, images
         self.identity = digest(embedders.identity(spec), precision, schemas.VERSION)
 
     @cached_property
@@ -44,15 +52,21 @@ class Features:
         Raises CmonError when an image has changed or vanished since then.
         """
         rows = [row for row in self.workspace.read("images").to_pylist() if row["status"] == "ok"]
-        origin = digest(self.identity, [row["sha256"] for row in rows])
+        origin = digest(self.identity, [row["sha256"] for row in rows], decoding.RULES)
         path = self.workspace.cache / f"image-features-{self.identity[:16]}.parquet"
         if not is_fresh(path, origin):
             parts: list[Tensor] = []
             batch: list[Tensor] = []
-            files = [images.ImageFile(Path(row["path"]), row["path"], row["sha256"], None) for row in rows]
+            places = [find_image(row, self.workspace.root, self.images) for row in rows]
+            files = [
+                images.ImageFile(place, row["path"], row["sha256"], None)
+                for place, row in zip(places, rows, strict=True)
+            ]
             preprocess = preprocessing.CustomPreprocess(self.embedder.preprocess)
             decoded = preprocessing.decode_all(files, preprocess, self.workers)
-            for position, array, error in progress(decoded, "embedding probe images with CLIP", len(files)):
+            for position, array, error, _ in progress(
+                decoded, "embedding probe images with CLIP", len(files)
+            ):
                 if array is not None and file_digest(files[position].path) != files[position].sha256:
                     array, error = None, "other content than then"
                 if array is None:
@@ -60,7 +74,8 @@ class Features:
                         f"{files[position].path}: is not there as it was",
                         expected="the image that `cmon extract` read",
                         found=error,
-                        hint="run `cmon extract` again",
+                        hint="give the folder where the images are now with --images; if they have changed, run "
+                        "`cmon extract` again",
                     )
                 batch.append(torch.from_numpy(array))
                 if len(batch) == self.batch_size or position == len(files) - 1:

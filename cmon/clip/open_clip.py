@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cmon.clip.missing import missing_package
 from cmon.clip.weights import CONFIG, read_config, resolve
 from cmon.errors import CmonError
 
@@ -64,7 +65,10 @@ def load(spec: str, device: str, precision: str) -> OpenClip:
     Raises CmonError when it does not exist, when its weights are not available on this machine, or when they need
     another model than would be built.
     """
-    import open_clip
+    try:
+        import open_clip
+    except ImportError as error:
+        raise _missing(spec, error, str(missing_package(error, {}) or "open_clip_torch")) from error
 
     wanted = resolve(open_clip, spec)
     preprocessing = {name: value for name, value in wanted.preprocessing.items() if name != "size"}
@@ -82,13 +86,15 @@ def load(spec: str, device: str, precision: str) -> OpenClip:
             )
             tokenizer = open_clip.get_tokenizer(wanted.name)
     except Exception as error:  # hubs, files and configurations fail in many types
+        if package := missing_package(error, _model_config(open_clip, spec)):
+            raise _missing(spec, error, package) from error
         misfit = "Error(s) in loading state_dict" in str(error)
         raise CmonError(
             f"--clip {spec}: its weights {'do not fit the model' if misfit else 'cannot be had here'}",
             expected="weights of just this model"
             if misfit
             else "weights on this machine, or a network that reaches them",
-            found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            found=_said(error),
             hint=None if misfit else _HOW_TO_GET_WEIGHTS,
         ) from error
     if spec.startswith("hf-hub:"):
@@ -103,6 +109,27 @@ def load(spec: str, device: str, precision: str) -> OpenClip:
         )
     preprocess = open_clip.transform.image_transform_v2(prepared, is_train=False)
     return OpenClip(spec, preprocess, model.eval(), tokenizer, device, dtype)
+
+
+def _missing(spec: str, error: Exception, package: str) -> CmonError:
+    return CmonError(
+        f"--clip {spec}: this model needs the package {package}, which cannot be imported",
+        expected=f"{package}, installed beside cmon",
+        found=_said(error),
+        hint=f"pip install {package} (with --upgrade if it is there)",
+    )
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _model_config(open_clip: Any, spec: str) -> dict[str, Any]:
+    """The model_cfg as far as it is known without a network."""
+    kind, _, rest = spec.partition(":")
+    if kind == "local-dir":
+        return read_config(spec, Path(rest) / CONFIG).get("model_cfg", {})
+    return open_clip.get_model_config(kind) or {} if kind in open_clip.list_models() else {}
 
 
 def _warn_of_assumed_preprocessing(spec: str) -> None:

@@ -59,11 +59,12 @@ def require_layer(shards: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def measure(workspace: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of `accuracy` for a workspace that has been scored; warns of names that are no concepts.
+    """The rows of `accuracy` for a workspace that has been scored; warns of names that are no concepts, or come twice.
 
     Raises CmonError when `score` has not run.
     """
     vocabulary = workspace.frame("vocabulary")["concept"].tolist()
+    warn_of_repeated(names)
     warn_of_unknown(vocabulary, names)
     return accuracy(workspace.frame("units"), workspace.frame("concepts"), vocabulary, names)
 
@@ -98,6 +99,24 @@ def accuracy(
             row |= {f"top-{top} {name}": value for name, value in values.items()}
         rows.append(row)
     return rows
+
+
+def warn_of_repeated(names: Sequence[str]) -> None:
+    """Say which classes have one name, as ImageNet's two cranes: a label cannot tell which of them it means."""
+    numbers: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        numbers.setdefault(folded(name), []).append(number)
+    repeated = [some for some in numbers.values() if len(some) > 1]
+    if repeated:
+        logger.warning(
+            "classes of one name: %d (%s%s): the label counts as right for each of them; give them names that differ, "
+            "such as 'crane (bird)', to tell them apart",
+            len(repeated),
+            "; ".join(
+                f"{names[some[0]]!r} is units {' and '.join(map(str, some[:4]))}" for some in repeated[:5]
+            ),
+            "; ..." if len(repeated) > 5 else "",
+        )
 
 
 def warn_of_unknown(vocabulary: Sequence[str], names: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from cmon.checkpoints.find import find_checkpoints, hash_checkpoint
 from cmon.errors import CmonError
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.images.files import ImageFile, find_images
+from cmon.images.table import stored_path
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace, is_fresh, read_table
@@ -101,9 +102,10 @@ def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) 
     if names != [(row["run"], row["checkpoint"]) for row in _read_rows(workspace, "checkpoints", folders)]:
         return None
     hashes = [hash_checkpoint(path) for _, _, path in found]
-    return _hash_inputs(
-        [(*name, sha256) for name, sha256 in zip(names, hashes, strict=True)], find_images(probe)
-    )
+    images = find_images(probe, say=False)
+    if [stored_path(image) for image in images] != read_table(workspace.table("images"))["path"].to_pylist():
+        return None  # at another place than the table says
+    return _hash_inputs([(*name, sha256) for name, sha256 in zip(names, hashes, strict=True)], images)
 
 
 def _summarize(workspace: Workspace, folders: Mapping[str, Path]) -> ExtractResult | None:

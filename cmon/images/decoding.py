@@ -1,15 +1,67 @@
-"""Image files as upright RGB pictures."""
+"""Image files as upright RGB pictures.
+
+Of a file with several pictures (an animation, a TIFF of many pages) the first is read. A photograph whose EXIF data
+is damaged is read; it is turned upright if its orientation can still be read, and else left as it lies.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from cmon.images.modes import to_rgb
+
+RULES = 2
+"""Raised when a file is read as other pixels than before; part of the origin of all that is made from them."""
+MOST_ELONGATED = 200
+"""A picture of which one side is so many times the other is none that a network could be shown: scaled to the
+network's input by its shorter side it would need gigabytes."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""From EXIF's orientation to what turns the stored pixels upright."""
+_ORIENTATION = 0x0112
+_TIFF_KIND, _TIFF_INNER = 254, 330
+_ONE_PICTURE = ("MPO", "PSD", "ICO", "ICNS")
+"""Formats that hold a picture in several sizes, parts or views: Pillow gives the whole one."""
+_SIGNATURES = (
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypavif", "AVIF"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"<svg", "SVG"),
+    (0, b"%PDF", "PDF"),
+    (0, b"\x93NUMPY", "NumPy"),
+    (128, b"DICM", "DICOM"),
+)
+"""Offset and first bytes of formats that are pictures, though Pillow may not read them."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded file."""
+
+    image: Image.Image
+    """Upright, RGB."""
+    notes: tuple[str, ...] = ()
+    """What was decided that the file does not say."""
 
 
 def decode(path: Path) -> Image.Image:
@@ -17,14 +69,27 @@ def decode(path: Path) -> Image.Image:
 
     Raises OSError, ValueError or Pillow's errors; `reason` makes a line of text of them.
     """
+    return decode_with_notes(path).image
+
+
+def decode_with_notes(path: Path) -> Picture:
+    """As `decode`, with what was decided on the way."""
     with bombs_refused():
-        return upright(path)
+        picture = _read(path, None)
+    width, height = picture.image.size
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        raise ValueError(f"{width} x {height} pixels: one side is over {MOST_ELONGATED} times the other")
+    return picture
 
 
 @contextmanager
 def bombs_refused() -> Iterator[None]:
-    """Context in which an image too large to be a photograph is an error, not a warning, in all threads."""
+    """Context in which an image too large to be a photograph is an error, not a warning, in all threads.
+
+    What else Pillow warns of (damaged EXIF, odd metadata) is not said: pixels are read or not.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
@@ -35,25 +100,71 @@ def upright(source: Path | IO[bytes], enough: int | None = None) -> Image.Image:
     enough: pixels per side that are needed; a JPEG is then decoded at the smallest of its own scales that has them,
     which is several times as fast.
     """
-    with Image.open(source) as opened:
+    return _read(source, enough).image
+
+
+def _read(source: Path | IO[bytes], enough: int | None) -> Picture:
+    try:
+        opened = Image.open(source)
+    except UnidentifiedImageError as error:
+        raise ValueError(_not_an_image(source)) from error
+    with opened:
+        if min(opened.size) == 0:
+            raise ValueError(f"{opened.width} x {opened.height} pixels: holds no picture")
         if enough:
             opened.draft("RGB", (enough, enough))  # other formats ignore it
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I;16"):  # Pillow would turn all above 255 to white
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        return image.convert("RGB")
+        several = _holds_several(opened)
+        image, said = to_rgb(opened)
+        orientation = _orientation(opened)
+        if orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[orientation])
+    notes = [
+        "the first of several pictures in the file" if several else None,
+        "damaged EXIF data: its orientation is not known, read as it lies" if orientation is None else None,
+        said,
+    ]
+    return Picture(image, tuple(note for note in notes if note))
+
+
+def _holds_several(opened: Image.Image) -> bool:
+    """Raises ValueError where the first picture is a small copy of the file's real one, as in cameras' raw files."""
+    several = bool(getattr(opened, "is_animated", False)) and opened.format not in _ONE_PICTURE
+    if opened.tell():
+        opened.seek(0)
+    tags = getattr(opened, "tag_v2", {})
+    if int(tags.get(_TIFF_KIND, 0)) & 1 and (several or _TIFF_INNER in tags):
+        raise ValueError("its first picture is a preview of another one, as in a camera's raw file")
+    return several
+
+
+def _orientation(opened: Image.Image) -> int | None:
+    """EXIF's orientation, 1 where there is none; None where the data is damaged so that it cannot be told."""
+    try:
+        return int(opened.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow fails in many types on what cameras and editors write
+        return None
 
 
 def reason(error: BaseException) -> str:
     """Why an image was skipped, on one line."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image, or an empty one"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"too large to be a photograph: {error}"
+    if isinstance(error, MemoryError):
+        return "too large for this machine's memory"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _not_an_image(source: Path | IO[bytes]) -> str:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            start = file.read(160)
+    else:
+        source.seek(0)
+        start = source.read(160)
+    for offset, signature, name in _SIGNATURES:
+        if start[offset:].startswith(signature):
+            return f"a {name} file that is damaged, or of a kind that Pillow does not read: save it as PNG"
+    return "not an image, or an empty one"
 
 
 def blank() -> Image.Image:

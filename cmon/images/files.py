@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmon import text_files
 from cmon.errors import CmonError
-from cmon.workspace.files import file_digest, natural_key
+from cmon.images.listing import Listing, add_once, list_folder
+from cmon.workspace import stored_paths
+from cmon.workspace.files import file_digest
+
+logger = logging.getLogger(__name__)
+
+_LIST = text_files.Format(
+    "a list of images",
+    "a folder of probe images, a text file with one path a line, or CSV with the column path",
+)
 
 
 @dataclass(frozen=True)
@@ -23,60 +34,64 @@ class ImageFile:
     """Why it cannot be read; None if its bytes could be hashed."""
 
 
-def find_images(source: Path) -> list[ImageFile]:
+def find_images(source: Path, say: bool = True) -> list[ImageFile]:
     """The files of a probing set, each with its hash, in the order of `list_paths`. Raises CmonError as that does."""
     root = source if source.is_dir() else source.parent
-    return [_hash(path, Path(os.path.relpath(path, root)).as_posix()) for path in list_paths(source)]
+    return [_hash(path, Path(os.path.relpath(path, root)).as_posix()) for path in list_paths(source, say)]
 
 
-def list_paths(source: Path) -> list[Path]:
+def list_paths(source: Path, say: bool = True) -> list[Path]:
     """The paths of a probing set's files, given as a folder or as a list.
 
-    A folder: every file below it but hidden ones, in natural order. A file: a list of paths, one a line, or CSV
-    with the column `path`, relative to the list's own folder; in the list's order, each once.
-    Raises CmonError when there is nothing.
+    A folder: every file below it but hidden ones, in natural order; links are followed. A file: a list of paths, one
+    a line, or CSV with the column `path`, relative to the list's own folder; in the list's order. Each file once.
+    say: whether to warn of what is passed over. Raises CmonError when there is nothing.
     """
     if source.is_dir():
-        found = _list_folder(source)
+        listing = list_folder(source)
     elif source.is_file():
-        found = [source.parent / name for name in dict.fromkeys(_read_names(source))]
+        listing = _read_list(source)
     else:
         raise CmonError(
             f"{source}: no such folder",
             expected="a folder of probe images, or a list of their paths",
             hint="give it as --probe FOLDER or --probe LIST",
         )
-    if not found:
-        raise CmonError(f"{source}: holds no image", expected="image files (PNG, JPEG, ...)", found="no file")
-    return found
-
-
-def _list_folder(folder: Path) -> list[Path]:
-    try:
-        next(folder.iterdir(), None)  # rglob says nothing of a folder that may not be read
-        paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    except OSError as error:
-        raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
-    return sorted(paths, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-
-
-def _read_names(source: Path) -> list[str]:
-    """The names in a list of images: its lines, or its column `path` if it is CSV with such a column."""
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    remarks = listing.remarks(source if source.is_dir() else source.parent)
+    if not listing.paths:
         raise CmonError(
-            f"{source}: cannot be read as a list of images",
-            expected="a folder of probe images, a text file with one path a line, or CSV with the column path",
-            found=str(error),
-        ) from error
-    header = next(csv.reader(lines[:1]), [])
-    names = [row["path"] or "" for row in csv.DictReader(lines)] if "path" in header else lines
-    return [name.strip() for name in names if name.strip()]
+            f"{source}: holds no image",
+            expected="image files (PNG, JPEG, ...)",
+            found="; ".join(["no file", *remarks]),
+        )
+    for remark in remarks if say else ():
+        logger.warning("%s", remark)
+    return listing.paths
+
+
+def _read_list(source: Path) -> Listing:
+    listing = Listing()
+    files: dict[str, Path] = {}
+    names = text_files.read_column(source, "path", _LIST)
+    for path in dict.fromkeys(source.parent / name for name in names):
+        named = stored_paths.to_path(
+            os.fspath(path)
+        )  # where it has bytes that are no UTF-8, as cmon shows them
+        add_once(files, named if os.path.exists(named) and not os.path.exists(path) else path, listing)
+    listing.paths = list(files.values())
+    return listing
 
 
 def _hash(path: Path, name: str) -> ImageFile:
     try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            os.scandir(path).close()
+            return ImageFile(path, name, None, "a folder, not a file")
+        if not stat.S_ISREG(kind):  # reading a pipe would wait forever
+            return ImageFile(path, name, None, "not a file")
         return ImageFile(path, name, file_digest(path), None)
-    except OSError as error:
-        return ImageFile(path, name, None, f"cannot be read: {error.strerror or error}")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        broken = f"a link to {os.readlink(path)}: " if path.is_symlink() else ""
+        return ImageFile(path, name, None, f"cannot be read: {broken}{why}")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from cmon.errors import CmonError
-from cmon.images import preprocessing
+from cmon.images import decoding, preprocessing
 from cmon.images.decoding import blank
 from cmon.images.files import ImageFile
 from cmon.images.preprocessing import Decoded, Preprocess
+from cmon.images.table import make_rows, to_table, warn_of
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
@@ -63,7 +63,9 @@ def decode_probe(
 
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
-    origin = digest([(file.name, file.sha256) for file in files], preprocess.describe(), schemas.VERSION)
+    origin = digest(
+        [(file.name, file.sha256) for file in files], preprocess.describe(), decoding.RULES, schemas.VERSION
+    )
     example = preprocess.pixels(blank())
     pixels = Pixels(workspace.cache / f"pixels-{origin[:16]}.bin", example.shape, example.dtype)
     table = workspace.table("images")
@@ -71,51 +73,45 @@ def decode_probe(
         decoded = progress(
             preprocessing.decode_all(files, preprocess, workers), "decoding probe images", len(files)
         )
-        errors = _write_pixels(pixels, files, decoded)
+        outcomes = _write_pixels(pixels, files, decoded)
         workspace.written_bytes += pixels.path.stat().st_size
-        workspace.write(table, _images_table(files, errors), origin, {"preprocess": preprocess.describe()})
+        rows = make_rows(files, outcomes, workspace.root)
+        workspace.write(table, to_table(rows), origin, {"preprocess": preprocess.describe()})
         _remove_other_caches(pixels.path)
-    rows = read_table(table).to_pylist()
+    else:
+        before = read_table(table).to_pylist()
+        rows = make_rows(files, [(row["error"], row["notes"]) for row in before], workspace.root)
+        if rows != before:  # the same images at another place
+            workspace.write(table, to_table(rows), origin, workspace.parameters("images"))
+    warn_of(rows)
     usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
     skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
     return Probe(pixels, usable, origin, skipped)
 
 
-def _write_pixels(pixels: Pixels, files: list[ImageFile], decoded: Iterable[Decoded]) -> list[str | None]:
-    """Write the arrays of all readable images one after the other; gives each file's error or None.
+def _write_pixels(
+    pixels: Pixels, files: list[ImageFile], decoded: Iterable[Decoded]
+) -> list[tuple[str | None, str | None]]:
+    """Write the arrays of all readable images one after the other; gives each file's error and notes, or None.
 
     Raises CmonError, and writes nothing, when no file is readable.
     """
-    errors: list[str | None] = []
+    outcomes: list[tuple[str | None, str | None]] = []
     with atomic_write(pixels.path) as aside:
         with aside.open("wb") as cache:
-            for _, array, error in decoded:
+            for _, array, error, notes in decoded:
                 if array is not None and array.shape != pixels.shape:
                     error = f"its preprocessing gives {array.shape}, where {pixels.shape} is expected"
                 elif array is not None:
                     cache.write(np.ascontiguousarray(array, pixels.dtype).data)
-                errors.append(error)
-        if all(errors):
+                outcomes.append((error, None if error else "; ".join(notes) or None))
+        if all(error for error, _ in outcomes):
             raise CmonError(
                 f"{files[0].path.parent}: none of the {len(files)} files can be read as an image",
                 expected="PNG, JPEG or other image files",
-                found=f"{files[0].name}: {errors[0]}",
+                found=f"{files[0].name}: {outcomes[0][0]}",
             )
-    return errors
-
-
-def _images_table(files: list[ImageFile], errors: list[str | None]) -> pa.Table:
-    rows = [
-        {
-            "image_id": image_id,
-            "path": str(file.path.resolve()),
-            "sha256": file.sha256,
-            "status": "skipped" if error else "ok",
-            "error": error,
-        }
-        for image_id, (file, error) in enumerate(zip(files, errors, strict=True))
-    ]
-    return pa.Table.from_pylist(rows, schema=schemas.IMAGES)
+    return outcomes
 
 
 def _remove_other_caches(own: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.images.decoding import decode, reason
+from cmon.images.decoding import decode_with_notes, reason
 from cmon.images.files import ImageFile
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -24,8 +24,16 @@ _FILTERS = {
 }
 
 
-Decoded = tuple[int, np.ndarray | None, str | None]
-"""(position of the file, array to cache or None, error or None)."""
+class Decoded(NamedTuple):
+    """What became of one file."""
+
+    position: int
+    """Of the file, from 0."""
+    array: np.ndarray | None
+    """To be cached; None where there is an error."""
+    error: str | None
+    notes: tuple[str, ...] = ()
+    """What was decided that the file does not say."""
 
 
 class Preprocess(Protocol):
@@ -104,11 +112,12 @@ class Decoder(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> Decoded:
         file = self.files[position]
         if file.error:
-            return position, None, file.error
+            return Decoded(position, None, file.error)
         try:
-            return position, self.preprocess.pixels(decode(file.path)), None
+            picture = decode_with_notes(file.path)
+            return Decoded(position, self.preprocess.pixels(picture.image), None, picture.notes)
         except Exception as error:  # an image library can fail in any way on a broken file
-            return position, None, reason(error)
+            return Decoded(position, None, reason(error))
 
 
 def decode_all(files: list[ImageFile], preprocess: Preprocess, workers: int) -> Iterator[Decoded]:

@@ -40,6 +40,8 @@ class ReportSettings:
     """(run, CSV file of what its training logged)."""
     max_html_mb: float = 25.0
     """Megabytes up to which the page holds its thumbnails; beyond, they lie in a folder beside it."""
+    images: Path | None = None
+    """Where the probe images are now, if not where they were."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def _origin(workspace: Workspace, settings: ReportSettings) -> str:
         [workspace.origin(name) for name in inputs.TABLES],
         inputs.earlier_costs(workspace).to_dict("records"),
         inputs.fidelity_origin(workspace),
+        workspace.read("images")["path"].to_pylist(),  # `cmon extract` may have found them at another place
         [training_log.content_digest(path) for _, path in settings.metrics],
         asdict(settings),
         cmon.__version__,
@@ -105,7 +108,7 @@ def _write(
     else:
         tracked = tracking.choose(stored.units, stored.places)
     tables = make_tables(TableInputs(stored, settings.seed, settings.confidence, training))
-    pictures = load_pictures(stored, tracked, progress)
+    pictures = load_pictures(stored, tracked, progress, root=workspace.root, images=settings.images)
     figure_inputs = FigureInputs(stored, tables, settings.confidence, tracked, pictures.large)
     svgs = write_figures(workspace, figure_inputs, progress)
     write_tables(workspace, tables, origin)

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import logging
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from cmon import text_files
 from cmon.errors import CmonError, nearest_names
+from cmon.reporting.log_rows import FORMAT, LogRow, is_nothing, read_rows, to_number
 from cmon.workspace.files import file_digest
 from cmon.workspace.schemas import RUN, column
 
-_FORMAT = text_files.Format(
-    "a training log", "a CSV file with the column epoch and one column for each metric"
-)
+logger = logging.getLogger(__name__)
 
 TRAINING = pa.schema(
     [
         RUN,
         column("epoch", pa.float64(), "as the file given by `--metrics` has it"),
-        column("metric", pa.string(), "a numeric column of that file"),
+        column(
+            "metric",
+            pa.string(),
+            "a numeric column of that file, with what tells its rows apart: `loss (val)`",
+        ),
         column("value", pa.float64(), "the last one that the file has for the epoch"),
     ]
 )
+_EPOCH = re.compile(
+    r"(?:epoch|ep|e)?[\s_:=#(\[-]*([0-9]+(?:\.[0-9]+)?)(?:\s*(?:/|of)\s*[0-9]+)?[)\]]?", re.IGNORECASE
+)
+"""An epoch as text: '3/90', 'Epoch 3', '[3/90]'."""
+_METRIC_NAMES = {"metric", "name", "tag", "key"}
+_LABELS = {*_METRIC_NAMES, "split", "phase", "subset", "stage", "mode", "set", "dataset", "partition"}
+"""Columns that say what a row's numbers are of."""
+_IDENTITIES = {"run", "run_id", "run_name", "experiment", "seed", "fold", "trial", "rank", "worker"}
+"""Columns that say whose a row's numbers are: rows of several have no one curve."""
+
+Cells = list[tuple[float, LogRow]]
+"""Rows in the file's order, with their epochs."""
 
 
 def read_all(metrics: Sequence[tuple[str, Path]], runs: Sequence[str]) -> pd.DataFrame:
@@ -49,7 +65,7 @@ def content_digest(path: Path) -> str:
     except OSError as error:
         raise CmonError(
             f"--metrics {path}: cannot be read",
-            expected=_FORMAT.content,
+            expected=FORMAT.content,
             found=error.strerror or str(error),
         ) from error
 
@@ -58,44 +74,169 @@ def read(path: Path, run: str) -> pd.DataFrame:
     """The numeric columns of a CSV file with a column `epoch`, as rows of `run, epoch, metric, value`.
 
     Several rows of an epoch (Lightning logs training and validation apart, or by steps) count as one: the last
-    value of each column. Cells that are empty give no row, columns that are not numeric are left out. Names of
+    value of each column. Rows that differ in a column such as `phase` or `metric` are metrics of their own. Where a
+    log goes back to an epoch that it had before, what followed then is of a training that was given up, and is left
+    out. Cells that are empty, and infinite ones, give no row; columns that are not numeric are left out. Names of
     columns are compared without regard to case and to spaces around them.
 
-    Raises CmonError if the file cannot be read, or has no epochs or no numbers.
+    Raises CmonError if the file cannot be read, has no epochs or no numbers, or a line is not clear.
     """
-    text = text_files.read_text(path, _FORMAT)
-    delimiter = text_files.find_delimiter(text_files.header(text), "epoch") or ","
-    try:
-        table = pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise CmonError(
-            f"{path}: cannot be read as {_FORMAT.name}",
-            expected=_FORMAT.content,
-            found=str(error).splitlines()[0],
-            hint="give the file that your training program logs to: --metrics RUN=FILE",
-        ) from error
-    table.columns = [str(name).strip() for name in table.columns]
-    epochs = [name for name in table.columns if name.casefold() == "epoch"]
-    if not epochs:
-        raise CmonError(
-            f"{path}: has no column epoch",
-            expected="the columns epoch and one for each metric, such as loss and accuracy",
-            found=", ".join(table.columns) or "no columns",
+    rows = read_rows(path)
+    cells = _with_epochs(path, rows)
+    names = list(dict.fromkeys(name for row in rows for name in row.cells if name != "epoch"))
+    texts = [
+        name for name in names if not any(to_number(row.cells.get(name, "")) is not None for row in rows)
+    ]
+    metrics = [name for name in names if name not in texts and _is_numeric(path, name, rows)]
+    _refuse_several(path, cells, [name for name in names if name.casefold() in _IDENTITIES], metrics)
+    found: dict[str, dict[float, float]] = {}
+    last: dict[str, float] = {}
+    back: dict[int, float] = {}
+    for metric in metrics:
+        own = [(epoch, row) for epoch, row in cells if not is_nothing(row.cells.get(metric, ""))]
+        labels = [name for name in texts if _tells_apart(name, metric, own)]
+        for epoch, row in own:
+            title = _title(metric, {name: row.cells.get(name, "") for name in labels})
+            found.setdefault(title, {})
+            if last.get(title, epoch) > epoch and _drop_later(found[title], epoch):
+                back[row.line] = epoch
+            last[title] = epoch
+            _put(found[title], epoch, to_number(row.cells[metric]))
+    _warn_of_infinite(path, metrics, cells)
+    if back:
+        logger.warning(
+            "%s: in line %d the log goes back to epoch %g: what it gave before for later epochs is left out",
+            path,
+            *min(back.items()),
         )
-    table = table.rename(columns={epochs[0]: "epoch"})
-    table["epoch"] = pd.to_numeric(table["epoch"], errors="coerce").astype(float)
-    metrics = [name for name in table.columns if name != "epoch" and _is_numeric(table[name])]
-    if table["epoch"].isna().all() or not metrics:
+    if not any(found.values()):
         raise CmonError(
             f"{path}: nothing to draw",
             expected="numbers in the column epoch and in at least one other",
-            found=f"{len(table)} rows with the columns {', '.join(table.columns)}",
+            found=f"{len(rows)} rows with the columns {', '.join(['epoch', *names])}",
         )
-    last = table.dropna(subset=["epoch"]).groupby("epoch")[metrics].last()
-    rows = last.reset_index().melt("epoch", var_name="metric", value_name="value").dropna()
-    return rows.assign(run=run)[TRAINING.names].reset_index(drop=True)
+    values = [
+        (run, epoch, metric, value) for metric, own in found.items() for epoch, value in sorted(own.items())
+    ]
+    return pd.DataFrame(values, columns=TRAINING.names)
 
 
-def _is_numeric(column: pd.Series) -> bool:
-    kind = pd.api.types
-    return bool(kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column) and column.notna().any())
+def _with_epochs(path: Path, rows: Iterable[LogRow]) -> Cells:
+    """The rows that have an epoch. Raises CmonError for one whose epoch is no number."""
+    found: Cells = []
+    without: list[LogRow] = []
+    for row in rows:
+        cell = row.cells.get("epoch", "")
+        if is_nothing(cell):
+            without.append(row)
+            continue
+        epoch = to_number(cell)
+        if epoch is None and (text := _EPOCH.fullmatch(cell)):
+            epoch = float(text.group(1))
+        if epoch is None or not math.isfinite(epoch):
+            raise CmonError(
+                f"{path}, line {row.line}: its epoch is no number", expected=FORMAT.content, found=repr(cell)
+            )
+        found.append((epoch, row))
+    if without and found:
+        logger.warning(
+            "%s: rows without an epoch are left out: %d, the first in line %d",
+            path,
+            len(without),
+            without[0].line,
+        )
+    return found
+
+
+def _is_numeric(path: Path, name: str, rows: Iterable[LogRow]) -> bool:
+    """Whether all cells that are not empty are numbers; says which is not."""
+    for row in rows:
+        cell = row.cells.get(name, "")
+        if not is_nothing(cell) and to_number(cell) is None:
+            logger.warning(
+                "%s: the column %s is left out: in line %d it has %r, which is no number",
+                path,
+                name,
+                row.line,
+                cell,
+            )
+            return False
+    return True
+
+
+def _refuse_several(path: Path, cells: Cells, identities: Sequence[str], metrics: Sequence[str]) -> None:
+    """Raise CmonError where two runs, seeds or the like give the same metric for the same epoch."""
+    for name in identities:
+        for metric in metrics:
+            whose: dict[float, str] = {}
+            for epoch, row in cells:
+                if metric == name or is_nothing(row.cells.get(metric, "")):
+                    continue
+                own = row.cells.get(name, "")
+                if whose.setdefault(epoch, own) != own:
+                    raise CmonError(
+                        f"{path}, line {row.line}: gives {metric} of epoch {epoch:g} again, of another {name}",
+                        expected="a file of one training run",
+                        found=f"{name} {whose[epoch]!r} and {own!r}",
+                        hint="split the file, and give each run its own: --metrics RUN=FILE",
+                    )
+
+
+def _tells_apart(name: str, metric: str, cells: Cells) -> bool:
+    """Whether a column of text says what a metric's values are of: rows of one epoch differ in it and in the value.
+
+    A column of another name than the usual ones (a time, a host) must have the same words at several epochs.
+    """
+    epochs: dict[str, set[float]] = {}
+    seen: dict[float, tuple[str, str]] = {}
+    differ = False
+    for epoch, row in cells:
+        own = row.cells.get(name, ""), row.cells[metric]
+        label, value = seen.setdefault(epoch, own)
+        differ = differ or (label != own[0] and value != own[1])
+        epochs.setdefault(own[0], set()).add(epoch)
+    return differ and (name.casefold() in _LABELS or all(len(some) > 1 for some in epochs.values()))
+
+
+def _title(metric: str, labels: Mapping[str, str]) -> str:
+    """'loss', 'loss (val)' where a column tells rows apart; the label alone where the file is a list of metrics."""
+    named = next((name for name in labels if name.casefold() in _METRIC_NAMES), None)
+    if named is not None and metric.casefold() == "value":
+        metric = labels[named]
+        labels = {name: label for name, label in labels.items() if name != named}
+    said = ", ".join(label for label in labels.values() if label)
+    return f"{metric} ({said})" if said else metric
+
+
+def _drop_later(values: dict[float, float], epoch: float) -> bool:
+    """Remove what follows an epoch that is there already, and comes again: whether anything did.
+
+    Rows in another order, the last epoch first, never come back to an epoch.
+    """
+    later = [other for other in values if other > epoch] if epoch in values else []
+    for other in later:
+        del values[other]
+    return bool(later)
+
+
+def _put(values: dict[float, float], epoch: float, value: float | None) -> None:
+    if value is None or not math.isfinite(value):
+        values.pop(epoch, None)
+    else:
+        values[epoch] = value
+
+
+def _warn_of_infinite(path: Path, metrics: Sequence[str], cells: Cells) -> None:
+    lines = [
+        (row.line, name)
+        for _, row in cells
+        for name in metrics
+        if math.isinf(to_number(row.cells.get(name, "")) or 0)
+    ]
+    if lines:
+        logger.warning(
+            "%s: infinite values are left out: %d, the first in line %d, column %s",
+            path,
+            len(lines),
+            *lines[0],
+        )

@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from cmon.errors import CmonError
+from cmon.printable import printable
 
 
 def digest(*parts: Any) -> str:
@@ -62,3 +63,11 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
         for part in re.split(r"(\d+)", text)
         if part
     ]
+
+
+def printable_path(path: PurePath) -> str:
+    r"""How a path is shown and stored: with forward slashes, bytes that are not UTF-8 as `\xe9`.
+
+    The path itself must be kept to open the file: the escaped name is not the file's.
+    """
+    return printable(path.as_posix())

@@ -69,10 +69,28 @@ CHECKPOINTS = pa.schema(
 IMAGES = pa.schema(
     [
         column("image_id", pa.int32(), "number of the probe image, from 0"),
-        column("path", pa.string(), "of the file, absolute"),
+        column(
+            "path",
+            pa.string(),
+            "of the file, absolute; bytes that are not UTF-8 and control characters as `\\xe9`, and in such a path "
+            "a backslash as two",
+        ),
+        column(
+            "from_workspace",
+            pa.string(),
+            "the same relative to the workspace, by which the file is found when both are moved together; empty if "
+            "they have no folder in common",
+            null=True,
+        ),
         column("sha256", pa.string(), "of the file's bytes", null=True),
         column("status", pa.string(), "`ok` or `skipped`"),
         column("error", pa.string(), "why it was skipped", null=True),
+        column(
+            "notes",
+            pa.string(),
+            "what was decided to read it: the range of its values, its first picture, no orientation",
+            null=True,
+        ),
     ]
 )
 

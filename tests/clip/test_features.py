@@ -186,3 +186,25 @@ def save_clip(folder: Path) -> None:
     folder.mkdir()
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     torch.save(CLIP(**model).state_dict(), folder / "open_clip_pytorch_model.bin")
+
+
+# -- images that were moved ----------------------------------------------------------------------------
+
+
+def test_images_that_were_moved_are_found_by_their_folder_and_content(
+    workspace: Workspace, features: Callable[[], Features], probe_folder: Path
+) -> None:
+    before = features().image_vectors(same)
+    moved = probe_folder.rename(probe_folder.with_name("elsewhere"))
+    for cached in workspace.cache.iterdir():
+        cached.unlink()
+    with pytest.raises(CmonError, match="give the folder where the images are now with --images"):
+        features().image_vectors(same)
+    now = features()
+    now.images = moved
+    torch.testing.assert_close(now.image_vectors(same), before)
+    for cached in workspace.cache.iterdir():
+        cached.unlink()
+    (moved / "05.png").write_bytes((moved / "06.png").read_bytes())
+    with pytest.raises(CmonError, match=r"05\.png: is not there as it was"):
+        now.image_vectors(same)

@@ -116,6 +116,16 @@ def test_a_scored_workspace_is_measured_in_one_call(
     assert len(found) == 2
 
 
+def test_classes_of_one_name_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    class_names.warn_of_repeated(["crane", "maillot", "cat", "dog"])
+    assert not caplog.records
+    class_names.warn_of_repeated(["crane", "maillot", "cat", "Crane ", "maillot", "crane"])
+    (record,) = caplog.records
+    assert (
+        "of one name: 2 ('crane' is units 0 and 3 and 5; 'maillot' is units 1 and 4): " in record.getMessage()
+    )
+
+
 # -- by the command ------------------------------------------------------------------------------------
 
 

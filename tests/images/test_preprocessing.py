@@ -87,8 +87,8 @@ def test_decoding_in_other_processes_gives_the_same_in_the_same_order(tmp_path: 
     files, preprocess = find_images(tmp_path), ResizeCrop(16, 16)
     alone = list(preprocessing.decode_all(files, preprocess, 0))
     together = list(preprocessing.decode_all(files, preprocess, 2))
-    assert [position for position, _, _ in together] == list(range(7))
-    for (_, one, error), (_, other, other_error) in zip(alone, together, strict=True):
+    assert [position for position, *_ in together] == list(range(7))
+    for (_, one, error, _), (_, other, other_error, _) in zip(alone, together, strict=True):
         assert error == other_error
         np.testing.assert_array_equal(one, other)
-    assert [position for position, array, _ in together if array is None] == [3]
+    assert [position for position, array, *_ in together if array is None] == [3]

@@ -262,6 +262,19 @@ def test_a_dead_layer_has_empty_cells(tmp_path):
     assert "nothing to follow" in html_of(workspace)
 
 
+def test_images_that_were_moved_are_shown_when_it_is_said_where_they_are(tmp_path):
+    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
+    workspace = write(tmp_path, world)
+    shown = report(workspace, ReportSettings()).missing_images
+    (tmp_path / "probe").rename(tmp_path / "elsewhere")
+    (tmp_path / "empty").mkdir()
+    nowhere = report(workspace, ReportSettings(images=tmp_path / "empty")).missing_images
+    there = report(workspace, ReportSettings(images=tmp_path / "elsewhere"))
+    assert (shown, nowhere, there.missing_images) == (0, 10, 0)
+    assert ".t4{" in html_of(workspace)
+    assert not report(workspace, ReportSettings(images=tmp_path / "elsewhere")).made
+
+
 def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
     world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
     workspace = write(tmp_path, world)

@@ -21,6 +21,7 @@ from cmon.reporting.inputs import StoredTables
 from cmon.reporting.page import content, explorer_data, table_views, thumbnails
 from cmon.reporting.page.views import FigureView, Page
 from cmon.reporting.tracking import TrackedUnit
+from cmon.workspace.stored_paths import find_image
 from cmon.workspace.workspace import Workspace
 
 _PICTURE_SIZE = 160
@@ -44,12 +45,15 @@ def load_pictures(
     stored: StoredTables,
     tracked: Sequence[TrackedUnit],
     progress: Progress = silent,
+    *,
+    root: Path,
+    images: Path | None = None,
 ) -> Pictures:
-    """Read all images that the figures and the page show."""
+    """Read all images that the figures and the page show. root, images: as `find_image` takes them."""
     tracked_images = top_images.image_ids(stored.units, stored.runs, tracked)
     shown = sorted({*explorer_data.image_ids(stored.units), *tracked_images})
-    known = stored.images.set_index("image_id")[["path", "sha256"]].loc[shown]
-    files = {image: (Path(path), sha256) for image, path, sha256 in known.itertuples(name=None)}
+    known = stored.images.set_index("image_id").loc[shown].to_dict("index")
+    files = {int(image): (find_image(row, root, images), row["sha256"]) for image, row in known.items()}
     large, _ = thumbnails.read_pictures(
         {image: files[image] for image in sorted(tracked_images)}, _PICTURE_SIZE
     )
