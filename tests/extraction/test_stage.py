@@ -54,13 +54,13 @@ def job(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Job:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded, in order; the decoding itself is the real one."""
     seen: list[str] = []
-    real = decoding.decode
+    real = decoding.decode_with_notes
 
-    def decode(path: Path) -> Image.Image:
+    def decode(path: Path) -> decoding.Picture:
         seen.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(preprocessing, "decode", decode)
+    monkeypatch.setattr(preprocessing, "decode_with_notes", decode)
     return seen
 
 
