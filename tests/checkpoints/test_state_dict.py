@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from cmon.checkpoints import state_dict
+from cmon.checkpoints import averaging, state_dict
 from cmon.extraction.network import build_network, load_weights
 from tests.support import tiny_models
 
@@ -136,7 +136,7 @@ def test_raw_weights_are_not_mistaken_for_their_average(trained: nn.Module) -> N
     ],
 )
 def test_which_names_say_ema(name: str, averaged: bool) -> None:
-    assert state_dict.is_averaged(name) is averaged
+    assert averaging.is_averaged(name) is averaged
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -47,7 +47,24 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
             names = list(file.keys())
             if values:
                 return numbers | {name: file.get_tensor(name) for name in names}
-            shapes = {name: file.get_slice(name).get_shape() for name in names}
-            return numbers | {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+            pieces = {name: file.get_slice(name) for name in names}
+            return numbers | {
+                name: torch.empty(piece.get_shape(), dtype=_find_dtype(piece.get_dtype()), device="meta")
+                for name, piece in pieces.items()
+            }
     except SafetensorError as error:
         raise CmonError(f"{path}: damaged", expected="a safetensors file", found=str(error)) from error
+
+
+def _find_dtype(name: str) -> Any:
+    """torch's dtype for safetensors' name of it; bytes for one that torch does not have."""
+    import torch
+
+    if name == "BOOL":
+        return torch.bool
+    words = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}
+    kind, bits = name.rstrip("0123456789"), name.lstrip("BFIUC")
+    found = getattr(torch, words[kind] + bits, None) if kind in words else None
+    if name.startswith("F8"):
+        found = getattr(torch, "float" + name[1:].lower() + ("fn" if name == "F8_E4M3" else ""), None)
+    return found or torch.uint8
