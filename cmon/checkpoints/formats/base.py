@@ -37,6 +37,8 @@ class Format(Protocol):
     """What its checkpoints look like, in the plural, for messages."""
     counts_steps: bool
     """Whether the number in a name such as `checkpoint-500` counts optimizer steps, not epochs."""
+    inner: str
+    """A pattern of the names of sub-folders that belong to a checkpoint that is a folder; '' for none."""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         """Recognise checkpoints by the names of the files that lie directly in a folder; opens nothing."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix
+from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.errors import CmonError
 
 
@@ -17,6 +18,7 @@ class SafetensorsFile:
     suffixes: tuple[str, ...] = (".safetensors",)
     description = "files that end in .safetensors"
     counts_steps = False
+    inner = ""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         return claim_by_suffix(folder, files, self.suffixes)
@@ -53,7 +55,12 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
                 for name, piece in pieces.items()
             }
     except SafetensorError as error:
-        raise CmonError(f"{path}: damaged", expected="a safetensors file", found=str(error)) from error
+        raise name_foreign(path) or CmonError(
+            f"{path}: damaged",
+            expected="a safetensors file",
+            found=str(error),
+            hint="download or copy it again",
+        ) from error
 
 
 def _find_dtype(name: str) -> Any:
