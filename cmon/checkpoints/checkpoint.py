@@ -19,6 +19,7 @@ from cmon.checkpoints.kinds import NO_VALUES, kind_of, shape_of, way_out
 from cmon.checkpoints.names import ParsedName, parse_name
 from cmon.checkpoints.weights import Weights, find_weights
 from cmon.errors import CmonError
+from cmon.printable import printable
 from cmon.workspace.files import digest, printable_path
 
 NO_EPOCH = "no epoch: "
@@ -79,7 +80,7 @@ class Checkpoint:
     def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:
         """The same checkpoint with the reason why it is not read, on one line."""
         reason = error.line if isinstance(error, CmonError) else " ".join(error.split())
-        return replace(self, error=reason.removeprefix(f"{self.path}: "), redundant=redundant)
+        return replace(self, error=reason.removeprefix(printable(f"{self.path}: ")), redundant=redundant)
 
 
 def inspect(

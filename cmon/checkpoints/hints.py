@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 _PARAMETRIZED = re.compile(r"(?:(?P<layer>.*)\.)?parametrizations\.(?P<weight>\w+)\.(?P<part>.+)")
@@ -30,21 +30,27 @@ def find_cause(unknown: Collection[str], matched: int) -> Cause | None:
             "in the training program, save model.merge_and_unload().state_dict()",
         )
     if norms := _find_norms(unknown):
-        (norm, new), layers = next(iter(norms.items()))
-        shown = ", ".join(sorted(layers)[:3]) + (" ..." if len(layers) > 3 else "")
-        module = "torch.nn.utils.parametrizations" if new else "torch.nn.utils"
-        factory = f"{module}.{norm}" if norm else "the same parametrizations"
-        removal = (
-            "torch.nn.utils.parametrize.remove_parametrizations" if new else f"torch.nn.utils.remove_{norm}"
-        )
-        return Cause(
-            f"its weights are kept in parts by {norm or 'parametrizations'}, in {shown}",
-            f"give --model python:FILE.py:FACTORY with a factory that applies {factory} to these layers, as the "
-            f"training program did; or save the state dict after {removal}",
-        )
+        return _parametrized(norms)
     if not matched:
         return Cause("none of its names is the network's", "check --model: this seems to be another network")
     return None
+
+
+def _parametrized(norms: Mapping[tuple[str, bool], set[str]]) -> Cause:
+    said, factories, removals = [], [], []
+    for (norm, new), layers in norms.items():
+        shown = ", ".join(sorted(layers)[:3]) + (" ..." if len(layers) > 3 else "")
+        said.append(f"{norm or 'other parametrizations'} (in {shown})")
+        module = "torch.nn.utils.parametrizations" if new else "torch.nn.utils"
+        factories.append(f"{module}.{norm}" if norm else "the same parametrizations")
+        removals.append(
+            "torch.nn.utils.parametrize.remove_parametrizations" if new else f"torch.nn.utils.remove_{norm}"
+        )
+    return Cause(
+        "its weights are kept in parts by " + " and ".join(said),
+        f"give --model python:FILE.py:FACTORY with a factory that applies {' and '.join(factories)} to these layers, "
+        f"as the training program did; or save the state dict after {' and '.join(dict.fromkeys(removals))}",
+    )
 
 
 def _find_norms(names: Collection[str]) -> dict[tuple[str, bool], set[str]]:
@@ -53,7 +59,8 @@ def _find_norms(names: Collection[str]) -> dict[tuple[str, bool], set[str]]:
     old: dict[tuple[str, str], set[str]] = {}
     for name in names:
         if match := _PARAMETRIZED.fullmatch(name):
-            parts = {other.removeprefix(name.removesuffix(match["part"])) for other in names}
+            start = name.removesuffix(match["part"])
+            parts = {other.removeprefix(start) for other in names if other.startswith(start)}
             norm = "weight_norm" if "original1" in parts else "spectral_norm" if "0._u" in parts else ""
             found.setdefault((norm, True), set()).add(match["layer"] or "")
         elif match := _OLD_PARTS.fullmatch(name):

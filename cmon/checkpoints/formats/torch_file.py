@@ -12,6 +12,7 @@ from cmon.checkpoints.formats.base import Claim, claim_by_suffix, damaged, no_wa
 from cmon.checkpoints.formats.plain_data import plain_data_classes
 from cmon.checkpoints.formats.recognise import is_torchscript, name_foreign, torchscript_error
 from cmon.errors import CmonError
+from cmon.workspace.files import printable_path
 
 _EXPECTED = "a file that torch.save wrote"
 
@@ -61,6 +62,9 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
         raise torchscript_error(path)
     try:
         with no_warnings(), torch.serialization.safe_globals(plain_data_classes()):
+            if printable_path(path) != path.as_posix():  # torch cannot open a name that is not UTF-8
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=not trust_pickle)
             # Memory-mapped, the tensors of the zip format are not read before they are used.
             return torch.load(
                 path, map_location="cpu", weights_only=not trust_pickle, mmap=is_zip and not values
@@ -96,7 +100,7 @@ def _list_code(path: Path, message: str) -> list[str]:
     import torch
 
     try:
-        with torch.serialization.safe_globals(plain_data_classes()):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with torch.serialization.safe_globals(plain_data_classes()), path.open("rb") as file:
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except Exception:  # torch cannot list those of its old format
         return re.findall(r"GLOBAL ([\w.]+)", message)[:1]
