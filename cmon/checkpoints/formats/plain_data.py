@@ -26,6 +26,7 @@ class Inert:
 _UNREAD = (
     "mmengine.logging.history_buffer.HistoryBuffer",  # MMEngine's message_hub
     "mmengine.config.config.ConfigDict",
+    "builtins.getattr",  # the methods of a HistoryBuffer; what takes its place gets no attribute of anything
     "fastcore.foundation.L",  # fastai's optimizer
     "numpy.ndarray",
     "numpy.core.multiarray._reconstruct",

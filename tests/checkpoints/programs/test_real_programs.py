@@ -131,7 +131,7 @@ def test_ignite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("with_optimizer", [True, False])
 def test_fastai(tmp_path: Path, with_optimizer: bool) -> None:
-    pytest.importorskip("fastai")
+    pytest.importorskip("fastai.learner")
     from fastai.callback.tracker import SaveModelCallback
     from fastai.data.core import DataLoaders
     from fastai.data.load import DataLoader
