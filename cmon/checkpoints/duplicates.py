@@ -104,13 +104,14 @@ def _two_trainings(one: Checkpoint, other: Checkpoint) -> CmonError:
     )
 
 
-def _preference(one: Checkpoint) -> tuple[bool, bool, bool, bool, int, int]:
+def _preference(one: Checkpoint) -> tuple[bool, bool, bool, bool, bool, int, int]:
     """Sort key: what is rather kept comes first."""
     parsed = one.parsed_name
     named = parsed.epoch == one.epoch or one.epoch_from == "step"
     # Robustness stores one more than the name has; such a name is still better than one without an epoch.
     nameless = parsed.epoch is None
-    return (one.error is not None, parsed.partial, not named, nameless, -(one.step or 0), -parsed.version)
+    later = -(one.step or 0), -parsed.version
+    return one.error is not None, parsed.partial, not named, nameless, parsed.special, *later
 
 
 def _find_copy(one: Checkpoint, kept: Sequence[Checkpoint]) -> str | None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from cmon.checkpoints.formats.base import Format
+from cmon.checkpoints.formats.foreign import describe_others
 from cmon.checkpoints.formats.registry import claim_checkpoints, describe_formats, find_format, list_files
 from cmon.errors import CmonError
 from cmon.workspace.files import digest, file_digest, natural_key
@@ -26,13 +27,16 @@ def find_checkpoints(folder: Path) -> list[Path]:
     try:
         found = _search(folder)
         others = sum(1 for _ in folder.iterdir())
+        known = "" if found else describe_others(folder)
     except OSError as error:
         raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
     if not found:
         raise CmonError(
             f"{folder}: holds no checkpoint",
             expected=describe_formats(),
-            found=f"{others} other entries" if others else "an empty folder",
+            found=(f"{others} other entries" + (f": {known}" if known else ""))
+            if others
+            else "an empty folder",
         )
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 

@@ -7,6 +7,7 @@ own, never guessed from the prefix alone. Every name of the network must be ther
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from cmon.checkpoints.kinds import kind_of, may_stand_for, shape_of, way_out
 from cmon.errors import CmonError
 
 _WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+_HEAD = re.compile(r"(^|\.)(fc|heads?|classifier|last_linear|output|linear)(\.|$)")
+"""Last layer of most networks, which has a row for each class."""
 _COUNTER = "num_batches_tracked"
 """Buffer that old checkpoints lack, and that changes nothing in eval mode."""
 
@@ -125,12 +128,17 @@ def check_match(found: Match, spec: str) -> None:
         f"the weights do not fit {spec}" + (f": {cause.problem}" if cause else ""),
         expected=f"the {found.total} tensors of its state dict",
         found=f"{found.matched} that match{where}; " + "; ".join(problems),
-        hint=cause.hint
-        if cause
-        else "check --model and --model-arg (for example --model-arg num_classes=10)",
+        hint=cause.hint if cause else _other_hint(found),
     )
     error.matched, error.total = found.matched, found.total
     raise error
+
+
+def _other_hint(found: Match) -> str:
+    shapes = [text.split(" ")[0] for text in found.wrong_shapes]
+    if not found.missing and not found.unknown and all(_HEAD.search(name) for name in shapes):
+        return "check --model-arg (for example --model-arg num_classes=10)"
+    return "check --model and --model-arg"
 
 
 def _renamings(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:

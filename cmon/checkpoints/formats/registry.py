@@ -8,6 +8,7 @@ from pathlib import Path
 from cmon.checkpoints.formats.base import Format
 from cmon.checkpoints.formats.deepspeed import DeepSpeedFolder
 from cmon.checkpoints.formats.distributed import METADATA, DistributedFolder
+from cmon.checkpoints.formats.foreign import ForeignFile
 from cmon.checkpoints.formats.hugging_face import AccelerateFolder, HuggingFaceFolder
 from cmon.checkpoints.formats.peft import AdapterFolder
 from cmon.checkpoints.formats.safetensors_file import SafetensorsFile
@@ -20,6 +21,7 @@ FORMATS: tuple[Format, ...] = (
     HuggingFaceFolder(),
     AdapterFolder(),
     DeepSpeedFolder(),
+    ForeignFile(),
     SafetensorsFile(),
     TorchFile(),
 )
@@ -64,4 +66,5 @@ def list_files(folder: Path) -> set[str]:
 
 def describe_formats() -> str:
     """What checkpoints look like, for messages."""
-    return ", or ".join(format.description for format in reversed(FORMATS))
+    read = [format.description for format in FORMATS if "refused" not in format.description]
+    return ", or ".join(reversed(read))

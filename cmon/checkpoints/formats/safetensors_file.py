@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix
 from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.errors import CmonError
+from cmon.workspace.files import printable_path
 
 
 class SafetensorsFile:
@@ -40,7 +42,7 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with _open_named(path) as name, safe_open(name, framework="pt") as file:
             numbers = {
                 name: float(text)
                 for name, text in (file.metadata() or {}).items()
@@ -61,6 +63,16 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
             found=str(error),
             hint="download or copy it again",
         ) from error
+
+
+@contextmanager
+def _open_named(path: Path) -> Iterator[str]:
+    """A name of the file that safetensors can open: it takes none that is not UTF-8."""
+    if printable_path(path) == path.as_posix():
+        yield str(path)
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _find_dtype(name: str) -> Any:

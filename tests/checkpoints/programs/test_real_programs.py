@@ -66,7 +66,7 @@ def test_mmengine(tmp_path: Path, averaged: bool, by_epoch: bool) -> None:
     pytest.importorskip("mmengine")
     program = Path(__file__).with_name("train_by_mmengine.py")
     root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     subprocess.run(
         [sys.executable, "-W", "ignore", program, tmp_path, str(averaged), str(by_epoch)],
         check=True, env=environment, capture_output=True,
