@@ -90,6 +90,18 @@ def _remarks(own: Sequence[Checkpoint]) -> list[str]:
     """What to say where steps count, or a number that looked like an epoch is the same in all names."""
     if any(one.error is None and one.epoch_from == "step" for one in own):
         return ["its checkpoints have no epoch, only steps; the step is used as the epoch"]
+    counted = [
+        one
+        for one in own
+        if one.error is None
+        and one.kind == "accelerate"
+        and one.epoch_from == "name"
+        and one.parsed_name.unlabelled
+    ]
+    if counted:
+        return [
+            f"Accelerate numbers its folders by how often it saved ({counted[0].name}); this is used as the epoch"
+        ]
     passed = [one for one in own if one.epoch_from == "name" and one.parsed_name.constant]
     if not passed:
         return []

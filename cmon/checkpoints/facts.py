@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -73,5 +74,5 @@ def _numbers(values: Iterator[Any]) -> Iterator[float]:
     for value in values:
         if isinstance(value, Tensor) and not value.is_nested and value.numel() == 1 and not value.is_meta:
             value = value.item()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
             yield float(value)

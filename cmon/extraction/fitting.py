@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmon.checkpoints import runs
+from cmon.checkpoints import names, runs
 from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.checkpoints.state_dict import Match, WeightsMismatch
@@ -178,6 +178,12 @@ def _warn_of_averages(run: str, own: Sequence[Checkpoint], weights: str) -> None
             "and these are read",
             run,
         )
+    elif weights == "raw" and (named := [one.name for one in own if names.averaged_twin(one.name)]):
+        logger.warning(
+            "%s: the names of %d checkpoints say that their weights are averages (%s); nothing in them does, and they "
+            "are read as they are",
+            run, len(named), named[0],
+        )  # fmt: skip
 
 
 def _warn_of_unread_tensors(run: str, names: Sequence[str]) -> None:

@@ -68,6 +68,9 @@ def claim_by_suffix(folder: Path, files: Set[str], suffixes: tuple[str, ...]) ->
 def damaged(path: Path, expected: str, error: Exception) -> CmonError:
     """The error for a file or folder that cannot be read as what it should be."""
     found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if found.startswith("Weights only load failed"):  # followed by torch's advice to run code
+        _, _, cause = str(error).partition("WeightsUnpickler error: ")
+        found = cause.splitlines()[0] if cause else "a pickle that torch.save did not write"
     size = f"{path.stat().st_size} bytes; " if path.is_file() else ""
     return CmonError(f"{path}: damaged", expected=expected, found=size + found)
 
