@@ -6,7 +6,7 @@ Files are read as weights only: a pickle that needs code is refused, never run, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from torch import Tensor
 from cmon.checkpoints.find import hash_checkpoint
 from cmon.checkpoints.formats.base import Format
 from cmon.checkpoints.formats.registry import find_format
+from cmon.checkpoints.kinds import NO_VALUES, kind_of, shape_of, way_out
 from cmon.checkpoints.names import ParsedName, parse_name
 from cmon.checkpoints.weights import Weights, find_weights
 from cmon.errors import CmonError
-from cmon.workspace.files import digest
+from cmon.printable import printable
+from cmon.workspace.files import digest, printable_path
 
-NO_EPOCH = "no epoch: neither stored in it nor a number in its name"
+NO_EPOCH = "no epoch: "
+"""How the error of a checkpoint begins whose epoch is not known."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Checkpoint:
     path: Path
     """A file, or the folder that is one checkpoint."""
     name: str
-    """Path relative to the run's folder, with forward slashes."""
+    """Path relative to the run's folder, with forward slashes; see `printable_path`."""
     sha256: str | None = None
     """Of the bytes; None where they cannot be read."""
     epoch: float | None = None
@@ -46,7 +49,11 @@ class Checkpoint:
     format: Format | None = None
     """How it is stored; None where that could not be found out."""
     weights: str = "raw"
-    """'raw', or 'ema' for averaged weights."""
+    """'raw', or 'ema' for averaged weights: what is read, also where raw ones were asked for and are not there."""
+    entry: str = "raw"
+    """What to take from it: 'raw', also where all that it holds are averaged weights, or 'ema'."""
+    parsed_name: ParsedName = field(default_factory=ParsedName)
+    """The epoch and step in its name."""
     epoch_from: str | None = None
     """Where the epoch comes from: 'stored', 'name', or 'step' where only a step is known, which then counts as it."""
     prefix: str | None = None
@@ -70,15 +77,10 @@ class Checkpoint:
             return "ok"
         return "redundant" if self.redundant else "skipped"
 
-    @property
-    def parsed_name(self) -> ParsedName:
-        """The epoch and step in its name."""
-        return parse_name(self.name, counts_steps=self.format is not None and self.format.counts_steps)
-
     def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:
         """The same checkpoint with the reason why it is not read, on one line."""
         reason = error.line if isinstance(error, CmonError) else " ".join(error.split())
-        return replace(self, error=reason.removeprefix(f"{self.path}: "), redundant=redundant)
+        return replace(self, error=reason.removeprefix(printable(f"{self.path}: ")), redundant=redundant)
 
 
 def inspect(
@@ -87,44 +89,55 @@ def inspect(
     weights: str = "raw",
     trust_pickle: bool = False,
     known: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+    parsed: ParsedName | None = None,
+    entry: str | None = None,
 ) -> Checkpoint:
     """Hash one checkpoint and find its epoch and its tensors' shapes. Whatever is wrong becomes its `error`.
 
     path: of the checkpoint. folder: of its run.
     known: rows of an earlier table `checkpoints` by (checkpoint, sha256), which are not read from the file again.
+    parsed: what its name says among the others of the run, if that is known.
+    entry: what to take from it, if not `weights`: 'raw' where all of a file are averaged weights.
     """
-    name = path.relative_to(folder).as_posix()
-    found = Checkpoint(path, name, weights=weights)
+    relative = path.relative_to(folder)
+    found = Checkpoint(path, printable_path(relative), weights=weights, entry=entry or weights)
     try:
         found = replace(found, stamp=_stamp(path))
         format = find_format(path)
-        found = replace(found, sha256=hash_checkpoint(path, format), format=format)
-        row = (known or {}).get((name, found.sha256 or ""))
-        if row and row.get("signature") and row.get("weights") == weights:
-            stored = row["epoch"] if row["epoch_from"] == "stored" else None
+        parsed = parsed or parse_name(relative.as_posix(), format.counts_steps)
+        found = replace(found, sha256=hash_checkpoint(path, format), format=format, parsed_name=parsed)
+        row = (known or {}).get((found.name, found.sha256 or ""))
+        # A row with another epoch does not say which one is stored.
+        if row and row.get("signature") and row.get("weights") == weights and row["epoch_from"] == "stored":
             found = replace(found, wrapper=row["wrapper"], signature=row["signature"])
-            return _with_epoch(found, stored, row["step"])
-        content = find_weights(path, format.read(path, values=False, trust_pickle=trust_pickle), weights)
+            return _with_epoch(found, row["epoch"], row["step"])
+        content = format.read(path, values=False, trust_pickle=trust_pickle)
+        held = find_weights(path, content, found.entry)
+        if format.suffixes and format.name == "torch":  # the others give no values where none are asked for
+            _check_values(path, held)
     except OSError as error:
         return found.skipped(f"cannot be read: {error.strerror or error}")
     except CmonError as error:
         return found.skipped(error)
-    shapes = sorted((name, tuple(tensor.shape)) for name, tensor in content.tensors.items())
-    found = replace(found, wrapper=content.wrapper, signature=digest(shapes))
-    return _with_epoch(found, content.epoch, content.step)
+    shapes = sorted((name, shape_of(tensor), kind_of(tensor)) for name, tensor in held.tensors.items())
+    label = "ema" if held.averaged else weights
+    found = replace(found, wrapper=held.wrapper, signature=digest(shapes), weights=label)
+    return _with_epoch(found, held.epoch, held.step)
 
 
-def read(path: Path, weights: str = "raw", trust_pickle: bool = False) -> Weights:
+def read(path: Path, entry: str = "raw", trust_pickle: bool = False) -> Weights:
     """Read a checkpoint's tensors onto the CPU, without running any code in it unless `trust_pickle`.
 
-    weights: 'raw', or 'ema' for the averaged weights beside them.
+    entry: 'raw', or 'ema' for the averaged weights beside them.
     Raises CmonError when it is damaged, needs pickled code, or holds no such weights.
     """
     try:
         content = find_format(path).read(path, values=True, trust_pickle=trust_pickle)
     except OSError as error:
         raise CmonError(f"{path}: cannot be read", found=error.strerror or str(error)) from error
-    return find_weights(path, content, weights)
+    held = find_weights(path, content, entry)
+    _check_values(path, held)
+    return held
 
 
 def read_unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[str, Tensor]:
@@ -133,7 +146,7 @@ def read_unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[s
     Raises CmonError as `read` does, and when its files have changed since they were hashed: results would be
     stored under a hash that is not theirs.
     """
-    tensors = read(checkpoint.path, checkpoint.weights, trust_pickle).tensors
+    tensors = read(checkpoint.path, checkpoint.entry, trust_pickle).tensors
     if _stamp(checkpoint.path) != checkpoint.stamp:
         raise CmonError(f"{checkpoint.path}: was written while it was being read", hint="run the same again")
     return tensors
@@ -142,11 +155,28 @@ def read_unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[s
 def _with_epoch(found: Checkpoint, epoch: float | None, step: int | None) -> Checkpoint:
     """The checkpoint with its epoch and step: those stored in it, or else those in its name."""
     parsed = found.parsed_name
+    named = parsed.epoch
+    if parsed.unlabelled and step is not None and named == step:
+        named = None  # detectron2: model_0004999.pth is of iteration 4999
     step = step if step is not None else parsed.step
-    for value, source in ((epoch, "stored"), (parsed.epoch, "name"), (step, "step")):
+    for value, source in ((epoch, "stored"), (named, "name"), (step, "step")):
         if value is not None:
             return replace(found, epoch=float(value), step=step, epoch_from=source)
-    return found.skipped(NO_EPOCH)
+    if parsed.ambiguous:
+        numbers = " and ".join(f"{number:g}" for number in parsed.ambiguous)
+        return found.skipped(f"{NO_EPOCH}none is stored in it, and {numbers} in its name could both be one")
+    return found.skipped(f"{NO_EPOCH}neither stored in it nor a number in its name that counts epochs")
+
+
+def _check_values(path: Path, held: Weights) -> None:
+    """Raise CmonError where weights have a shape and no values."""
+    if names := [name for name, tensor in held.tensors.items() if tensor.is_meta]:
+        raise CmonError(
+            f"{path}: {len(names)} of its weights have no values",
+            expected="tensors with values",
+            found=f"{names[0]} on the device meta",
+            hint=way_out(NO_VALUES),
+        )
 
 
 def _stamp(path: Path) -> tuple[tuple[int, int, int, int], ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from cmon.checkpoints.formats.base import Format
+from cmon.checkpoints.formats.foreign import describe_others
 from cmon.checkpoints.formats.registry import claim_checkpoints, describe_formats, find_format, list_files
 from cmon.errors import CmonError
 from cmon.workspace.files import digest, file_digest, natural_key
@@ -24,13 +27,16 @@ def find_checkpoints(folder: Path) -> list[Path]:
     try:
         found = _search(folder)
         others = sum(1 for _ in folder.iterdir())
+        known = "" if found else describe_others(folder)
     except OSError as error:
         raise CmonError(f"{folder}: cannot be read", found=error.strerror or str(error)) from error
     if not found:
         raise CmonError(
             f"{folder}: holds no checkpoint",
             expected=describe_formats(),
-            found=f"{others} other entries" if others else "an empty folder",
+            found=(f"{others} other entries" + (f": {known}" if known else ""))
+            if others
+            else "an empty folder",
         )
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
@@ -46,13 +52,31 @@ def hash_checkpoint(path: Path, format: Format | None = None) -> str:
     return digest([(file.name, file_digest(file)) for file in files])
 
 
+_HIDDEN = frozenset(("__MACOSX", "@eaDir", "@Recently-Snapshot", "#recycle", "$RECYCLE.BIN", "lost+found"))
+"""Folders that an operating system makes; so are those that begin with a dot."""
+
+
 def _search(folder: Path) -> list[Path]:
-    """Files and folders that are one checkpoint each, in no particular order."""
+    """Files and folders that are one checkpoint each, in no particular order.
+
+    Links to folders are followed, but not into a folder that they lie in.
+    """
     found: list[Path] = []
-    waiting = [folder]
+    waiting: list[tuple[Path, frozenset[str]]] = [(folder, frozenset())]
     while waiting:
-        here = waiting.pop()
-        found += claim_checkpoints(here, list_files(here))
-        # Links to files count as files, but links to folders may lead in circles.
-        waiting += [entry for entry in here.iterdir() if entry.is_dir() and not entry.is_symlink()]
+        here, above = waiting.pop()
+        real = os.path.realpath(here)
+        if real in above:
+            continue
+        claimed = claim_checkpoints(here, list_files(here))
+        found += claimed
+        own = claimed.get(here)
+        waiting += [
+            (entry, above | {real})
+            for entry in here.iterdir()
+            if entry.is_dir()
+            and not entry.name.startswith(".")
+            and entry.name not in _HIDDEN
+            and not (own and own.inner and re.fullmatch(own.inner, entry.name))
+        ]
     return found

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmon.checkpoints import checkpoint
-from cmon.checkpoints.checkpoint import NO_EPOCH, Checkpoint
+import torch
+
+from cmon.checkpoints import checkpoint, duplicates
+from cmon.checkpoints.checkpoint import Checkpoint
+from cmon.checkpoints.counting import settle_epochs
 from cmon.checkpoints.find import find_checkpoints
-from cmon.checkpoints.names import parse_name
+from cmon.checkpoints.formats.registry import find_format
+from cmon.checkpoints.names import averaged_twin, parse_names
 from cmon.errors import CmonError
 from cmon.progress import Progress, silent
-from cmon.workspace.keys import epoch_text
+
+logger = logging.getLogger(__name__)
 
 RunCheckpoints = list[tuple[str, Checkpoint]]
 """(run, checkpoint), skipped ones included."""
@@ -34,20 +40,61 @@ def inspect_runs(
     before: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {run: {} for run in folders}
     for row in known:
         before.setdefault(row["run"], {})[row["checkpoint"], row["sha256"]] = row
-    files = [(run, folder, path) for run, folder in folders.items() for path in find_checkpoints(folder)]
+    files = {run: find_checkpoints(folder) for run, folder in folders.items()}
+    names = {run: _parse_all(paths, folders[run]) for run, paths in files.items()}
+    work = [(run, path) for run, paths in files.items() for path in paths]
     found: RunCheckpoints = []
-    for run, folder, path in progress(files, "reading checkpoints", len(files)):
-        found.append((run, checkpoint.inspect(path, folder, weights, trust_pickle, before[run])))
-    return found
+    for run, path in progress(work, "reading checkpoints", len(work)):
+        name = path.relative_to(folders[run]).as_posix()
+        twin = averaged_twin(name)
+        averaged = twin is not None and twin in names[run]
+        one = checkpoint.inspect(
+            path,
+            folders[run],
+            weights,
+            trust_pickle,
+            before[run],
+            names[run][name],
+            entry="raw" if averaged else None,
+        )
+        if averaged and weights == "raw":
+            one = one.skipped(
+                f"averaged weights, as its name says, beside {twin}; --weights ema reads them", redundant=True
+            )
+        found.append((run, one))
+    return _without_mixed(found) if weights == "raw" else found
 
 
-def deduplicate_runs(found: RunCheckpoints) -> RunCheckpoints:
+def _parse_all(paths: Sequence[Path], folder: Path) -> dict[str, Any]:
+    counts_steps = {}
+    for path in paths:
+        try:
+            steps = find_format(path).counts_steps
+        except (OSError, CmonError):
+            steps = False
+        counts_steps[path.relative_to(folder).as_posix()] = steps
+    return parse_names(counts_steps)
+
+
+def _without_mixed(found: RunCheckpoints) -> RunCheckpoints:
+    """Raw weights were asked for: averaged ones are read only where a run has no others."""
+    raw = {run for run, one in found if one.error is None and one.weights == "raw"}
+    reason = "holds only averaged weights, where others of the run hold raw ones; --weights ema reads them"
+    return [
+        (run, one.skipped(reason) if one.error is None and one.weights == "ema" and run in raw else one)
+        for run, one in found
+    ]
+
+
+def deduplicate_runs(found: RunCheckpoints, trust_pickle: bool = False) -> RunCheckpoints:
     """`deduplicate` for every run, in the same order. Raises CmonError when a run is left with no checkpoint."""
     by_run: dict[str, list[Checkpoint]] = {}
     for run, one in found:
         by_run.setdefault(run, []).append(one)
     for run, own in by_run.items():
-        by_run[run] = deduplicate(own)
+        by_run[run], said = deduplicate(own, trust_pickle)
+        for text in said:
+            logger.warning("%s: %s", run, text)
         if all(one.error for one in by_run[run]):
             first = by_run[run][0]
             raise CmonError(
@@ -57,22 +104,38 @@ def deduplicate_runs(found: RunCheckpoints) -> RunCheckpoints:
     return [(run, by_run[run].pop(0)) for run, _ in found]
 
 
-def deduplicate(found: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """The same checkpoints in the same order, where each epoch is left once and the others are redundant.
+def deduplicate(
+    found: Sequence[Checkpoint], trust_pickle: bool = False
+) -> tuple[list[Checkpoint], list[str]]:
+    """The checkpoints of one run, each epoch once, and what to say about them; see `settle_epochs`, `duplicates`.
 
-    Copies (the same file under two names, or the same bytes without an epoch of their own) count once. Of several
-    checkpoints of one epoch, the first in this order is read: not saved in the middle of the epoch; with the epoch
-    in its name; saved later. Where a run has epochs, checkpoints of which only a step is known are not read.
+    Raises CmonError where two trainings lie in one folder.
     """
-    has_epochs = any(one.error is None and one.epoch_from != "step" for one in found)
-    kept: list[Checkpoint] = []
-    reasons: dict[str, str] = {}
-    for one in sorted(found, key=_preference):
-        if reason := _redundancy(one, kept, has_epochs):
-            reasons[one.name] = reason
-        elif one.error is None:
-            kept.append(one)
-    return [one.skipped(reasons[one.name], redundant=True) if one.name in reasons else one for one in found]
+
+    def same(one: Checkpoint, other: Checkpoint) -> bool:
+        return one.sha256 == other.sha256 or _same_weights(one, other, trust_pickle)
+
+    duplicates.check_one_training(found, same)
+    settled, said = settle_epochs(found)
+    return duplicates.deduplicate(settled, same), said
+
+
+def _same_weights(one: Checkpoint, other: Checkpoint, trust_pickle: bool) -> bool:
+    """Whether two checkpoints hold the same values under the same names of the network."""
+    try:
+        first, second = (
+            {
+                name.removeprefix(each.prefix or ""): tensor
+                for name, tensor in checkpoint.read(each.path, each.entry, trust_pickle).tensors.items()
+                if name.startswith(each.prefix or "")
+            }
+            for each in (one, other)
+        )
+    except CmonError:
+        return False
+    return first.keys() == second.keys() and all(
+        first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def find_disagreements(found: Sequence[Checkpoint]) -> list[tuple[Checkpoint, float]]:
@@ -81,39 +144,10 @@ def find_disagreements(found: Sequence[Checkpoint]) -> list[tuple[Checkpoint, fl
     Formats whose names count steps are left out.
     """
     pairs = [
-        (one, parse_name(one.name).epoch)
-        for one in found
-        if one.format is None or not one.format.counts_steps
+        (one, one.parsed_name.epoch) for one in found if one.format is None or not one.format.counts_steps
     ]
     return [
         (one, epoch)
         for one, epoch in pairs
         if one.error is None and one.epoch_from == "stored" and epoch is not None and epoch != one.epoch
     ]
-
-
-def _preference(one: Checkpoint) -> tuple[bool, bool, bool, bool, int, int]:
-    """Sort key: what is rather kept comes first."""
-    parsed = one.parsed_name
-    named = parsed.epoch == one.epoch or one.epoch_from == "step"
-    # Robustness stores one more than the name has; such a name is still better than one without an epoch.
-    nameless = parsed.epoch is None
-    return (one.error is not None, parsed.partial, not named, nameless, -(one.step or 0), -parsed.version)
-
-
-def _redundancy(one: Checkpoint, kept: Sequence[Checkpoint], has_epochs: bool) -> str | None:
-    """Why a checkpoint need not be read beside those that are kept; None if it must, or cannot be read."""
-    if one.error is not None and one.error != NO_EPOCH:
-        return None
-    for other in kept:
-        if len(one.stamp) == 1 and one.stamp[0][:2] == other.stamp[0][:2]:
-            return f"the same file as {other.name}"
-        # Equal bytes at two epochs are kept: a network that did not change is a finding.
-        if one.sha256 == other.sha256 and one.epoch in (None, other.epoch):
-            return f"the same content as {other.name}"
-    if one.error is None and has_epochs and one.epoch_from == "step":
-        return f"no epoch, only step {one.step}, where others of the run have an epoch"
-    for other in kept:
-        if one.epoch is not None and one.epoch == other.epoch:
-            return f"epoch {epoch_text(one.epoch)} is already given by {other.name}"
-    return None

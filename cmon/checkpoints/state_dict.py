@@ -15,10 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cmon.checkpoints.averaging import is_averaged
+from cmon.checkpoints.hints import find_cause
+from cmon.checkpoints.kinds import kind_of, may_stand_for, shape_of, way_out
 from cmon.errors import CmonError
 
 _WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-_AVERAGED = re.compile(r"(^|_)ema(_|$)", re.IGNORECASE)
+_HEAD = re.compile(r"(^|\.)(fc|heads?|classifier|last_linear|output|linear)(\.|$)")
+"""Last layer of most networks, which has a row for each class."""
 _COUNTER = "num_batches_tracked"
 """Buffer that old checkpoints lack, and that changes nothing in eval mode."""
 
@@ -50,10 +54,12 @@ class Match:
     """Names with the prefix that the network does not have."""
     wrong_shapes: tuple[str, ...]
     """Names whose tensor has another shape than the network's, with both shapes."""
+    unreadable: dict[str, str]
+    """Names whose values cannot be the network's weights, with what they hold instead: `a sparse tensor`."""
 
     @property
     def fits(self) -> bool:
-        return not (self.missing or self.unknown or self.wrong_shapes)
+        return not (self.missing or self.unknown or self.wrong_shapes or self.unreadable)
 
     @property
     def matched(self) -> int:
@@ -97,6 +103,14 @@ def match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], spec: str) -
 
 def check_match(found: Match, spec: str) -> None:
     """Raise WeightsMismatch, with the first names that do not fit and how many, unless all do."""
+    if found.unreadable:
+        name, kind = next(iter(found.unreadable.items()))
+        raise WeightsMismatch(
+            f"{len(found.unreadable)} of its weights cannot be read as numbers of {spec}",
+            expected="floats of 16 bits or more, where the network has such",
+            found=f"{kind} in {name}",
+            hint=way_out(kind),
+        )
     problems = [
         f"{len(names)} {what}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
         for what, names in (
@@ -109,19 +123,22 @@ def check_match(found: Match, spec: str) -> None:
     if not problems:
         return
     where = f" under {found.prefix!r}" if found.prefix else ""
+    cause = find_cause(found.unknown, found.matched)
     error = WeightsMismatch(
-        f"the weights do not fit {spec}",
+        f"the weights do not fit {spec}" + (f": {cause.problem}" if cause else ""),
         expected=f"the {found.total} tensors of its state dict",
         found=f"{found.matched} that match{where}; " + "; ".join(problems),
-        hint="check --model and --model-arg (for example --model-arg num_classes=10)",
+        hint=cause.hint if cause else _other_hint(found),
     )
     error.matched, error.total = found.matched, found.total
     raise error
 
 
-def is_averaged(name: str) -> bool:
-    """Whether a segment of a dotted name says 'EMA': `ema_model.conv1.weight`, `model_ema.module.fc.bias`."""
-    return any(_AVERAGED.search(part) for part in name.split("."))
+def _other_hint(found: Match) -> str:
+    shapes = [text.split(" ")[0] for text in found.wrong_shapes]
+    if not found.missing and not found.unknown and all(_HEAD.search(name) for name in shapes):
+        return "check --model-arg (for example --model-arg num_classes=10)"
+    return "check --model and --model-arg"
 
 
 def _renamings(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
@@ -172,6 +189,11 @@ def _match_prefix(prefix: str, tensors: Mapping[str, Tensor], own: Mapping[str, 
         name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
     }
     shared = {name: inside[name] for name in own if name in inside}
+    unreadable = {
+        name: kind_of(tensor)
+        for name, tensor in shared.items()
+        if not may_stand_for(tensor, own[name]) and not name.endswith(_COUNTER)
+    }
     return Match(
         tensors=shared,
         total=len(own),
@@ -180,10 +202,11 @@ def _match_prefix(prefix: str, tensors: Mapping[str, Tensor], own: Mapping[str, 
         missing=tuple(name for name in own if name not in inside and not name.endswith(_COUNTER)),
         unknown=tuple(name for name in inside if name not in own),
         wrong_shapes=tuple(
-            f"{name} {tuple(tensor.shape)} where {spec} has {tuple(own[name].shape)}"
+            f"{name} {shape_of(tensor)} where {spec} has {tuple(own[name].shape)}"
             for name, tensor in shared.items()
-            if tensor.shape != own[name].shape
+            if name not in unreadable and tensor.shape != own[name].shape
         ),
+        unreadable=unreadable,
     )
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from cmon.checkpoints.state_dict import is_averaged
+from cmon.checkpoints.averaging import (
+    averaged_part,
+    find_flattened,
+    is_averaged,
+    is_averaged_model,
+    is_swapped,
+)
+from cmon.checkpoints.facts import EPOCHS, STEPS, find_facts
 from cmon.errors import CmonError
 
 _RAW = (
@@ -33,9 +40,13 @@ _EMA = (
     "ema_state",
     "ema",
     "params_ema",
+    "swa_model",
+    "swa_state_dict",
+    "avg_model",
+    "average_model",
 )
-_EPOCHS = ("epoch", "ep", "current_epoch")
-_STEPS = ("step", "global_step", "iteration", "iter")
+_NO_NETWORK = re.compile(r"optim|^opt$|sched|scaler|rng|random|sampler|callback|metric|criterion|loss", re.I)
+"""Entries that hold tensors and are no network."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Weights:
     epoch: float | None
     """As the training program stored it, if it did."""
     step: int | None
+    averaged: bool = False
+    """Whether they are averaged weights; raw ones may have been asked for, and not be there."""
 
 
 def find_weights(path: Path, content: dict[str, Any], weights: str) -> Weights:
@@ -57,65 +70,131 @@ def find_weights(path: Path, content: dict[str, Any], weights: str) -> Weights:
     path: of the checkpoint, for messages. weights: 'raw', or 'ema' for averaged weights.
     Raises CmonError when there are none, or several and none of them is known to be meant.
     """
-    tensors, wrapper = _find_averaged(path, content) if weights == "ema" else _find_raw(path, content)
-    meta = content.get("meta")  # where OpenMMLab's programs put epoch and step
-    facts = {**meta, **content} if isinstance(meta, dict) else content
-    step = _first_number(facts, _STEPS)
-    return Weights(tensors, wrapper, _first_number(facts, _EPOCHS), None if step is None else int(step))
+    content = _unwrap(content)
+    epoch, step = find_facts(content)
+    if weights == "ema":
+        return Weights(*_find_averaged(path, content), epoch, step, averaged=True)
+    tensors, wrapper = _find_raw(path, content)
+    return Weights(tensors, wrapper, epoch, step, averaged=is_averaged_model(tensors))
+
+
+def _unwrap(content: dict[str, Any]) -> dict[str, Any]:
+    """Composer's `state`, or the content itself."""
+    state = content.get("state")
+    return state if isinstance(state, dict) and "model" in state and "timestamp" in state else content
 
 
 def _find_raw(path: Path, content: dict[str, Any]) -> tuple[dict[str, Tensor], str]:
     """(tensors, name of the entry that holds them)."""
-    names: tuple[str, ...] = _RAW
+    if is_swapped(content):
+        inner = {name: value for name, value in content["ema_state_dict"].items() if name != "steps"}
+        return _select_tensors(inner), "ema_state_dict"
     if "averaging_state" in content and "current_model_state" in content:
-        names = ("current_model_state",)  # Lightning's WeightAveraging keeps the averaged ones in state_dict
-    for name in names:
-        if state := _as_state_dict(content.get(name)):
-            return state, name
+        content = {"current_model_state": content["current_model_state"]}  # Lightning's WeightAveraging
+    elif _is_dino(content):
+        content = {"student": content["student"]}
+    known = {name: state for name in _RAW if (state := _as_state_dict(content.get(name)))}
+    raw = {name: state for name, state in known.items() if not is_averaged_model(state)} or known
     plain = _select_tensors(content)
-    inner = {
+    others = {
         str(name): state
         for name, value in content.items()
-        if not is_averaged(str(name)) and "optim" not in str(name) and (state := _as_state_dict(value))
+        if name not in known and not _NO_NETWORK.search(str(name)) and (state := _as_state_dict(value))
     }
-    if plain and (any(tensor.ndim for tensor in plain.values()) or not inner):
-        return plain, "plain"
-    if len(inner) == 1:
-        return next((state, name) for name, state in inner.items())
-    if inner:
+    inner = {
+        name: state for name, state in others.items() if not (is_averaged(name) or is_averaged_model(state))
+    }
+    found = raw or ({} if plain and (any(map(_has_axes, plain.values())) or not inner) else inner)
+    if len(found) > 1 and not (raw and _are_one(list(found.values()))):
         raise CmonError(
-            f"{path}: holds {len(inner)} state dicts",
+            f"{path}: holds {len(found)} state dicts",
             expected="one, or one under " + " or ".join(map(repr, _RAW[:3])),
-            found=", ".join(map(repr, list(inner)[:5])),
+            found=", ".join(map(repr, list(found)[:5])),
             hint="save the one that is meant alone",
         )
-    raise CmonError(
-        f"{path}: holds no state dict",
-        expected="a dict of tensors, plain or under " + " or ".join(map(repr, _RAW[:3])),
-        found=_describe_entries(content),
-    )
+    if found:
+        name, state = next(iter(found.items()))
+    elif plain:
+        name, state = "plain", plain
+    else:
+        raise _no_weights(path, content, others)
+    _check_flattened(path, state)
+    return state, name
 
 
 def _find_averaged(path: Path, content: dict[str, Any]) -> tuple[dict[str, Tensor], str]:
     """(tensors, name of the entry that holds them)."""
-    if "averaging_state" in content and (state := _as_state_dict(content.get("state_dict"))):
-        return state, "state_dict"
-    others = (str(name) for name in content if is_averaged(str(name)))
-    for name in (*_EMA, *others):
-        if state := _as_state_dict(content.get(name)):
-            return state, name
-    tensors, wrapper = _find_raw(path, content)
-    averaged = {name: tensor for name, tensor in tensors.items() if is_averaged(name)}
-    if not averaged:
+    if is_swapped(content) or ("averaging_state" in content and _as_state_dict(content.get("state_dict"))):
+        return _as_state_dict(content["state_dict"]) or {}, "state_dict"
+    if _is_dino(content):
+        return _as_state_dict(content["teacher"]) or {}, "teacher"
+    found = {}
+    for name, value in content.items():
+        if (state := _as_state_dict(value)) and not _NO_NETWORK.search(str(name)):
+            if name in _EMA or is_averaged(str(name)):
+                found[str(name)] = averaged_part(state) or state
+            elif is_averaged_model(state):
+                found[str(name)] = averaged_part(state)
+    if len(found) > 1 and not _are_one(list(found.values())):
         raise CmonError(
-            f"{path}: holds no EMA weights",
-            expected="averaged weights under "
-            + ", ".join(map(repr, _EMA[:3]))
-            + " or another name with 'ema'",
-            found=_describe_entries(content),
-            hint="use --weights raw",
+            f"{path}: holds {len(found)} averaged state dicts",
+            expected="one",
+            found=", ".join(map(repr, list(found)[:5])),
+            hint="save the one that is meant alone, or use --weights raw",
         )
-    return averaged, wrapper
+    if found:
+        name, state = next(iter(found.items()))
+        return state, name
+    tensors, wrapper = _find_raw(path, content)
+    if averaged := averaged_part(tensors):
+        return averaged, wrapper
+    raise CmonError(
+        f"{path}: holds no EMA weights",
+        expected="averaged weights under "
+        + ", ".join(map(repr, _EMA[:3]))
+        + " or another name with 'ema' or 'swa'",
+        found=_describe_entries(content),
+        hint="use --weights raw",
+    )
+
+
+def _is_dino(content: Mapping[str, Any]) -> bool:
+    """Whether DINO or iBOT wrote this, whose teacher is the average of the student."""
+    both = {"student", "teacher"} <= content.keys()
+    return both and any(name in content for name in ("dino_loss", "ibot_loss"))
+
+
+def _check_flattened(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    if names := find_flattened(tensors):
+        raise CmonError(
+            f"{path}: holds weights and their averages, and not which are which",
+            expected="weights alone",
+            found=f"{len(names)} pairs such as {names[0]}: MMCV's EMAHook exchanges the two when it saves, or does not",
+            hint="save the state dict that is meant alone, without the names that begin with 'ema_'",
+        )
+
+
+def _are_one(states: list[dict[str, Tensor]]) -> bool:
+    """Whether these are the same tensors under several names."""
+    first = states[0]
+    return all(
+        state.keys() == first.keys() and all(state[name] is first[name] for name in first) for state in states
+    )
+
+
+def _no_weights(path: Path, content: Mapping[str, Any], averaged: Mapping[str, Any]) -> CmonError:
+    if averaged:
+        return CmonError(
+            f"{path}: holds only averaged weights",
+            expected="raw weights, as --weights says",
+            found=", ".join(map(repr, averaged)),
+            hint="use --weights ema",
+        )
+    return CmonError(
+        f"{path}: holds no state dict",
+        expected="a dict of tensors, plain or under " + " or ".join(map(repr, _RAW[:3])),
+        found=_describe_entries(content),
+    )
 
 
 def _as_state_dict(value: Any, deeper: bool = True) -> dict[str, Tensor] | None:
@@ -131,12 +210,16 @@ def _as_state_dict(value: Any, deeper: bool = True) -> dict[str, Tensor] | None:
 
 def _select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """All tensors with a name, but for an epoch or step that was stored as one."""
-    facts = (*_EPOCHS, *_STEPS)
+    facts = (*EPOCHS, *STEPS)
     return {
         name: value
         for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor) and (name not in facts or value.ndim)
+        if isinstance(name, str) and isinstance(value, Tensor) and (name not in facts or _has_axes(value))
     }
+
+
+def _has_axes(tensor: Tensor) -> bool:
+    return tensor.is_nested or tensor.ndim > 0
 
 
 def _describe_entries(content: Mapping[Any, Any]) -> str:
@@ -144,16 +227,3 @@ def _describe_entries(content: Mapping[Any, Any]) -> str:
         return "an empty dict"
     shown = ", ".join(map(repr, list(content)[:5]))
     return f"a dict with {shown}" + (" ..." if len(content) > 5 else "")
-
-
-def _first_number(facts: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    return next(_numbers(facts.get(name) for name in names), None)
-
-
-def _numbers(values: Iterator[Any]) -> Iterator[float]:
-    """The finite numbers among values, tensors of one number included, True and False not."""
-    for value in values:
-        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
-            value = value.item()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            yield float(value)

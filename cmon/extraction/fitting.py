@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmon.checkpoints import runs
+from cmon.checkpoints import names, runs
 from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.checkpoints.state_dict import Match, WeightsMismatch
@@ -90,8 +90,8 @@ def fit_networks(
             raise next(iter(failures.values()))
         runs.deduplicate_runs(found)  # raises, since no checkpoint can be read
         raise AssertionError("a readable checkpoint either fits or fails")
-    found = runs.deduplicate_runs(found)
-    _warn(found, fits)
+    found = runs.deduplicate_runs(found, settings.trust_pickle)
+    _warn(found, fits, settings.weights)
     return FittedRuns(found, fits, preprocess)
 
 
@@ -152,11 +152,12 @@ def _with_match(one: Checkpoint, fit: Fit | None, failure: WeightsMismatch | Non
     return one.skipped(failure)
 
 
-def _warn(found: RunCheckpoints, fits: Mapping[str | None, Fit]) -> None:
+def _warn(found: RunCheckpoints, fits: Mapping[str | None, Fit], weights: str) -> None:
     """Warn, once per run, of what readers of the results should know about how its checkpoints were read."""
     for run in dict.fromkeys(run for run, _ in found):
         own = [one for name, one in found if name == run and one.error is None]
         _warn_of_epochs(run, own)
+        _warn_of_averages(run, own, weights)
         _warn_of_unread_tensors(run, sorted({name for one in own for name in fits[one.signature].outside}))
 
 
@@ -168,8 +169,21 @@ def _warn_of_epochs(run: str, own: Sequence[Checkpoint]) -> None:
             "name); the one inside is used",
             run, len(disagreeing), len(own), one.name, epoch_text(one.epoch or 0), epoch_text(in_name),
         )  # fmt: skip
-    if any(one.epoch_from == "step" for one in own):
-        logger.warning("%s: its checkpoints have no epoch, only steps; the step is used as the epoch", run)
+
+
+def _warn_of_averages(run: str, own: Sequence[Checkpoint], weights: str) -> None:
+    if own and own[0].weights == "ema" != weights:
+        logger.warning(
+            "%s: its checkpoints hold only averaged weights (n_averaged and module.*, torch's AveragedModel), "
+            "and these are read",
+            run,
+        )
+    elif weights == "raw" and (named := [one.name for one in own if names.averaged_twin(one.name)]):
+        logger.warning(
+            "%s: the names of %d checkpoints say that their weights are averages (%s); nothing in them does, and they "
+            "are read as they are",
+            run, len(named), named[0],
+        )  # fmt: skip
 
 
 def _warn_of_unread_tensors(run: str, names: Sequence[str]) -> None:

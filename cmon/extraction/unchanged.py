@@ -20,7 +20,7 @@ from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.images.files import ImageFile, find_images
 from cmon.images.table import stored_path
 from cmon.workspace import schemas
-from cmon.workspace.files import digest
+from cmon.workspace.files import digest, printable_path
 from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
 _WHERE = ("device", "batch_size", "workers")
@@ -98,7 +98,7 @@ def _hash_inputs(checkpoints: Sequence[tuple[str, str, str | None]], images: Seq
 def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) -> str | None:
     """`_hash_inputs` of the files as they are now; None, and nothing is hashed, if checkpoints have other names."""
     found = [(run, folder, path) for run, folder in folders.items() for path in find_checkpoints(folder)]
-    names = [(run, path.relative_to(folder).as_posix()) for run, folder, path in found]
+    names = [(run, printable_path(path.relative_to(folder))) for run, folder, path in found]
     if names != [(row["run"], row["checkpoint"]) for row in _read_rows(workspace, "checkpoints", folders)]:
         return None
     hashes = [hash_checkpoint(path) for _, _, path in found]

@@ -44,11 +44,21 @@ CHECKPOINTS = pa.schema(
         column("epoch", pa.float64(), "as stored inside, or else as the name says", null=True),
         column("step", pa.int64(), "optimizer steps, if stored", null=True),
         column("sha256", pa.string(), "of the file, or of the files of a folder", null=True),
-        column("kind", pa.string(), "`torch`, `safetensors`, `hugging face` or `distributed`", null=True),
+        column(
+            "kind",
+            pa.string(),
+            "`torch`, `safetensors`, `hugging face`, `deepspeed`, ...",
+            null=True,
+        ),
         column(
             "wrapper", pa.string(), "under which key the weights lay: `plain`, `state_dict`, ...", null=True
         ),
-        column("weights", pa.string(), "`raw` or `ema`, as asked for", null=True),
+        column(
+            "weights",
+            pa.string(),
+            "`raw`, or `ema` for averaged ones, also where they are all there is",
+            null=True,
+        ),
         column(
             "epoch_from", pa.string(), "`stored`, `name`, or `step` where the step counts as epoch", null=True
         ),

@@ -1,4 +1,4 @@
-"""Write the references of commands and tables in docs/reference from the code, or check that they are up to date.
+"""Write the generated references in docs/reference from the code, or check that they are up to date.
 
 python -m scripts.maintenance.references
 python -m scripts.maintenance.references --check
@@ -14,6 +14,8 @@ import click
 
 from cmon.cli.main import main as cmon
 from scripts.maintenance.table_reference import tables
+from tests.support.checkpoint_cases import read_table
+from tests.support.refused_cases import refused_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
@@ -30,7 +32,12 @@ def commands() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"commands.md": commands, "tables.md": tables}
+def checkpoints() -> str:
+    """What is read and what is refused, as the tests try it."""
+    return f"## What is read\n\n{read_table()}\n## What is refused\n\n{refused_table()}"
+
+
+PAGES = {"commands.md": commands, "tables.md": tables, "checkpoints-read.md": checkpoints}
 """Each page's generated part; what stands around its marks is written by hand."""
 
 

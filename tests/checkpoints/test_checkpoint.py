@@ -90,7 +90,8 @@ def test_a_network_that_has_a_part_called_model_is_plain(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("stored", "epoch"), [(3, 3.0), (2.5, 2.5), (torch.tensor(6), 6.0), (0, 0.0), ("x", 9), (True, 9)]
+    ("stored", "epoch"),
+    [(3, 3.0), (2.5, 2.5), (torch.tensor(6), 6.0), (0, 0.0), (np.int64(8), 8.0), ("x", 9), (True, 9)],
 )
 def test_the_stored_epoch_wins_over_the_name(tmp_path: Path, stored: object, epoch: float) -> None:
     path = saved(tmp_path / "epoch_9.pt", {"state_dict": TENSORS, "epoch": stored})
@@ -193,6 +194,14 @@ def test_a_zip_that_is_no_checkpoint_is_damaged(tmp_path: Path) -> None:
     found = checkpoint.inspect(tmp_path / "epoch_1.pt", tmp_path)
     assert found.error is not None
     assert "damaged" in found.error
+
+
+def test_torchs_advice_to_run_code_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "epoch_1.pt").write_bytes(pickle.dumps({"weight": [1, 2]}))
+    found = checkpoint.inspect(tmp_path / "epoch_1.pt", tmp_path)
+    assert found.error is not None
+    assert "damaged" in found.error
+    assert "weights_only" not in found.error
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

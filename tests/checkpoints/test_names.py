@@ -50,7 +50,7 @@ def test_the_epoch_in_a_name(name: str, epoch: float | None) -> None:
         ("epoch=2-step=300-v1.ckpt", ParsedName(2, 300, version=1)),
         ("epoch=02-val_loss=0.35.ckpt", ParsedName(2)),
         ("resnet-epoch=12-acc=0.910-step=4000.ckpt", ParsedName(12, 4000)),
-        ("last-v2.ckpt", ParsedName()),
+        ("last-v2.ckpt", ParsedName(version=2)),
         ("step=300.ckpt", ParsedName(step=300)),
         ("step-1000", ParsedName(step=1000)),
         ("iter_5000.pth", ParsedName(step=5000)),

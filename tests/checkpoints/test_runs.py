@@ -22,7 +22,7 @@ def saved(path: Path, seed: float = 0, **beside: Any) -> None:
 
 def deduplicated(folder: Path) -> dict[str, Checkpoint]:
     found = [checkpoint.inspect(path, folder) for path in find_checkpoints(folder)]
-    return {one.name: one for one in runs.deduplicate(found)}
+    return {one.name: one for one in runs.deduplicate(found)[0]}
 
 
 def read(folder: Path) -> dict[str, float | None]:
@@ -69,7 +69,8 @@ def test_a_network_that_stood_still_has_all_its_epochs(tmp_path: Path) -> None:
 def test_of_one_epoch_the_whole_and_the_latest_counts(tmp_path: Path, names: list[str], wins: str) -> None:
     for seed, name in enumerate(names):
         saved(tmp_path / name, seed, epoch=3)
-    assert read(tmp_path) == {wins: 3}
+    saved(tmp_path / "epoch=4-step=600.ckpt", 9, epoch=4)  # else the step would count
+    assert read(tmp_path) == {wins: 3, "epoch=4-step=600.ckpt": 4}
     (lost,) = [one for one in deduplicated(tmp_path).values() if one.error]
     assert lost.error == f"epoch 3 is already given by {wins}"
 

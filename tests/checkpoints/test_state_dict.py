@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, prune
 
-from cmon.checkpoints import state_dict
+from cmon.checkpoints import averaging, state_dict
 from cmon.extraction.network import build_network, load_weights
 from tests.support import tiny_models
 
@@ -136,7 +139,7 @@ def test_raw_weights_are_not_mistaken_for_their_average(trained: nn.Module) -> N
     ],
 )
 def test_which_names_say_ema(name: str, averaged: bool) -> None:
-    assert state_dict.is_averaged(name) is averaged
+    assert averaging.is_averaged(name) is averaged
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -177,3 +180,42 @@ def tiny_resnet(classes: int) -> dict[str, Tensor]:
     import torchvision
 
     return dict(torchvision.models.resnet18(num_classes=classes).state_dict())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda network: (
+            parametrizations.spectral_norm(network.conv1),
+            parametrizations.weight_norm(network.fc),
+        ),
+        lambda network: (nn.utils.spectral_norm(network.conv1), nn.utils.weight_norm(network.fc)),
+    ],
+)
+def test_a_network_with_the_same_parametrizations_reads_them(
+    trained: nn.Module, change: Callable[..., Any]
+) -> None:
+    images = torch.randn(2, 3, 16, 16)
+    change(trained)
+    trained(images)  # one step of the power iteration
+    network = tiny_models.network()
+    change(network)
+    load_weights(network, state(trained), "x")
+    assert torch.equal(network.eval()(images), trained.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"conv1.weight": torch.ones(6, 1, 3, 3)}, "--model-arg"),
+        ({"fc.weight": torch.ones(2, 8), "fc.bias": torch.ones(2)}, "num_classes"),
+    ],
+)
+def test_the_hint_fits_the_cause(trained: nn.Module, change: dict[str, Tensor], hint: str) -> None:
+    with pytest.raises(state_dict.WeightsMismatch) as caught:
+        load_weights(tiny_models.network(), state(trained) | change, "x")
+    assert hint in (caught.value.hint or "")
+    assert ("num_classes" in (caught.value.hint or "")) == (hint == "num_classes")
+    with pytest.raises(state_dict.WeightsMismatch, match="this seems to be another network"):
+        load_weights(tiny_models.network(), {"other.weight": torch.ones(1)}, "x")

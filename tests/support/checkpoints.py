@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -54,7 +55,7 @@ def check_folder(folder: Path, expected: dict[float, nn.Module], weights: str = 
     return found
 
 
-def _activations(network: nn.Module) -> Tensor:
+def _activations(network: Any) -> Tensor:
     images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(9))
     with torch.inference_mode():
         return network.conv2(network.conv1(images).relu())

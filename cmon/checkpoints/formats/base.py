@@ -37,6 +37,8 @@ class Format(Protocol):
     """What its checkpoints look like, in the plural, for messages."""
     counts_steps: bool
     """Whether the number in a name such as `checkpoint-500` counts optimizer steps, not epochs."""
+    inner: str
+    """A pattern of the names of sub-folders that belong to a checkpoint that is a folder; '' for none."""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         """Recognise checkpoints by the names of the files that lie directly in a folder; opens nothing."""
@@ -66,6 +68,9 @@ def claim_by_suffix(folder: Path, files: Set[str], suffixes: tuple[str, ...]) ->
 def damaged(path: Path, expected: str, error: Exception) -> CmonError:
     """The error for a file or folder that cannot be read as what it should be."""
     found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if found.startswith("Weights only load failed"):  # followed by torch's advice to run code
+        _, _, cause = str(error).partition("WeightsUnpickler error: ")
+        found = cause.splitlines()[0] if cause else "a pickle that torch.save did not write"
     size = f"{path.stat().st_size} bytes; " if path.is_file() else ""
     return CmonError(f"{path}: damaged", expected=expected, found=size + found)
 

@@ -46,6 +46,7 @@ class DistributedFolder:
     suffixes: tuple[str, ...] = ()
     description = "folders of torch.distributed.checkpoint"
     counts_steps = False
+    inner = ""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         return Claim((folder,), frozenset(files)) if METADATA in files else Claim()

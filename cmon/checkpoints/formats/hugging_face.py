@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats import trainer_state
 from cmon.checkpoints.formats.base import Claim, damaged
+from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.checkpoints.formats.safetensors_file import read_safetensors
 from cmon.checkpoints.formats.torch_file import read_torch_file
 from cmon.errors import CmonError
@@ -17,10 +18,13 @@ from cmon.errors import CmonError
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("model.safetensors.index.json", "model.safetensors", _INDEXES[1], "pytorch_model.bin")
 """Files of weights, the preferred first."""
+_SHARD = re.compile(
+    r"(?P<base>model|pytorch_model)-(?P<number>\d{5})-of-(?P<all>\d{5})\.(?P<suffix>safetensors|bin)"
+)
 _MARKS = (trainer_state.NAME, "training_args.bin", "config.json", *_INDEXES, "pytorch_model.bin")
 """Files that tell such a folder from one that happens to hold a `model.safetensors`."""
-_OTHER_FILES = re.compile(
-    r"(optimizer|scheduler|rng_state|scaler|training_args|random_states|model-\d{5}-of-)"
+OTHER_FILES = re.compile(
+    r"(optimizer|scheduler|rng_state|scaler|training_args|random_states|sampler|custom_checkpoint|dl_state_dict)"
 )
 """Beginnings of the names of files that would look like checkpoints of their own."""
 
@@ -32,12 +36,15 @@ class HuggingFaceFolder:
     suffixes: tuple[str, ...] = ()
     description = "folders of the Hugging Face Trainer"
     counts_steps = True
+    inner = r"global_step\d+"
+    """DeepSpeed's own folder within one of the Trainer's."""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
-        if not (files & set(_WEIGHTS) and files & set(_MARKS)):
+        shards = {name for name in files if _SHARD.fullmatch(name)}
+        if not (files & set(_WEIGHTS) and files & set(_MARKS)) and not shards:
             return Claim()
-        others = (name for name in files if _OTHER_FILES.match(name))
-        return Claim((folder,), frozenset([*_WEIGHTS, *others]))
+        others = (name for name in files if OTHER_FILES.match(name))
+        return Claim((folder,), frozenset([*_WEIGHTS, *shards, *others]))
 
     def content_files(self, path: Path) -> list[Path]:
         return [*_find_weights(path), *trainer_state.find_trainer_state(path)]
@@ -45,11 +52,66 @@ class HuggingFaceFolder:
     def read(self, path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for file in _find_weights(path):
-            if file.suffix == ".safetensors":
-                content |= read_safetensors(file, values)
-            elif file.suffix == ".bin":
-                content |= read_torch_file(file, values, trust_pickle)
+            content |= _read_file(file, values, trust_pickle)
         return content | trainer_state.read_trainer_state(path)
+
+
+class AccelerateFolder:
+    """`checkpoint_3/` as Accelerate's save_state leaves it: weights beside `random_states_0.pkl`.
+
+    The number in its name counts what was saved, epochs where it was saved once in each.
+    """
+
+    name = "accelerate"
+    suffixes: tuple[str, ...] = ()
+    description = "folders of Accelerate"
+    counts_steps = False
+    inner = ""
+
+    def claim(self, folder: Path, files: Set[str]) -> Claim:
+        is_state = any(name.startswith("random_states_") for name in files)
+        if trainer_state.NAME in files or not is_state or not (files & set(_WEIGHTS) or _list_shards(files)):
+            return Claim()
+        own = {
+            name
+            for name in files
+            if _NETWORK.fullmatch(name) or OTHER_FILES.match(name) or _SHARD.fullmatch(name)
+        }
+        return Claim((folder,), frozenset([*own, *_WEIGHTS]))
+
+    def content_files(self, path: Path) -> list[Path]:
+        return [*_find_weights(path), *_list_networks(path)]
+
+    def read(self, path: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
+        """Of several networks in one folder, each has its file's name in front of its tensors' names."""
+        content: dict[str, Any] = {}
+        for file in _find_weights(path):
+            content |= _read_file(file, values, trust_pickle)
+        if others := _list_networks(path):
+            content = {f"model_0.{name}": value for name, value in content.items()}
+            for file in others:
+                number = file.stem.rpartition("_")[2]
+                own = _read_file(file, values, trust_pickle)
+                content |= {f"model_{number}.{name}": value for name, value in own.items()}
+        return content
+
+
+_NETWORK = re.compile(r"(model|pytorch_model)_\d+\.(safetensors|bin)")
+"""The second network of a training, and those after it."""
+
+
+def _list_networks(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if _NETWORK.fullmatch(file.name))
+
+
+def _list_shards(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if _SHARD.fullmatch(name))
+
+
+def _read_file(file: Path, values: bool, trust_pickle: bool) -> dict[str, Any]:
+    if file.suffix == ".safetensors":
+        return read_safetensors(file, values)
+    return read_torch_file(file, values, trust_pickle) if file.suffix == ".bin" else {}
 
 
 def _find_weights(folder: Path) -> list[Path]:
@@ -58,6 +120,8 @@ def _find_weights(folder: Path) -> list[Path]:
     Raises FileNotFoundError without weights, CmonError for a damaged index or missing shards.
     """
     first = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if first is None and (shards := _list_shards(file.name for file in folder.iterdir())):
+        return [folder / name for name in _check_shards(folder, shards)]
     if first is None:
         raise FileNotFoundError(2, "No such file or directory", str(folder / "model.safetensors"))
     if first.name not in _INDEXES:
@@ -66,7 +130,23 @@ def _find_weights(folder: Path) -> list[Path]:
         places = json.loads(first.read_bytes())["weight_map"].values()
         shards = sorted({Path(str(name)).name for name in places})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(first, "an index of shards: {'weight_map': {name: file}}", error) from error
+        pointer = name_foreign(first) if first.read_bytes().startswith(b"version https://git-lfs") else None
+        raise (
+            pointer or damaged(first, "an index of shards: {'weight_map': {name: file}}", error)
+        ) from error
+    return [first, *(folder / name for name in _require(folder, shards))]
+
+
+def _check_shards(folder: Path, shards: list[str]) -> list[str]:
+    """Shards without an index: all that their names count must be there."""
+    match = _SHARD.fullmatch(shards[0])
+    assert match is not None
+    base, suffix, number = match["base"], match["suffix"], int(match["all"])
+    return _require(folder, [f"{base}-{i:05}-of-{number:05}.{suffix}" for i in range(1, number + 1)])
+
+
+def _require(folder: Path, shards: list[str]) -> list[str]:
+    """The shards. Raises CmonError where one is not there."""
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing:
         raise CmonError(
@@ -74,4 +154,4 @@ def _find_weights(folder: Path) -> list[Path]:
             expected=", ".join(missing[:3]) + (" ..." if len(missing) > 3 else ""),
             hint="copy the whole folder",
         )
-    return [first, *(folder / name for name in shards)]
+    return shards

@@ -6,15 +6,22 @@ from collections.abc import Set
 from pathlib import Path
 
 from cmon.checkpoints.formats.base import Format
-from cmon.checkpoints.formats.distributed import DistributedFolder
-from cmon.checkpoints.formats.hugging_face import HuggingFaceFolder
+from cmon.checkpoints.formats.deepspeed import DeepSpeedFolder
+from cmon.checkpoints.formats.distributed import METADATA, DistributedFolder
+from cmon.checkpoints.formats.foreign import ForeignFile
+from cmon.checkpoints.formats.hugging_face import AccelerateFolder, HuggingFaceFolder
+from cmon.checkpoints.formats.peft import AdapterFolder
 from cmon.checkpoints.formats.safetensors_file import SafetensorsFile
 from cmon.checkpoints.formats.torch_file import TorchFile
 from cmon.errors import CmonError
 
 FORMATS: tuple[Format, ...] = (
     DistributedFolder(),
+    AccelerateFolder(),
     HuggingFaceFolder(),
+    AdapterFolder(),
+    DeepSpeedFolder(),
+    ForeignFile(),
     SafetensorsFile(),
     TorchFile(),
 )
@@ -48,10 +55,16 @@ def find_format(path: Path) -> Format:
 
 
 def list_files(folder: Path) -> set[str]:
-    """The names of the files directly in a folder, links to files included."""
-    return {entry.name for entry in folder.iterdir() if entry.is_file()}
+    """The names of the files directly in a folder: links too, also where they lead nowhere; no hidden files."""
+    return {
+        entry.name
+        for entry in folder.iterdir()
+        if (entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
+        and (entry.name == METADATA or not entry.name.startswith("."))
+    }
 
 
 def describe_formats() -> str:
     """What checkpoints look like, for messages."""
-    return ", or ".join(format.description for format in reversed(FORMATS))
+    read = [format.description for format in FORMATS if "refused" not in format.description]
+    return ", or ".join(reversed(read))

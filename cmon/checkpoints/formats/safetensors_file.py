@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix
+from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.errors import CmonError
+from cmon.workspace.files import printable_path
 
 
 class SafetensorsFile:
@@ -17,6 +20,7 @@ class SafetensorsFile:
     suffixes: tuple[str, ...] = (".safetensors",)
     description = "files that end in .safetensors"
     counts_steps = False
+    inner = ""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         return claim_by_suffix(folder, files, self.suffixes)
@@ -38,7 +42,7 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with _open_named(path) as name, safe_open(name, framework="pt") as file:
             numbers = {
                 name: float(text)
                 for name, text in (file.metadata() or {}).items()
@@ -47,7 +51,39 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
             names = list(file.keys())
             if values:
                 return numbers | {name: file.get_tensor(name) for name in names}
-            shapes = {name: file.get_slice(name).get_shape() for name in names}
-            return numbers | {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+            pieces = {name: file.get_slice(name) for name in names}
+            return numbers | {
+                name: torch.empty(piece.get_shape(), dtype=_find_dtype(piece.get_dtype()), device="meta")
+                for name, piece in pieces.items()
+            }
     except SafetensorError as error:
-        raise CmonError(f"{path}: damaged", expected="a safetensors file", found=str(error)) from error
+        raise name_foreign(path) or CmonError(
+            f"{path}: damaged",
+            expected="a safetensors file",
+            found=str(error),
+            hint="download or copy it again",
+        ) from error
+
+
+@contextmanager
+def _open_named(path: Path) -> Iterator[str]:
+    """A name of the file that safetensors can open: it takes none that is not UTF-8."""
+    if printable_path(path) == path.as_posix():
+        yield str(path)
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def _find_dtype(name: str) -> Any:
+    """torch's dtype for safetensors' name of it; bytes for one that torch does not have."""
+    import torch
+
+    if name == "BOOL":
+        return torch.bool
+    words = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}
+    kind, bits = name.rstrip("0123456789"), name.lstrip("BFIUC")
+    found = getattr(torch, words[kind] + bits, None) if kind in words else None
+    if name.startswith("F8"):
+        found = getattr(torch, "float" + name[1:].lower() + ("fn" if name == "F8_E4M3" else ""), None)
+    return found or torch.uint8

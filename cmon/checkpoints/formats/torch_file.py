@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import pathlib
 import pickle
 import re
-import types
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix, damaged, no_warnings
+from cmon.checkpoints.formats.plain_data import plain_data_classes
+from cmon.checkpoints.formats.recognise import is_torchscript, name_foreign, torchscript_error
 from cmon.errors import CmonError
+from cmon.workspace.files import printable_path
 
 _EXPECTED = "a file that torch.save wrote"
 
@@ -25,6 +25,7 @@ class TorchFile:
     """MadryLab's robustness puts `.latest` and `.best` behind `.pt`."""
     description = "files that end in " + ", ".join(suffixes)
     counts_steps = False
+    inner = ""
 
     def claim(self, folder: Path, files: Set[str]) -> Claim:
         return claim_by_suffix(folder, files, self.suffixes)
@@ -57,8 +58,13 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
 
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"
+    if is_zip and not trust_pickle and is_torchscript(path):
+        raise torchscript_error(path)
     try:
-        with no_warnings(), torch.serialization.safe_globals(_plain_data_classes()):
+        with no_warnings(), torch.serialization.safe_globals(plain_data_classes()):
+            if printable_path(path) != path.as_posix():  # torch cannot open a name that is not UTF-8
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=not trust_pickle)
             # Memory-mapped, the tensors of the zip format are not read before they are used.
             return torch.load(
                 path, map_location="cpu", weights_only=not trust_pickle, mmap=is_zip and not values
@@ -66,7 +72,7 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
     except pickle.UnpicklingError as error:
         code = _list_code(path, str(error))
         if trust_pickle or not code:
-            raise damaged(path, _EXPECTED, error) from error
+            raise name_foreign(path) or damaged(path, _EXPECTED, error) from error
         raise CmonError(
             f"{path}: refused, since reading it would run code",
             expected="tensors and plain values",
@@ -83,27 +89,7 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
                 found=f"{type(error).__name__}: {error}",
                 hint="install it, or put it on PYTHONPATH",
             ) from error
-        raise damaged(path, _EXPECTED, error) from error
-
-
-def _plain_data_classes() -> list[Any]:
-    """Classes that training programs store beside the weights, and that hold data and do nothing.
-
-    In the form that `torch.serialization.safe_globals` takes: a class, or a class with the name that a pickle
-    knows it by.
-    """
-    import numpy as np
-
-    dtypes = [getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith("DType")]
-    # The function that makes a numpy scalar has another module in numpy 1 and 2; a file may name either.
-    make_scalar = np.float64(0).__reduce__()[0]
-    scalars = [(make_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    paths = [
-        (pathlib.PurePosixPath, f"{module}.{name}Path")
-        for module in ("pathlib", "pathlib._local")
-        for name in ("Posix", "Windows", "PurePosix", "PureWindows")
-    ]
-    return [argparse.Namespace, types.SimpleNamespace, np.dtype, *dtypes, *scalars, *paths]
+        raise name_foreign(path) or damaged(path, _EXPECTED, error) from error
 
 
 def _list_code(path: Path, message: str) -> list[str]:
@@ -114,7 +100,7 @@ def _list_code(path: Path, message: str) -> list[str]:
     import torch
 
     try:
-        with torch.serialization.safe_globals(_plain_data_classes()):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with torch.serialization.safe_globals(plain_data_classes()), path.open("rb") as file:
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except Exception:  # torch cannot list those of its old format
         return re.findall(r"GLOBAL ([\w.]+)", message)[:1]
