@@ -231,8 +231,9 @@ def embed(
 
     anchors: a file of concepts, or files and concepts; None takes all scored concepts that have a category.
     temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
-    [...]; epochs: single ones, or (first, last) with both included; nothing given is everything. update: what is
-    placed already stays where it is. seeds: layouts to make, to see how the measures spread; the first is kept.
+    [...], where a layer's * stops at a dot and ** does not; epochs: single ones, or (first, last) with both
+    included; nothing given is everything. update: what is placed already stays where it is. seeds: layouts to make,
+    to see how the measures spread; the first is kept.
     Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
     """
     from cmon.embedding import stage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cmon.errors import CmonError, nearest_names
+from cmon.workspace.layer_patterns import match_all
 
 _CHANNELS_FIRST = (
     nn.Conv2d,
@@ -53,22 +53,17 @@ class _Stop(Exception):
 
 
 def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """The layers that match names or globs, each once, in the network's order.
+    """The layers that match names or patterns (see `layer_patterns`), each once, in the network's order.
 
-    `*` matches any characters but a dot, `**` any: `blocks.*` are the blocks and not what is in them.
-    Raises CmonError for a name or glob that matches none.
+    Raises CmonError for a name or pattern that matches none.
     """
     modules = [name for name, _ in network.named_modules() if name]
-    found: set[str] = set()
-    for pattern in patterns:
-        expression = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*").replace(r"\?", "[^.]")
-        matching = [name for name in modules if re.fullmatch(expression, name)]
-        if not matching:
-            raise CmonError(
-                f"--layer {pattern}: the network has no such layer", hint=nearest_names(pattern, modules)
-            )
-        found |= set(matching)
-    return [name for name in modules if name in found]
+    found, without = match_all(patterns, modules)
+    for pattern in without:
+        raise CmonError(
+            f"--layer {pattern}: the network has no such layer", hint=nearest_names(pattern, modules)
+        )
+    return found
 
 
 def trace(network: nn.Module, layers: Sequence[str], example: Tensor) -> list[LayerOutput]:
