@@ -36,6 +36,7 @@ MAY_IMPORT = {
 
 INSIDE = {
     "checkpoints": ("formats",),
+    "extraction": ("layers",),
     "scoring": ("similarity",),
     "embedding": ("layouts",),
     "reporting": ("tables", "figures", "page"),

@@ -16,7 +16,7 @@ from typing import Any
 import cmon
 from cmon.checkpoints.find import find_checkpoints, hash_checkpoint
 from cmon.errors import CmonError
-from cmon.extraction.settings import ExtractResult, ExtractSettings
+from cmon.extraction.settings import METHOD, ExtractResult, ExtractSettings
 from cmon.images.files import ImageFile, find_images
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
@@ -69,7 +69,7 @@ def find_unchanged(
             return None
         if parameters["inputs"] != _hash_files(workspace, folders, probe):
             return None
-        return _summarize(workspace, folders)
+        return _summarize(workspace, folders, parameters)
     except (OSError, ValueError, KeyError, CmonError):
         return None
 
@@ -80,7 +80,9 @@ def _runs_own_code(settings: ExtractSettings) -> bool:
 
 def _hash_settings(settings: ExtractSettings) -> str:
     relevant = {name: value for name, value in asdict(settings).items() if name not in _WHERE}
-    return digest(relevant, cmon.__version__, schemas.VERSION, [_find_version(name) for name in _BUILDERS])
+    return digest(
+        relevant, cmon.__version__, schemas.VERSION, METHOD, [_find_version(name) for name in _BUILDERS]
+    )
 
 
 def _find_version(package: str) -> str | None:
@@ -106,7 +108,9 @@ def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) 
     )
 
 
-def _summarize(workspace: Workspace, folders: Mapping[str, Path]) -> ExtractResult | None:
+def _summarize(
+    workspace: Workspace, folders: Mapping[str, Path], parameters: Mapping[str, Any]
+) -> ExtractResult | None:
     """The result as the tables have it; None where an activation file is missing or stale."""
     shards = _read_rows(workspace, "shards", folders)
     for shard in shards:
@@ -122,8 +126,11 @@ def _summarize(workspace: Workspace, folders: Mapping[str, Path]) -> ExtractResu
             if row["status"] == "skipped"
         ],
         redundant=_count(checkpoints, "redundant"),
+        left_out=_count(checkpoints, "left out"),
         images=_count(images, "ok"),
         skipped_images=[(row["path"], row["error"]) for row in images if row["status"] == "skipped"],
+        preprocessing=parameters["preprocessing"],
+        notes=tuple(parameters["notes"]),
         made=0,
         reused=len(shards),
     )

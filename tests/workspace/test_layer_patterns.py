@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from cmon.extraction.hooks import match_layers
+from cmon.extraction.layers.trace import match_layers
 from cmon.workspace.layer_patterns import match_all, match_names
 from cmon.workspace.selection import Choice
 
