@@ -6,6 +6,7 @@ sequence first comes together: there, they are the same for every picture.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from torch import nn
@@ -14,10 +15,10 @@ from cmon.extraction.layers.output import SpecialTokens
 from cmon.extraction.layers.unit_axis import is_grid
 
 _NAMES = {
-    "class": ("cls_token", "class_token", "class_embedding", "cls_tokens"),
-    "distillation": ("dist_token", "distillation_token", "dist_tokens"),
-    "register": ("reg_token", "reg_tokens", "register_token", "register_tokens", "registers"),
-    "detection": ("detection_tokens", "det_token"),
+    "class": re.compile(r"(cls|class)_(tokens?|embedding)_?\d*"),
+    "distillation": re.compile(r"dist(illation)?_tokens?"),
+    "register": re.compile(r"reg(ister)?_tokens?|registers"),
+    "detection": re.compile(r"det(ection)?_tokens?"),
 }
 """Names of the parameters that hold tokens, in timm, torchvision, Hugging Face, open_clip and the authors' code."""
 
@@ -64,17 +65,16 @@ def find_special(
 def declared_tokens(network: nn.Module, layer: str) -> Kinds:
     """What the smallest part of the network around a layer says of its own tokens; empty where none says anything."""
     parts = layer.split(".")
+    stated: int | None = None
     for length in range(len(parts) - 1, -1, -1):
         part = network.get_submodule(".".join(parts[:length]))
-        kinds = _named(part)
         total = getattr(part, "num_prefix_tokens", None)
-        if isinstance(total, int) and not isinstance(total, bool):
-            if total == sum(count for _, count in kinds):
-                return kinds
-            return (("prefix", total),) if total else ()
-        if kinds:
+        if stated is None and isinstance(total, int) and not isinstance(total, bool):
+            stated = total
+        kinds = _named(part)
+        if kinds and stated in (None, sum(count for _, count in kinds)):
             return kinds
-    return ()
+    return (("prefix", stated),) if stated else ()
 
 
 def _named(part: nn.Module) -> Kinds:
@@ -84,10 +84,9 @@ def _named(part: nn.Module) -> Kinds:
         shapes.setdefault(name.split(".")[-1], tuple(tensor.shape))
     found = []
     for kind, names in _NAMES.items():
-        for name in names:
-            if name in shapes:  # (K,), (N,K) or (1,N,K)
-                found.append((kind, shapes[name][-2] if len(shapes[name]) > 1 else 1))
-                break
+        shape = next((shape for name, shape in shapes.items() if names.fullmatch(name)), None)
+        if shape is not None:  # (K,), (N,K) or (1,N,K)
+            found.append((kind, shape[-2] if len(shape) > 1 else 1))
     return tuple(found)
 
 

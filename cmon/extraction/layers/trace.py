@@ -107,7 +107,9 @@ class _Trace:
                 hint="name the layer that contains it, or one before it",
             )
         module = self.network.get_submodule(name)
-        axes = find_axes(name, module, shape, self._larger_shape(name, axis), self.square, self.lengths)
+        axes = find_axes(
+            name, module, shape, self._larger_shape(name, axis), self.square, self.grids, self.lengths
+        )
         output = LayerOutput(name, shape, axes, axis, calls=twice.calls)
         if axes == "tokens":
             special = find_special(self.network, name, shape[0], self.three.constant, self.grids, self.square)

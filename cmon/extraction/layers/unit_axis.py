@@ -51,12 +51,14 @@ def find_axes(
     shape: tuple[int, ...],
     larger: tuple[int, ...] | None,
     square: bool,
+    grids: Collection[int] = (),
     lengths: Collection[int] = (),
 ) -> str:
     """'flat', 'channels first', 'channels last' or 'tokens'; see `LayerOutput.axes`.
 
     shape: of one picture's output. larger: the same for a picture twice as high and wide; None where the network does
-    not take one. square: whether pictures are square. lengths: of sequences whose axes are known.
+    not take one. square: whether pictures are square. grids: numbers of positions of the network's maps.
+    lengths: of sequences whose axes are known.
     Raises CmonError where this is not clear.
     """
     if len(shape) == 1:
@@ -65,7 +67,9 @@ def find_axes(
         raise _unclear(name, shape, None)
     unit = _find_fixed(name, shape, larger)
     if unit is None:
-        unit = _in_sequence(module, shape, lengths) if len(shape) == 2 else _in_map(module, shape, square)
+        unit = (
+            _in_sequence(module, shape, grids, lengths) if len(shape) == 2 else _in_map(module, shape, square)
+        )
     if unit is None:
         raise _unclear(name, shape, larger)
     if unit == 0:
@@ -85,9 +89,12 @@ def _find_fixed(name: str, shape: tuple[int, ...], larger: tuple[int, ...] | Non
     return fixed[0]
 
 
-def _in_sequence(module: nn.Module, shape: tuple[int, ...], lengths: Collection[int]) -> int | None:
+def _in_sequence(
+    module: nn.Module, shape: tuple[int, ...], grids: Collection[int], lengths: Collection[int]
+) -> int | None:
     unit = documented_axis(module, 2)
-    known = [axis for axis, size in enumerate(shape) if size in lengths]
+    in_grids, in_lengths = ([axis for axis in (0, 1) if shape[axis] in known] for known in (grids, lengths))
+    known = in_grids or in_lengths
     by_length = 1 - known[0] if len(known) == 1 else None
     if unit is None:
         return by_length

@@ -119,20 +119,22 @@ def test_numbers_that_disagree_are_said_and_all_tokens_counted() -> None:
 @pytest.mark.parametrize(
     ("kind", "more", "layer", "said"),
     [
-        ("ViT", {}, "encoder.layer.0", "16 of 17 tokens; 1 class token left out"),
-        ("DeiT", {}, "encoder.layer.1", "16 of 18 tokens; 1 class and 1 distillation tokens left out"),
-        ("Dinov2WithRegisters", {"num_register_tokens": 4}, "encoder.layer.0",
+        ("ViT", {}, 0, "16 of 17 tokens; 1 class token left out"),
+        ("DeiT", {}, 1, "16 of 18 tokens; 1 class and 1 distillation tokens left out"),
+        ("Dinov2WithRegisters", {"num_register_tokens": 4}, 0,
          "16 of 21 tokens; 1 class and 4 register tokens left out"),
-        ("SiglipVision", {}, "encoder.layers.0", "16 tokens"),
+        ("SiglipVision", {}, 1, "16 tokens"),
     ],
 )  # fmt: skip
-def test_tokens_of_hugging_faces_networks(kind: str, more: dict[str, int], layer: str, said: str) -> None:
+def test_tokens_of_hugging_faces_networks(kind: str, more: dict[str, int], layer: int, said: str) -> None:
     transformers = pytest.importorskip("transformers")
     config = getattr(transformers, f"{kind}Config")(
         image_size=56, patch_size=14, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=16, **more,
     )  # fmt: skip
     network = getattr(transformers, f"{kind}Model")(config).eval()
-    name = next(name for name, _ in network.named_modules() if name.endswith(layer))
+    name = next(
+        name for name, _ in network.named_modules() if name.endswith((f"layer.{layer}", f"layers.{layer}"))
+    )
     (output,) = trace(network, [name], images(56))
     assert output.pooled("avg") == said
