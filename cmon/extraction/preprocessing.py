@@ -65,7 +65,7 @@ class FoundPreprocess:
         grey = " grey" if row["channels"] == 1 else ""
         return (
             f"{row['size']}{grey} pixels ({row['resize']}, {row['interpolation']}), mean {row['mean']}, "
-            f"std {row['std']}; from {row['from']}"
+            f"std {row['std']}; {row['from'] if ': ' in row['from'] else 'from ' + row['from']}"
         )
 
     def _where(self) -> str:

@@ -1,4 +1,4 @@
-"""Write the references of commands and tables in docs/reference from the code, or check that they are up to date.
+"""Write the references of commands, tables and layers in docs/reference, or check that they are up to date.
 
 python -m scripts.maintenance.references
 python -m scripts.maintenance.references --check
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from cmon.cli.main import main as cmon
+from scripts.maintenance.layer_reference import layers
 from scripts.maintenance.table_reference import tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -30,7 +31,7 @@ def commands() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"commands.md": commands, "tables.md": tables}
+PAGES = {"commands.md": commands, "layers.md": layers, "tables.md": tables}
 """Each page's generated part; what stands around its marks is written by hand."""
 
 

@@ -46,6 +46,43 @@ def test_timm_reads_the_classes_off_the_weights() -> None:
     assert torch.equal(network.state_dict()["fc.weight"], weights["fc.weight"])
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_timm_reads_the_channels_off_the_weights(channels: int) -> None:
+    import timm
+
+    weights = state(timm.create_model("resnet10t", pretrained=False, num_classes=4, in_chans=channels))
+    network = build_network("timm:resnet10t", {}, weights)
+    assert torch.equal(network.state_dict()["conv1.0.weight"], weights["conv1.0.weight"])
+    with pytest.raises(WeightsMismatch, match=r"conv1\.0\.weight"):  # what is given is not overruled
+        build_network("timm:resnet10t", {"in_chans": 3}, weights)
+
+
+def test_channels_that_torchvision_cannot_have_are_named(resnet_state: dict[str, torch.Tensor]) -> None:
+    weights = {**resnet_state, "conv1.weight": torch.zeros(64, 1, 7, 7)}
+    with pytest.raises(WeightsMismatch, match=r"pictures of 1 channels.*\n.*python:FILE\.py:FACTORY"):
+        build_network("torchvision:resnet18", {}, weights)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network_is_read_from_wrapped_and_plain_weights(wrap: Any, tmp_path: Path) -> None:
+    (tmp_path / "wrapped_net.py").write_text(
+        "import torch\nfrom tests.support.tiny_models import Tiny\n"
+        f"make = lambda: torch.{'compile' if wrap is torch.compile else 'nn.DataParallel'}(Tiny())\n"
+    )
+    spec = f"python:{tmp_path / 'wrapped_net.py'}:make"
+    plain = tiny_models.network()
+    for weights in (state(plain), state(wrap(plain))):
+        network = build_network(spec, {}, weights)
+        assert "conv1" in dict(network.named_modules())
+        assert torch.equal(network.state_dict()["fc.weight"], plain.fc.weight)
+
+
+def test_a_network_without_sizes_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "lazy_net.py").write_text("from torch import nn\ndef make():\n    return nn.LazyLinear(3)\n")
+    with pytest.raises(CmonError, match=r"no sizes before they first run(.|\n)*in the factory"):
+        build_network(f"python:{tmp_path}/lazy_net.py:make", {}, {})
+
+
 @pytest.mark.parametrize("module", ["tests.support.tiny_models", str(HERE / "tiny_models.py")])
 def test_a_users_own_network_is_built_from_a_module_or_a_file(module: str) -> None:
     weights = state(tiny_models.network(9))

@@ -48,6 +48,10 @@ def chain(*parts: nn.Module | Callable[[Tensor], Any]) -> nn.Sequential:
     return nn.Sequential(*[part if isinstance(part, nn.Module) else Between(part) for part in parts])
 
 
+def part(network: nn.Module, number: int) -> nn.Module:
+    return network.get_submodule(str(number))
+
+
 def patches(width: int = 12, patch: int = 8) -> nn.Module:
     """(B,3,H,W) to (B,T,width)."""
     return nn.Sequential(
@@ -165,7 +169,7 @@ class Batched(nn.Module):
         return self.relu(self.norm.train()(self.conv(images)))
 
 
-def fixed(*layers: nn.Module) -> nn.Sequential:
+def fixed(*layers: nn.Module | Callable[[Tensor], Any]) -> nn.Sequential:
     """Behind a part that takes one size of pictures only, so that a larger picture shows nothing."""
     return chain(nn.Conv2d(3, 12, 8, 8), lambda maps: maps + torch.zeros(1, 1, 4, 4), *layers)
 
@@ -176,7 +180,7 @@ def compiled() -> nn.Module:
 
 def with_hook() -> nn.Module:
     network = chain(nn.Conv2d(3, 6, 3), nn.ReLU())
-    network[0].register_forward_hook(lambda _module, _inputs, output: output * 2)
+    part(network, 0).register_forward_hook(lambda _module, _inputs, output: output * 2)
     return network
 
 
@@ -195,7 +199,7 @@ def attention(batch_first: bool) -> nn.Module:
     return Attends()
 
 
-def recurrent(kind: type[nn.RNNBase], batch_first: bool) -> nn.Module:
+def recurrent(kind: type[nn.LSTM] | type[nn.GRU], batch_first: bool) -> nn.Module:
     def rows(images: Tensor) -> Tensor:
         found = images.permute(0, 2, 1, 3).flatten(2)
         return found if batch_first else found.transpose(0, 1)
@@ -225,12 +229,13 @@ CASES = [
         "channels last: 30x30 positions",
     ),
     LayerCase(
-        "the same where pictures have one size",
+        "maps with as many units as rows and columns, where pictures have one size",
         lambda: fixed(nn.Conv2d(12, 4, 1), lambda maps: maps.permute(0, 2, 3, 1)),
         "3", refuses="cannot tell which axis of its output holds the units",
     ),
     LayerCase(
-        "maps of a picture of one size, as many as rows, from a convolution", lambda: fixed(nn.Conv2d(12, 4, 1)), "2",
+        "maps with as many units as rows and columns, of one size, from a convolution itself",
+        lambda: fixed(nn.Conv2d(12, 4, 1)), "2",
         f"{MAP}: 4x4 positions",
     ),
     LayerCase(
@@ -244,9 +249,9 @@ CASES = [
         f"{MAP}: 1022 positions",
     ),
     LayerCase(
-        "a layer in place behind it", lambda: chain(nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True)), "0",
+        "maps that a layer in place changes behind it", lambda: chain(nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True)), "0",
         f"{MAP}: 30x30 positions",
-        value=lambda network, image: network[0](image).mean((2, 3))[0],  # type: ignore[index, operator]
+        value=lambda network, image: part(network, 0)(image).mean((2, 3))[0],
     ),
     LayerCase("`view` behind a convolution, which fails channels-last", LeNet, "conv", f"{MAP}: 7x7 positions"),
     LayerCase("heads, tokens and units",
@@ -257,10 +262,10 @@ CASES = [
     # -- flat
     LayerCase("one number for each unit", lambda: chain(nn.Flatten(), nn.Linear(3072, 7)), "1", "flat: as it is"),
     LayerCase(
-        "the same, with a layer in place behind it",
+        "one number for each unit, which a layer in place changes behind it",
         lambda: chain(nn.Flatten(), nn.Linear(3072, 7), nn.Hardswish(inplace=True), nn.Linear(7, 3)), "1",
         "flat: as it is",
-        value=lambda network, image: network[1](network[0](image))[0],  # type: ignore[index, operator]
+        value=lambda network, image: part(network, 1)(part(network, 0)(image))[0],
     ),
     LayerCase(
         "positions squeezed away, where one picture alone would lose its axis, too",
@@ -301,7 +306,7 @@ CASES = [
               "tokens: 16 of 17 tokens; 1 class token left out"),
     LayerCase("nn.MultiheadAttention, of whose tuple the attention's output is read", lambda: attention(True), "attend",
               "tokens: 16 tokens"),
-    LayerCase("the same with batch_first=False", lambda: attention(False), "attend", "tokens: 16 tokens"),
+    LayerCase("nn.MultiheadAttention with batch_first=False", lambda: attention(False), "attend", "tokens: 16 tokens"),
     LayerCase("nn.LSTM, of which the sequence is read", lambda: recurrent(nn.LSTM, True), "1",
               "tokens: all 32 tokens; they are not as many as a picture has patches, and what they are is not known"),
     LayerCase("nn.GRU with batch_first=False", lambda: recurrent(nn.GRU, False), "1",
@@ -309,25 +314,25 @@ CASES = [
     # -- the batch
     LayerCase("windows of attention, which lie in the batch axis", Windows, "inner",
               refuses="no axis of its output counts pictures: axis 0 has 4 entries for each"),
-    LayerCase("the layer around them", lambda: chain(Windows()), "0", "flat: as it is"),
+    LayerCase("the layer around windows of attention", lambda: chain(Windows()), "0", "flat: as it is"),
     LayerCase("batch folded into another axis", lambda: chain(lambda x: x.transpose(0, 1).flatten(1, 2)), "0",
               refuses="no axis of its output counts pictures: axis 1 has 32 entries for each"),
     LayerCase("the batch in the last axis", lambda: chain(nn.Flatten(), nn.Linear(3072, 7), lambda x: x.T), "2",
-              "flat: as it is", value=lambda network, image: network[1](network[0](image))[0]),  # type: ignore[index, operator]
+              "flat: as it is", value=lambda network, image: part(network, 1)(part(network, 0)(image))[0]),
     LayerCase("pictures compared with each other", lambda: chain(nn.Flatten(), lambda x: x @ x.T), "1",
               refuses="more than one axis of its output is as long as the batch"),
     LayerCase("an output that does not depend on the batch", lambda: chain(lambda x: x.mean(0)), "0",
               refuses="no axis of its output counts pictures"),
     LayerCase("one picture after the other", Looping, "one", refuses="runs 2 times for 2 pictures and 3 times for 3"),
     LayerCase("BatchNorm in training mode", Batched, "norm", refuses="change with the other pictures of its batch"),
-    LayerCase("the layer before it", Batched, "conv", f"{MAP}: 30x30 positions"),
+    LayerCase("the layer before a BatchNorm in training mode", Batched, "conv", f"{MAP}: 30x30 positions"),
     LayerCase("BatchNorm without running statistics",
               lambda: chain(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False)), "1",
               refuses="change with the other pictures of its batch"),
     LayerCase("dropout that evaluation mode does not turn off",
               lambda: chain(nn.Conv2d(3, 6, 3), lambda maps: nn.functional.dropout(maps, 0.5)), "1",
               refuses="gives the same picture other values each time"),
-    LayerCase("dropout that it does", lambda: chain(nn.Conv2d(3, 6, 3), nn.Dropout(0.5)), "1",
+    LayerCase("dropout that evaluation mode turns off", lambda: chain(nn.Conv2d(3, 6, 3), nn.Dropout(0.5)), "1",
               f"{MAP}: 30x30 positions"),
     # -- outputs
     LayerCase("a tuple, list or dict with one tensor",
@@ -337,7 +342,7 @@ CASES = [
               refuses="its output is not one tensor"),
     LayerCase("a dict with `last_hidden_state`",
               lambda: chain(patches(), lambda x: {"last_hidden_state": x, "pooler_output": x[:, 0]}), "1",
-              "tokens: 16 tokens", value=lambda network, image: network[0](image).mean(1)[0]),  # type: ignore[index, operator]
+              "tokens: 16 tokens", value=lambda network, image: part(network, 0)(image).mean(1)[0]),
     LayerCase("complex numbers", lambda: chain(torch.fft.fft2), "0", refuses="its output is of type complex64"),
     LayerCase("whole numbers", lambda: chain(nn.Conv2d(3, 6, 3), lambda maps: maps.argmax(1)), "1",
               refuses="its output is of type int64"),
@@ -348,13 +353,15 @@ CASES = [
               f"{MAP}: 30x30 positions"),
     # -- modules
     LayerCase("a layer that runs twice", Twice, "shared", f"{MAP}: 26x26 positions"),
-    LayerCase("its second name", Twice, "again", refuses="is the same module as shared, under a second name"),
+    LayerCase("the second name of a layer that has two", Twice, "again",
+              refuses="is the same module as shared, under a second name"),
     LayerCase("a list of layers", lambda: nn.ModuleDict({"a": Listed()})["a"], "layers",
               refuses="does not run in a forward pass: it is a list of layers"),
     LayerCase("an auxiliary head, which evaluation mode leaves out",
               lambda: torchvision.models.googlenet(num_classes=3, init_weights=False), "aux1",
               refuses="does not run in a forward pass in evaluation mode", side=64),
-    LayerCase("the head beside it", lambda: torchvision.models.googlenet(num_classes=3, init_weights=False), "fc",
+    LayerCase("the head beside auxiliary ones",
+              lambda: torchvision.models.googlenet(num_classes=3, init_weights=False), "fc",
               "flat: as it is", side=64),
     LayerCase("nn.Identity", lambda: chain(nn.Conv2d(3, 6, 3), nn.Identity()), "1", f"{MAP}: 30x30 positions"),
     LayerCase("a network in torch.nn.DataParallel", lambda: nn.DataParallel(chain(nn.Conv2d(3, 6, 3))), "0",
@@ -362,7 +369,7 @@ CASES = [
     LayerCase("a network in torch.compile", compiled, "0", f"{MAP}: 30x30 positions"),
     LayerCase("a network that catches every exception", Stubborn, "block.0", f"{MAP}: 28x28 positions"),
     LayerCase("a layer with a hook of its own, whose output counts", with_hook, "0", f"{MAP}: 30x30 positions",
-              value=lambda network, image: network[0](image).mean((2, 3))[0]),  # type: ignore[index, operator]
+              value=lambda network, image: part(network, 0)(image).mean((2, 3))[0]),
 ]  # fmt: skip
 
 
