@@ -34,6 +34,8 @@ AnyPath: TypeAlias = "str | os.PathLike[str]"
 AnyWorkspace: TypeAlias = "Workspace | AnyPath"
 Words: TypeAlias = "AnyPath | Sequence[str | Concept]"
 """A file of concepts, or the concepts themselves."""
+Epochs: TypeAlias = "Sequence[float | tuple[float, float]]"
+"""Single epochs, or (first, last) with both included; nothing is every epoch."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def extract(
     *,
     model: str,
     layers: Sequence[str],
+    epochs: Epochs = (),
     model_arguments: Mapping[str, Any] | None = None,
     weights: str = "raw",
     trust_pickle: bool = False,
@@ -73,7 +76,8 @@ def extract(
 
     runs: the folder of checkpoints of each run, by the run's name. probe: a folder of images, or a list of their
     paths. model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
-    image_size, mean, std: None takes the model's own preprocessing. batch_size: None takes 8 on a CPU, 64 on a GPU.
+    image_size, mean, std: None takes the model's own preprocessing; the result says what that is. epochs: single ones,
+    or (first, last) with both included; nothing given is every epoch. batch_size: None takes 8 on a CPU, 64 on a GPU.
     workers: processes that decode images; None takes one for each core, at most 8.
     Does only what is missing or stale. Raises CmonError when a folder, layer or model does not exist, or nothing can
     be read from it; a checkpoint or an image that cannot be read alone is skipped, with its reason in the result.
@@ -84,6 +88,7 @@ def extract(
     settings = _extract_settings(
         model,
         layers,
+        epochs,
         model_arguments,
         weights,
         trust_pickle,
@@ -110,6 +115,7 @@ def plan(
     *,
     model: str,
     layers: Sequence[str] = (),
+    epochs: Epochs = (),
     model_arguments: Mapping[str, Any] | None = None,
     weights: str = "raw",
     trust_pickle: bool = False,
@@ -125,13 +131,15 @@ def plan(
 ) -> Plan:
     """What `extract` would read, with the same options: `cmon extract --dry-run`. Writes nothing.
 
-    Without layers, all that can be read are shown.
+    Two pictures of the probing set run through two checkpoints, the first and the last of a run, so that the plan holds
+    real activations of every layer. Without layers, all that can be read are shown, and why others cannot.
     """
     from cmon.extraction import stage
 
     settings = _extract_settings(
         model,
         layers,
+        epochs,
         model_arguments,
         weights,
         trust_pickle,
@@ -227,7 +235,7 @@ def embed(
     temperature: float | None = None,
     runs: Sequence[str] = (),
     layers: Sequence[str] = (),
-    epochs: Sequence[float | tuple[float, float]] = (),
+    epochs: Epochs = (),
     update: bool = False,
     seeds: int = 1,
     device: str = "auto",
@@ -238,8 +246,9 @@ def embed(
 
     anchors: a file of concepts, or files and concepts; None takes all scored concepts that have a category.
     temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
-    [...]; epochs: single ones, or (first, last) with both included; nothing given is everything. update: what is
-    placed already stays where it is. seeds: layouts to make, to see how the measures spread; the first is kept.
+    [...], where a layer's * stops at a dot and ** does not; epochs: single ones, or (first, last) with both
+    included; nothing given is everything. update: what is placed already stays where it is. seeds: layouts to make,
+    to see how the measures spread; the first is kept.
     Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
     """
     from cmon.embedding import stage
@@ -251,9 +260,7 @@ def embed(
     if update and seeds > 1:
         raise OptionError("--update places among one layout that is there: --seeds cannot go with it")
     place = _workspace(workspace)
-    chosen = Choice(
-        tuple(runs), tuple(layers), tuple(one if isinstance(one, tuple) else (one, one) for one in epochs)
-    )
+    chosen = Choice(tuple(runs), tuple(layers), _ranges(epochs))
     settings = stage.EmbedSettings(found, seed=seed, seeds=seeds, choice=chosen)
     return stage.embed(
         place, _anchors(anchors), _text_vectors(place, device), settings, progress, update=update
@@ -315,6 +322,7 @@ def _folders(runs: Mapping[str, AnyPath]) -> dict[str, Path]:
 def _extract_settings(
     model: str,
     layers: Sequence[str],
+    epochs: Epochs,
     model_arguments: Mapping[str, Any] | None,
     weights: str,
     trust_pickle: bool,
@@ -331,6 +339,7 @@ def _extract_settings(
     return ExtractSettings(
         model=model,
         layers=tuple(dict.fromkeys(layers)),
+        epochs=_ranges(epochs),
         model_arguments=dict(model_arguments or {}),
         weights=weights,
         trust_pickle=trust_pickle,
@@ -341,6 +350,10 @@ def _extract_settings(
         precision=precision,
         workers=_workers(workers),
     )
+
+
+def _ranges(epochs: Epochs) -> tuple[tuple[float, float], ...]:
+    return tuple(one if isinstance(one, tuple) else (one, one) for one in epochs)
 
 
 def _on_device(settings: ExtractSettings, device: str, batch_size: int | None) -> ExtractSettings:

@@ -38,6 +38,7 @@ MAY_IMPORT = {
 
 INSIDE = {
     "checkpoints": ("formats",),
+    "extraction": ("layers",),
     "scoring": ("similarity",),
     "embedding": ("layouts",),
     "reporting": ("tables", "figures", "page"),

@@ -46,6 +46,8 @@ class Checkpoint:
     """Why it is not read; None if it is."""
     redundant: bool = False
     """Whether it is not read because another file of the run gives its epoch, or is the same."""
+    left_out: bool = False
+    """Whether it is not read because its epoch was not chosen."""
     format: Format | None = None
     """How it is stored; None where that could not be found out."""
     weights: str = "raw"
@@ -72,9 +74,11 @@ class Checkpoint:
 
     @property
     def status(self) -> str:
-        """'ok', 'redundant' or 'skipped'."""
+        """'ok', 'redundant', 'left out' or 'skipped'."""
         if self.error is None:
             return "ok"
+        if self.left_out:
+            return "left out"
         return "redundant" if self.redundant else "skipped"
 
     def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:

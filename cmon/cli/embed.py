@@ -47,7 +47,7 @@ from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS
     "layers",
     multiple=True,
     metavar="NAME",
-    help="Only this layer, or those that match (*, ?, [...]). Can be given more than once.",
+    help="Only this layer, or those that match: * stops at a dot, ** does not. Can be given more than once.",
 )
 @click.option(
     "--epoch",

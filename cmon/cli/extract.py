@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     "without it shows all.",
 )
 @click.option(
+    "--epoch",
+    "epochs",
+    multiple=True,
+    type=options.Epochs(),
+    help="Only this epoch, or those from FIRST to LAST. Can be given more than once.",
+)
+@click.option(
     "--weights",
     type=click.Choice(["raw", "ema"]),
     default="raw",
@@ -99,7 +106,9 @@ if TYPE_CHECKING:
     "--strict", is_flag=True, help=f"Exit with {options.STRICT_EXIT} if a checkpoint or an image was skipped."
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Print what would be read, and the layers' shapes; write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be read, and what the layers give for two images in two checkpoints; write nothing.",
 )
 @options.table_format
 @options.quiet
@@ -136,9 +145,7 @@ def extract(
         else:
             found = result = api.extract(workspace, dict(runs), probe, **given)
     if dry_run:
-        tables = {"checkpoints": _checkpoint_rows(plan), "layers": _layer_rows(plan)}
-        terminal.print_tables(tables, table_format)
-        screen.say(f"{terminal.count(plan.files, 'file')} in the probing set")
+        _print_plan(screen, plan, table_format)
     else:
         _print_result(screen, result)
     if strict and found.skipped:
@@ -153,6 +160,11 @@ def _print_result(screen: Terminal, result: ExtractResult) -> None:
     screen.say(
         f"{terminal.count(result.checkpoints, 'checkpoint')} and {terminal.count(result.images, 'image')} read"
     )
+    screen.say(f"preprocessing: {result.preprocessing}")
+    for note in result.notes:
+        screen.say(note)
+    if result.left_out:
+        screen.say(f"{terminal.count(result.left_out, 'checkpoint')} of other epochs left out")
     if result.redundant:
         copies = terminal.count(result.redundant, "checkpoint")
         screen.say(f"{copies} not read, since another file gives the epoch (see the table 'checkpoints')")
@@ -186,13 +198,54 @@ def _checkpoint_rows(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
+def _print_plan(screen: Terminal, plan: Plan, table_format: str) -> None:
+    from cmon.cli import terminal
+
+    tables = {
+        "checkpoints": _checkpoint_rows(plan),
+        "preprocessing": [plan.preprocessing],
+        "layers": _layer_rows(plan),
+        "values": _sample_rows(plan),
+    }
+    if plan.refused:
+        tables["refused"] = [{"layer": name, "why": why} for name, why in plan.refused.items()]
+    terminal.print_tables(tables, table_format)
+    screen.say(f"{terminal.count(plan.files, 'file')} in the probing set")
+    for note in plan.notes:
+        screen.say(note)
+
+
 def _layer_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The columns `first` and `last` are explained by the table of `_sample_rows`."""
+    samples = dict(zip(("first", "last"), plan.samples, strict=False))
     return [
         {
             "layer": output.name,
             "output": "x".join(map(str, output.shape)),
             "read as": output.axes,
             "units": output.units,
+            "unit axis": output.unit_axis,
+            "batch axis": output.batch_axis,
+            "pooled": output.pooled(plan.pooling),
+            "runs": "once" if output.calls == 1 else f"{output.calls} times; the last counts",
+            **{
+                f"{which} value": samples[which].values.get(output.name) if which in samples else None
+                for which in ("first", "last")
+            },
         }
         for output in plan.outputs
+    ]
+
+
+def _sample_rows(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "value": f"{which} value",
+            "run": sample.run,
+            "epoch": sample.epoch,
+            "checkpoint": sample.checkpoint,
+            "picture": sample.picture,
+            "unit": sample.unit,
+        }
+        for which, sample in zip(("first", "last"), plan.samples, strict=False)
     ]

@@ -163,13 +163,15 @@ def _records(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """For programs: no number is null, as JSON has no NaN."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """For programs: no number is null, as JSON has neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> str:
     if _plain(value) is None:
         return ""
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else f"{value:.3f}"
+        if value.is_integer():
+            return str(int(value))
+        return f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.1e}"
     return escape(str(value))

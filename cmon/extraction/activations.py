@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from cmon.checkpoints.checkpoint import read_unchanged
+from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.errors import CmonError
-from cmon.extraction import hooks
-from cmon.extraction.fitting import check_fit
-from cmon.extraction.hooks import LayerOutput
+from cmon.extraction.fitting import Fit, check_fit
+from cmon.extraction.layers.output import LayerOutput
+from cmon.extraction.layers.recording import Record, record_activations
 from cmon.extraction.network import load_weights
 from cmon.extraction.settings import ExtractSettings
 from cmon.extraction.shards import Job, Shard
@@ -23,7 +23,7 @@ from cmon.workspace.workspace import Workspace
 
 
 class UnreadableCheckpoint(CmonError):
-    """A checkpoint that could be inspected can no longer be read, or no longer fits its network."""
+    """A checkpoint that could be inspected can no longer be read, no longer fits its network, or fails on pictures."""
 
 
 def run_job(
@@ -31,50 +31,66 @@ def run_job(
 ) -> Iterator[int]:
     """Run one checkpoint and write its activation files; gives the number of images after each batch.
 
-    Raises UnreadableCheckpoint before the first batch. Nothing is written until the last.
+    Raises UnreadableCheckpoint. Nothing is written until the last batch.
     """
-    network = _load_network(job, preprocess, settings)
+    load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
     layers = {shard.layer for shard in job.shards}
     outputs = [output for output in job.fit.outputs if output.name in layers]
     pooled = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
-    yield from _fill(pooled, network, outputs, probe, preprocess, settings)
+    yield from _fill(pooled, job.fit, outputs, probe, preprocess, settings)
+    words = {output.name: output.pooled(settings.pooling) for output in outputs}
     for shard in job.shards:
-        _write(workspace, shard, probe.image_ids, pooled[shard.layer])
+        _write(workspace, shard, probe.image_ids, pooled[shard.layer], words[shard.layer])
 
 
-def _load_network(job: Job, preprocess: Preprocess, settings: ExtractSettings) -> torch.nn.Module:
-    """The job's network with the checkpoint's weights, on the device and in the precision that were asked for."""
+def load_checkpoint(
+    fit: Fit, checkpoint: Checkpoint, preprocess: Preprocess, settings: ExtractSettings
+) -> None:
+    """Give the fit's network the checkpoint's weights; its device, type and memory format stay."""
     try:
-        tensors = read_unchanged(job.checkpoint, settings.trust_pickle)
-        check_fit(load_weights(job.fit.network, tensors, settings.model), preprocess, settings)
+        tensors = read_unchanged(checkpoint, settings.trust_pickle)
+        check_fit(load_weights(fit.network, tensors, settings.model), preprocess, settings)
     except CmonError as error:
         raise UnreadableCheckpoint(error.line) from error
-    network = job.fit.network.to(settings.device, _dtype(settings))
-    return network.to(memory_format=torch.channels_last)
+    fit.conditions.place(fit.network)
+
+
+def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, np.ndarray]:
+    """Every layer's activations (B,K) float32. what: names the pictures in the UnreadableCheckpoint that it raises."""
+    try:
+        return {layer: values.cpu().numpy() for layer, values in record(batch).items()}
+    except CmonError as error:
+        raise UnreadableCheckpoint(f"{what}: {error.line}") from error
+    except torch.OutOfMemoryError as error:
+        raise UnreadableCheckpoint(
+            f"{what}: the device's memory is too small", hint="use a smaller --batch-size"
+        ) from error
+    except Exception as error:  # a network may fail in any way
+        raise UnreadableCheckpoint(
+            f"{what}: the network fails with {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
 
 
 def _fill(
     pooled: dict[str, np.ndarray],
-    network: torch.nn.Module,
+    fit: Fit,
     outputs: Sequence[LayerOutput],
     probe: Probe,
     preprocess: Preprocess,
     settings: ExtractSettings,
 ) -> Iterator[int]:
     """Write every layer's activations into its array (N,K) float32; gives the number of images after each batch."""
-    with hooks.record_activations(network, outputs, settings.pooling) as record:
+    with record_activations(fit.network, outputs, settings.pooling) as record:
         for rows in batches(len(probe.image_ids), settings.batch_size):
-            batch = preprocess.batch(probe.pixels[rows]).to(settings.device, _dtype(settings))
-            for layer, values in record(batch).items():
-                pooled[layer][rows] = values.cpu().numpy()
+            batch = fit.conditions.batch(preprocess, probe.pixels[rows])
+            for layer, values in run_batch(record, batch, f"images {rows.start} to {rows.stop - 1}").items():
+                pooled[layer][rows] = values
             yield rows.stop - rows.start
 
 
-def _write(workspace: Workspace, shard: Shard, image_ids: np.ndarray, values: np.ndarray) -> None:
+def _write(
+    workspace: Workspace, shard: Shard, image_ids: np.ndarray, values: np.ndarray, pooled: str
+) -> None:
     columns = [pa.array(image_ids, pa.int32()), schemas.vectors(values)]
     table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
-    workspace.write(shard.path(workspace), table, shard.origin, {"axes": shard.axes})
-
-
-def _dtype(settings: ExtractSettings) -> torch.dtype:
-    return torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    workspace.write(shard.path(workspace), table, shard.origin, {"axes": shard.axes, "pooled": pooled})

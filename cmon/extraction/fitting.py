@@ -19,12 +19,16 @@ from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.checkpoints.state_dict import Match, WeightsMismatch
 from cmon.errors import CmonError
-from cmon.extraction import hooks
-from cmon.extraction.hooks import LayerOutput
-from cmon.extraction.network import build_network, find_preprocess, load_weights
+from cmon.extraction.choice import choose_epochs
+from cmon.extraction.conditions import Conditions, find_conditions, fit_channels
+from cmon.extraction.layers.output import LayerOutput
+from cmon.extraction.layers.recording import can_be_pooled, check_pooling
+from cmon.extraction.layers.trace import trace, trace_all
+from cmon.extraction.network import build_network, load_weights
+from cmon.extraction.preprocessing import FoundPreprocess, find_preprocess
 from cmon.extraction.settings import ExtractSettings
-from cmon.images.decoding import blank
 from cmon.images.preprocessing import Preprocess, ResizeCrop
+from cmon.images.trial import trial_pictures
 from cmon.progress import Progress
 from cmon.workspace.keys import epoch_text
 
@@ -36,8 +40,12 @@ class Fit:
     """A network that the weights of one signature fit, and what its layers give."""
 
     network: torch.nn.Module
+    conditions: Conditions
+    """Under which it was traced, and is run."""
     outputs: list[LayerOutput]
     """Of the wanted layers, in order of execution."""
+    refused: dict[str, str]
+    """Why layers cannot be read, where all of them were to be listed; by name."""
     prefix: str
     """In front of the network's names in the checkpoints."""
     tensors: int
@@ -54,8 +62,24 @@ class FittedRuns:
     """Skipped ones included."""
     fits: dict[str | None, Fit]
     """By signature; every checkpoint without an error has one."""
-    preprocess: Preprocess
+    found_preprocess: FoundPreprocess
     """The same for all networks."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return self.found_preprocess.preprocess
+
+    @property
+    def used(self) -> list[Fit]:
+        """The fits of checkpoints that are read, in their order."""
+        signatures = dict.fromkeys(one.signature for _, one in self.checkpoints if one.error is None)
+        return [self.fits[signature] for signature in signatures]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else should be known of how networks run."""
+        reasons = dict.fromkeys(fit.conditions.why_contiguous for fit in self.used)
+        return tuple(f"the network's maps are contiguous in memory, since {why}" for why in reasons if why)
 
 
 def fit_networks(
@@ -72,7 +96,7 @@ def fit_networks(
     found = runs.inspect_runs(folders, settings.weights, settings.trust_pickle, known, progress)
     fits: dict[str | None, Fit] = {}
     failures: dict[str | None, WeightsMismatch] = {}
-    preprocess: Preprocess | None = None
+    preprocess: FoundPreprocess | None = None
     for position, (run, one) in enumerate(found):
         if one.error is None and one.signature not in fits and one.signature not in failures:
             try:
@@ -90,29 +114,42 @@ def fit_networks(
             raise next(iter(failures.values()))
         runs.deduplicate_runs(found)  # raises, since no checkpoint can be read
         raise AssertionError("a readable checkpoint either fits or fails")
-    found = runs.deduplicate_runs(found, settings.trust_pickle)
+    found = choose_epochs(runs.deduplicate_runs(found, settings.trust_pickle), settings.epochs)
     _warn(found, fits, settings.weights)
-    return FittedRuns(found, fits, preprocess)
+    _warn_of_defaults(settings.model, preprocess)
+    fitted = FittedRuns(found, fits, preprocess)
+    if settings.layers:
+        _warn_of_layers([output for fit in fitted.used for output in fit.outputs], settings.pooling)
+    return fitted
 
 
 def _fit(
-    tensors: Mapping[str, torch.Tensor], settings: ExtractSettings, preprocess: Preprocess | None
-) -> tuple[Fit, Preprocess]:
+    tensors: Mapping[str, torch.Tensor], settings: ExtractSettings, preprocess: FoundPreprocess | None
+) -> tuple[Fit, FoundPreprocess]:
     """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own."""
     network = build_network(settings.model, settings.model_arguments, tensors)
     match = load_weights(network, tensors, settings.model)
-    preprocess = preprocess or find_preprocess(
-        settings.model, network, settings.image_size, settings.mean, settings.std
-    )
-    check_fit(match, preprocess, settings)
-    example = preprocess.batch(preprocess.pixels(blank())[None])
-    outputs = (
-        hooks.trace(network, settings.layers, example)
-        if settings.layers
-        else hooks.trace_all(network, example)
-    )
-    hooks.check_pooling(outputs, settings.pooling)
-    return Fit(network, outputs, match.prefix, match.total, sorted(match.outside)), preprocess
+    if preprocess is None:
+        preprocess = find_preprocess(
+            settings.model, network, settings.image_size, settings.mean, settings.std
+        )
+        plain = Conditions(settings.device, settings.dtype, channels_last=False)
+        preprocess = fit_channels(settings.model, network, preprocess, plain)
+    own = preprocess.preprocess
+    check_fit(match, own, settings)
+    conditions = find_conditions(network, settings.layers, own, settings.device, settings.dtype)
+    pictures = conditions.batch(own, np.stack([own.pixels(picture) for picture in trial_pictures(3)]))
+    refused: dict[str, str] = {}
+    if settings.layers:
+        outputs = trace(network, settings.layers, pictures)
+        check_pooling(outputs, settings.pooling)
+    else:
+        outputs, problems = trace_all(network, pictures)
+        refused = {name: error.line.removeprefix(f"--layer {name}: ") for name, error in problems.items()}
+        outputs = [output for output in outputs if can_be_pooled(output, settings.pooling)]
+    return Fit(
+        network, conditions, outputs, refused, match.prefix, match.total, sorted(match.outside)
+    ), preprocess
 
 
 def check_fit(match: Match, preprocess: Preprocess, settings: ExtractSettings) -> None:
@@ -196,3 +233,30 @@ def _warn_of_unread_tensors(run: str, names: Sequence[str]) -> None:
             else f"{len(names)} tensors of its checkpoints are",
             ", ".join(names[:3]) + (" ..." if len(names) > 3 else ""),
         )
+
+
+def _warn_of_defaults(spec: str, found: FoundPreprocess) -> None:
+    """Warn of a preprocessing that nobody chose for this network."""
+    if found.defaults and spec.startswith("python:"):
+        logger.warning(
+            "the %s of its pictures %s a guess, since the network says nothing of its own preprocessing: %s. If it was "
+            "trained otherwise, its activations are wrong: give --image-size, --mean and --std, or the network an "
+            "attribute `preprocess`",
+            " and ".join(found.defaults),
+            "is" if len(found.defaults) == 1 else "are",
+            found.text,
+        )
+
+
+def _warn_of_layers(outputs: Sequence[LayerOutput], pooling: str) -> None:
+    """Warn, once per layer, of activations that may not be what a reader takes them for."""
+    said = set()
+    for output in outputs:
+        if output.calls > 1:
+            said.add(
+                f"layer {output.name} runs {output.calls} times in a forward pass; its last output counts"
+            )
+        if output.special.unexplained and pooling != "cls":
+            said.add(f"layer {output.name}: {output.pooled(pooling)}")
+    for line in sorted(said):
+        logger.warning("%s", line)

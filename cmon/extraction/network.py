@@ -1,40 +1,46 @@
-"""Networks: from a `--model` spec and a checkpoint's weights to a network that fits them, and its preprocessing."""
+"""Networks: from a `--model` spec and a checkpoint's weights to a network that fits them."""
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from cmon.checkpoints.state_dict import Match, check_match, match
+from cmon.checkpoints.state_dict import Match, WeightsMismatch, check_match, match
 from cmon.errors import CmonError, nearest_names
-from cmon.images.preprocessing import CustomPreprocess, Preprocess, ResizeCrop
+from cmon.extraction.layers.forward import unwrapped
 from cmon.user_code import python_object
 
 _FORMS = "torchvision:NAME, timm:NAME or python:MODULE:FACTORY"
 
 
 def build_network(spec: str, arguments: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build the network that `spec` names, with the number of classes of the weights, and load them.
+    """Build the network that `spec` names, with the weights' number of classes and channels, and load them.
 
     spec: `torchvision:resnet18`, `timm:resnet10t`, or `python:package.module:factory`, where the module is
     importable or a path of a .py file.
-    arguments: passed to the builder; `num_classes` given here is kept.
+    arguments: passed to the builder; `num_classes` and timm's `in_chans` given here are kept.
     tensors: a checkpoint's state dict; `state_dict.match` finds the network's names in it.
 
-    Returns the network in eval mode. Raises CmonError when the spec names nothing, WeightsMismatch when the
-    weights do not fit.
+    Returns the network in eval mode, without wrappers of torch.compile or DataParallel. Raises CmonError when the
+    spec names nothing, WeightsMismatch when the weights do not fit.
     """
     builder = find_builder(spec)
     network = _call(builder, spec, arguments)
-    if spec.split(":")[0] != "python" and "num_classes" not in arguments:
-        classes = _find_classes(network, match(tensors, network.state_dict(), spec).tensors)
-        if classes is not None:
-            network = _call(builder, spec, {**arguments, "num_classes": classes})
+    kind = spec.split(":")[0]
+    if kind != "python":
+        found = match(tensors, network.state_dict(), spec).tensors
+        read = {"num_classes": _find_classes(network, found), "in_chans": _find_channels(network, found)}
+        if kind == "torchvision" and (channels := read.pop("in_chans")) is not None:
+            raise WeightsMismatch(
+                f"the checkpoint's network takes pictures of {channels} channels, which {spec} cannot",
+                hint="give a --model python:FILE.py:FACTORY that builds it so",
+            )
+        more = {key: value for key, value in read.items() if value is not None and key not in arguments}
+        if more:
+            network = _call(builder, spec, {**arguments, **more})
     load_weights(network, tensors, spec)
     return network.eval()
 
@@ -48,74 +54,6 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], spec: str) -
     check_match(found, spec)
     network.load_state_dict(found.tensors, strict=False)  # batch counters may be missing, see `check_match`
     return found
-
-
-def find_preprocess(
-    spec: str,
-    network: nn.Module,
-    image_size: int | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-) -> Preprocess:
-    """The network's own preprocessing, or that of ImageNet at `image_size` where it has none.
-
-    torchvision: the transforms of the model's default weights; timm: its data configuration; python: the
-    network's `preprocess` attribute, a `ResizeCrop` or a function from a PIL image to a (3,H,W) tensor.
-    image_size: side of the input in pixels: resized (shorter side) and cropped to it, the rest as above.
-    mean, std: of the three channels, of values from 0 to 1, in place of the network's own.
-    Raises CmonError where a function of the user's own cannot be changed like this.
-    """
-    own = _own_preprocess(spec, network)
-    given: dict[str, Any] = {} if image_size is None else {"resize": image_size, "crop": image_size}
-    given |= {name: value for name, value in (("mean", mean), ("std", std)) if value is not None}
-    if not given:
-        return own or ResizeCrop(256, 224)
-    if own is not None and not isinstance(own, ResizeCrop):
-        raise CmonError(
-            f"--model {spec}: has its own preprocessing function, which --image-size, --mean and --std cannot change",
-            hint="leave them out, or remove the network's attribute `preprocess`",
-        )
-    return replace(own or ResizeCrop(256, 224), **given)
-
-
-def _own_preprocess(spec: str, network: nn.Module) -> Preprocess | None:
-    kind, _, name = spec.partition(":")
-    if kind == "torchvision":
-        import torchvision
-
-        preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-        if not hasattr(preset, "crop_size"):  # segmentation and detection take images of any size
-            return None
-        return ResizeCrop(
-            int(preset.resize_size[0]),
-            int(preset.crop_size[0]),
-            tuple(preset.mean),
-            tuple(preset.std),
-            preset.interpolation.value,
-        )
-    if kind == "timm":
-        import timm
-
-        config = timm.data.resolve_model_data_config(network)
-        side = int(config["input_size"][-1])
-        resize = math.floor(side / config["crop_pct"])
-        return ResizeCrop(
-            resize,
-            side,
-            tuple(config["mean"]),
-            tuple(config["std"]),
-            config["interpolation"].replace("random", "bicubic"),  # 'random' is for augmentation
-        )
-    own = getattr(network, "preprocess", None)
-    if own is None or isinstance(own, ResizeCrop):
-        return own
-    if not callable(own):
-        raise CmonError(
-            f"--model {spec}: its attribute `preprocess` cannot be called",
-            expected="a function from a PIL image to a (3,H,W) tensor",
-            found=type(own).__name__,
-        )
-    return CustomPreprocess(own)
 
 
 def find_builder(spec: str) -> Callable[..., nn.Module]:
@@ -157,7 +95,12 @@ def _call(builder: Callable[..., nn.Module], spec: str, arguments: Mapping[str, 
         raise CmonError(
             f"--model {spec}: gave no network", expected="a torch.nn.Module", found=type(network).__name__
         )
-    return network
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
+        raise CmonError(
+            f"--model {spec}: some of its layers have no sizes before they first run (LazyConv2d, LazyLinear, ...)",
+            hint="run the network on one picture in the factory, before it is returned",
+        )
+    return unwrapped(network)
 
 
 def _find_classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
@@ -170,6 +113,19 @@ def _find_classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | No
     if weight is None or weight.ndim != 2 or weight.shape[0] == built.shape[0]:
         return None
     return int(weight.shape[0])
+
+
+def _find_channels(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
+    """The weights' number of input channels, of the first convolution; None where it is the network's."""
+    first = next((name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)), None)
+    stated = (getattr(network, "pretrained_cfg", None) or {}).get("first_conv")
+    if isinstance(stated, str):
+        first = stated
+    weight, built = tensors.get(f"{first}.weight"), network.state_dict().get(f"{first}.weight")
+    if weight is None or built is None or weight.ndim != 4 or weight.shape[1] == built.shape[1]:
+        return None
+    same = (*weight.shape[:1], *weight.shape[2:]) == (*built.shape[:1], *built.shape[2:])
+    return int(weight.shape[1]) if same else None  # otherwise, it is another network's
 
 
 def _without_download(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

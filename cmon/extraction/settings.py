@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
+
     from cmon.checkpoints.checkpoint import Checkpoint
-    from cmon.extraction.hooks import LayerOutput
+    from cmon.extraction.layers.output import LayerOutput
+
+METHOD = 2
+"""Part of every activation file's origin; raised when the same inputs are read in another way."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,9 @@ class ExtractSettings:
     model: str
     """torchvision:NAME, timm:NAME or python:MODULE:FACTORY."""
     layers: tuple[str, ...]
-    """Names as in `network.named_modules()`, or globs of them; see `hooks.match_layers`. Empty for a plan of all."""
+    """Names as in `network.named_modules()`, or globs of them; see `layer_patterns`. Empty for a plan of all."""
+    epochs: tuple[tuple[float, float], ...] = ()
+    """From and to, both included; nothing given is every epoch."""
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "raw"
     """'raw', or 'ema' for the averaged weights beside them."""
@@ -36,6 +43,13 @@ class ExtractSettings:
     """Images at a time; see `devices.images_at_a_time`."""
     workers: int = 2
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the network's numbers."""
+        import torch
+
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
 
 @dataclass(frozen=True)
 class ExtractResult:
@@ -47,9 +61,15 @@ class ExtractResult:
     """(run/checkpoint, reason)."""
     redundant: int
     """Checkpoints whose epoch another file gives."""
+    left_out: int
+    """Checkpoints whose epoch was not chosen."""
     images: int
     skipped_images: list[tuple[str, str]]
     """(path, reason)."""
+    preprocessing: str
+    """How images became the network's input, and where that is known from."""
+    notes: tuple[str, ...]
+    """What else should be known of how networks ran."""
     made: int
     """Activation files made now; the others were fresh."""
     reused: int
@@ -60,14 +80,37 @@ class ExtractResult:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One unit's activations on one picture, of every layer, in one checkpoint."""
+
+    run: str
+    checkpoint: str
+    epoch: float
+    picture: str
+    """Path of the file."""
+    unit: int
+    values: dict[str, float]
+    """By layer."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What `cmon extract` would read."""
 
     checkpoints: list[tuple[str, Checkpoint]]
     """(run, checkpoint), skipped ones included."""
     outputs: list[LayerOutput]
+    refused: dict[str, str]
+    """Why layers that run cannot be read, by name; empty where layers were asked for."""
+    preprocessing: dict[str, Any]
+    """Size, resizing, interpolation, mean, std, channels, and where they come from."""
+    samples: list[Sample]
+    """What two checkpoints really give, the first and the last that can be read of a run; one if it has one."""
+    notes: tuple[str, ...]
+    """What else should be known of how networks run."""
+    pooling: str
     files: int
-    """Files of the probing set; whether they are images is not looked at."""
+    """Files of the probing set; but for the first two, whether they are images is not looked at."""
 
     @property
     def skipped(self) -> int:

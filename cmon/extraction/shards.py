@@ -9,7 +9,7 @@ from pathlib import Path
 from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.extraction.fitting import Fit, FittedRuns
-from cmon.extraction.settings import ExtractSettings
+from cmon.extraction.settings import METHOD, ExtractSettings
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace
@@ -64,7 +64,7 @@ def plan_shards(fitted: FittedRuns, probe_origin: str, settings: ExtractSettings
             axes=output.axes,
             pooling=settings.pooling,
             origin=digest(
-                checkpoint.sha256, output.name, output.axes, network, probe_origin, schemas.VERSION
+                checkpoint.sha256, output.name, output.reading, network, probe_origin, schemas.VERSION, METHOD
             ),
         )
         for run, checkpoint in fitted.checkpoints

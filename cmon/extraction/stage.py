@@ -13,7 +13,8 @@ from pathlib import Path
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.errors import CmonError
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
-from cmon.extraction.fitting import fit_networks
+from cmon.extraction.fitting import FittedRuns, fit_networks
+from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.extraction.shards import Job, Shard, plan_jobs, plan_shards, select_shards
 from cmon.extraction.tables import read_known_checkpoints, write_tables
@@ -55,9 +56,9 @@ def extract(
         shards = select_shards(planned, checkpoints)
         if not shards:
             raise next(iter(failures.values()))
-        parameters = _table_parameters(settings, probe, files, checkpoints, failures)
+        parameters = _table_parameters(settings, fitted, probe, files, failures)
         write_tables(workspace, checkpoints, shards, parameters)
-    return _summarize(checkpoints, probe, shards, select_shards(stale, checkpoints))
+    return _summarize(fitted, checkpoints, probe, shards, select_shards(stale, checkpoints))
 
 
 def plan(
@@ -66,10 +67,23 @@ def plan(
     settings: ExtractSettings,
     progress: Progress = silent,
 ) -> Plan:
-    """What `extract` would read, and the layers' outputs; looks at every checkpoint, writes nothing."""
+    """What `extract` would read, and what the layers really give; looks at every checkpoint, writes nothing.
+
+    Raises CmonError as `extract` does, and when two checkpoints cannot be run on two pictures.
+    """
     files = list_paths(probe_folder)
     fitted = fit_networks(folders, settings, (), progress)
-    return Plan(fitted.checkpoints, next(iter(fitted.fits.values())).outputs, len(files))
+    first = fitted.used[0]
+    return Plan(
+        checkpoints=fitted.checkpoints,
+        outputs=first.outputs,
+        refused=first.refused,
+        preprocessing=fitted.found_preprocess.row(),
+        samples=take_samples(fitted, files, settings),
+        notes=fitted.notes,
+        pooling=settings.pooling,
+        files=len(files),
+    )
 
 
 def _run_jobs(
@@ -108,9 +122,9 @@ def _skip_failed(checkpoints: RunCheckpoints, failures: Failures) -> RunCheckpoi
 
 def _table_parameters(
     settings: ExtractSettings,
+    fitted: FittedRuns,
     probe: Probe,
     files: Sequence[ImageFile],
-    checkpoints: RunCheckpoints,
     failures: Failures,
 ) -> dict[str, object]:
     """Parameters of the tables `checkpoints` and `shards`."""
@@ -119,15 +133,21 @@ def _table_parameters(
         "model": settings.model,
         "layers": settings.layers,
         "pooling": settings.pooling,
+        "preprocessing": fitted.found_preprocess.text,
+        "notes": fitted.notes,
     }
     if failures:  # a second try may succeed, so it must not find that nothing has changed
         return parameters
-    found = [(run, one.name, one.sha256) for run, one in checkpoints]
+    found = [(run, one.name, one.sha256) for run, one in fitted.checkpoints]
     return parameters | describe_request(settings, found, files)
 
 
 def _summarize(
-    checkpoints: RunCheckpoints, probe: Probe, shards: Sequence[Shard], made: Sequence[Shard]
+    fitted: FittedRuns,
+    checkpoints: RunCheckpoints,
+    probe: Probe,
+    shards: Sequence[Shard],
+    made: Sequence[Shard],
 ) -> ExtractResult:
     return ExtractResult(
         checkpoints=sum(one.status == "ok" for _, one in checkpoints),
@@ -135,8 +155,11 @@ def _summarize(
             (f"{run}/{one.name}", str(one.error)) for run, one in checkpoints if one.status == "skipped"
         ],
         redundant=sum(one.status == "redundant" for _, one in checkpoints),
+        left_out=sum(one.status == "left out" for _, one in checkpoints),
         images=len(probe.image_ids),
         skipped_images=probe.skipped,
+        preprocessing=fitted.found_preprocess.text,
+        notes=fitted.notes,
         made=len(made),
         reused=len(shards) - len(made),
     )

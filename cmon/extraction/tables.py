@@ -14,6 +14,7 @@ from cmon.checkpoints.runs import RunCheckpoints
 from cmon.extraction.shards import Shard
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
+from cmon.workspace.keys import epoch_text
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
 logger = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def write_tables(
     one are not kept, with a warning: their activations cannot be compared with those of now.
     """
     asked = {run for run, _ in checkpoints}
-    _warn_of_lost_rows(
-        _read(workspace, "shards"), shards, asked, _same_probe(workspace, "shards", parameters)
-    )
+    before, same_probe = _read(workspace, "shards"), _same_probe(workspace, "shards", parameters)
+    left_out = {(run, one.epoch) for run, one in checkpoints if one.left_out}
+    _warn_of_lost_rows(before, shards, asked, left_out, same_probe)
     made = {
         "checkpoints": [_checkpoint_row(run, checkpoint) for run, checkpoint in checkpoints],
         "shards": [asdict(shard) for shard in shards],
@@ -90,8 +91,17 @@ def _same_probe(workspace: Workspace, name: str, parameters: Mapping[str, Any]) 
     return before.get("probe") == parameters["probe"]
 
 
-def _warn_of_lost_rows(before: Rows, shards: Sequence[Shard], asked: set[str], same_probe: bool) -> None:
-    """Warn of runs of another probing set, or else of layers that the runs of now had and were not asked for."""
+def _warn_of_lost_rows(
+    before: Rows,
+    shards: Sequence[Shard],
+    asked: set[str],
+    left_out: set[tuple[str, float | None]],
+    same_probe: bool,
+) -> None:
+    """Warn of runs of another probing set, or else of layers and epochs that the runs of now had and lose.
+
+    left_out: (run, epoch) of checkpoints that were not chosen.
+    """
     others = sorted({row["run"] for row in before} - asked)
     if others and not same_probe:
         logger.warning(
@@ -108,4 +118,11 @@ def _warn_of_lost_rows(before: Rows, shards: Sequence[Shard], asked: set[str], s
             "left out, since they were not asked for again: %s; give all layers of a run at once (what was extracted "
             "before is fresh)",
             ", ".join(f"layer {layer} of run {run}" for run, layer in layers[:10]),
+        )
+    lost = sorted({(row["run"], row["epoch"]) for row in before} & left_out)
+    if lost:
+        logger.warning(
+            "left out, since --epoch does not choose them now: %s; give all of a run at once (what was extracted "
+            "before is fresh)",
+            ", ".join(f"epoch {epoch_text(epoch)} of run {run}" for run, epoch in lost[:10]),
         )

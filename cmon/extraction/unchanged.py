@@ -16,7 +16,7 @@ from typing import Any
 import cmon
 from cmon.checkpoints.find import find_checkpoints, hash_checkpoint
 from cmon.errors import CmonError
-from cmon.extraction.settings import ExtractResult, ExtractSettings
+from cmon.extraction.settings import METHOD, ExtractResult, ExtractSettings
 from cmon.images.files import ImageFile, find_images
 from cmon.images.table import stored_path
 from cmon.workspace import schemas
@@ -70,7 +70,7 @@ def find_unchanged(
             return None
         if parameters["inputs"] != _hash_files(workspace, folders, probe):
             return None
-        return _summarize(workspace, folders)
+        return _summarize(workspace, folders, parameters)
     except (OSError, ValueError, KeyError, CmonError):
         return None
 
@@ -81,7 +81,9 @@ def _runs_own_code(settings: ExtractSettings) -> bool:
 
 def _hash_settings(settings: ExtractSettings) -> str:
     relevant = {name: value for name, value in asdict(settings).items() if name not in _WHERE}
-    return digest(relevant, cmon.__version__, schemas.VERSION, [_find_version(name) for name in _BUILDERS])
+    return digest(
+        relevant, cmon.__version__, schemas.VERSION, METHOD, [_find_version(name) for name in _BUILDERS]
+    )
 
 
 def _find_version(package: str) -> str | None:
@@ -108,7 +110,9 @@ def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) 
     return _hash_inputs([(*name, sha256) for name, sha256 in zip(names, hashes, strict=True)], images)
 
 
-def _summarize(workspace: Workspace, folders: Mapping[str, Path]) -> ExtractResult | None:
+def _summarize(
+    workspace: Workspace, folders: Mapping[str, Path], parameters: Mapping[str, Any]
+) -> ExtractResult | None:
     """The result as the tables have it; None where an activation file is missing or stale."""
     shards = _read_rows(workspace, "shards", folders)
     for shard in shards:
@@ -124,8 +128,11 @@ def _summarize(workspace: Workspace, folders: Mapping[str, Path]) -> ExtractResu
             if row["status"] == "skipped"
         ],
         redundant=_count(checkpoints, "redundant"),
+        left_out=_count(checkpoints, "left out"),
         images=_count(images, "ok"),
         skipped_images=[(row["path"], row["error"]) for row in images if row["status"] == "skipped"],
+        preprocessing=parameters["preprocessing"],
+        notes=tuple(parameters["notes"]),
         made=0,
         reused=len(shards),
     )

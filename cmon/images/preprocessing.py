@@ -43,7 +43,7 @@ class Preprocess(Protocol):
         """An RGB image as the array that is cached; its shape and dtype are the same for all images."""
 
     def batch(self, pixels: np.ndarray) -> Tensor:
-        """(B, ...) cached arrays as the network's input, (B,3,H,W) float32."""
+        """(B, ...) cached arrays as the network's input, (B,C,H,W) float32; C is 3, or 1 for grey."""
 
     def describe(self) -> dict[str, Any]:
         """Everything that the result depends on; part of the origin of all that is made from it."""
@@ -56,25 +56,38 @@ class ResizeCrop:
     resize: int
     crop: int
     mean: tuple[float, ...] = IMAGENET_MEAN
+    """Of red, green and blue; a single one makes the image grey, with one channel."""
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: str = "bilinear"
+    squash: bool = False
+    """Both sides to `resize`, whatever the image's proportions: timm's crop_mode 'squash'."""
+
+    @property
+    def channels(self) -> int:
+        """3, or 1 for grey."""
+        return len(self.mean)
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """(crop, crop, 3) uint8."""
+        """(crop, crop, channels) uint8."""
         short = min(image.size)
         # Rounded down, as torchvision does: one pixel more would shift the whole image. Never below the crop.
-        width, height = (max(self.resize * side // short, self.crop) for side in image.size)
+        width, height = (
+            max(self.resize if self.squash else self.resize * side // short, self.crop) for side in image.size
+        )
         left, top = (width - self.crop) / 2, (height - self.crop) / 2
+        if self.channels == 1:
+            image = image.convert("L")
         if (width, height) != image.size:
             image = image.resize((width, height), _FILTERS[self.interpolation])
         left, top = round(left), round(top)
-        return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
+        cropped = np.array(image.crop((left, top, left + self.crop, top + self.crop)))
+        return cropped.reshape(self.crop, self.crop, self.channels)
 
     def batch(self, pixels: np.ndarray) -> Tensor:
         # Left channels-last in memory, as it was decoded: convolutions on a CPU are faster so.
         values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        mean = torch.tensor(self.mean).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.std).view(1, 3, 1, 1) * 255
+        mean = torch.tensor(self.mean).view(1, -1, 1, 1) * 255
+        std = torch.tensor(self.std).view(1, -1, 1, 1) * 255
         return values.sub_(mean).div_(std)
 
     def describe(self) -> dict[str, Any]:
@@ -83,12 +96,12 @@ class ResizeCrop:
 
 @dataclass(frozen=True)
 class CustomPreprocess:
-    """The user's own function from a PIL image to a (3,H,W) float tensor."""
+    """The user's own function from a PIL image to a float tensor, (C,H,W) or whatever the network takes."""
 
     function: Callable[[Image.Image], Tensor]
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """(3,H,W) float32."""
+        """(C,H,W) float32."""
         return np.asarray(self.function(image), dtype=np.float32)
 
     def batch(self, pixels: np.ndarray) -> Tensor:

@@ -71,7 +71,11 @@ CHECKPOINTS = pa.schema(
         column("tensors", pa.int32(), "number of the network's tensors", null=True),
         column("tensors_matched", pa.int32(), "how many of them the checkpoint has", null=True),
         column("signature", pa.string(), "hash of the tensors' names and shapes", null=True),
-        column("status", pa.string(), "`ok`, `redundant` (another file gives its epoch), or `skipped`"),
+        column(
+            "status",
+            pa.string(),
+            "`ok`, `redundant` (another file gives its epoch), `left out` (by `--epoch`), or `skipped`",
+        ),
         column("error", pa.string(), "why it was not read", null=True),
     ]
 )

@@ -11,11 +11,13 @@ import pandas as pd
 
 from cmon.errors import CmonError
 from cmon.workspace.keys import epoch_text
+from cmon.workspace.layer_patterns import match_names
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Nothing given is everything. Runs and layers may be patterns with *, ? and [...], as file names."""
+    """Nothing given is everything. Runs may be patterns with *, ? and [...], as file names; layers those of
+    `layer_patterns`."""
 
     runs: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
@@ -44,8 +46,7 @@ class Choice:
             known = list(scored[column].unique())
             named: set[str] = set()
             for name in given:
-                # A name may itself hold a pattern's signs.
-                matching = [name] if name in known else fnmatch.filter(known, name)
+                matching = match_names(name, known) if column == "layer" else _match_runs(name, known)
                 if not matching:
                     raise CmonError(
                         f"--{column} {name}: was not scored",
@@ -76,3 +77,8 @@ class Choice:
                 hint="choose fewer of --run, --layer and --epoch",
             )
         return units.reset_index(drop=True)
+
+
+def _match_runs(pattern: str, known: list[str]) -> list[str]:
+    """A run's name may itself hold a pattern's signs."""
+    return [pattern] if pattern in known else fnmatch.filter(known, pattern)

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from cmon.cli.main import main as cmon
+from scripts.maintenance.layer_reference import layers
 from scripts.maintenance.table_reference import tables
 from tests.support.checkpoint_cases import read_table
 from tests.support.refused_cases import refused_table
@@ -37,7 +38,12 @@ def checkpoints() -> str:
     return f"## What is read\n\n{read_table()}\n## What is refused\n\n{refused_table()}"
 
 
-PAGES = {"commands.md": commands, "tables.md": tables, "checkpoints-read.md": checkpoints}
+PAGES = {
+    "commands.md": commands,
+    "layers.md": layers,
+    "tables.md": tables,
+    "checkpoints-read.md": checkpoints,
+}
 """Each page's generated part; what stands around its marks is written by hand."""
 
 

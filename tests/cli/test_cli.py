@@ -111,6 +111,22 @@ def test_a_dry_run_without_layers_shows_all_that_can_be_read(place: Place) -> No
     ]  # but not `unused`, which never runs
     assert [row["epoch"] for row in told["checkpoints"]] == [0, 1]
     assert "40 files in the probing set" in result.stderr
+    (preprocessing,) = told["preprocessing"]
+    assert preprocessing["size"] == "16x16"
+    assert preprocessing["from"] == "the factory's `preprocess`"
+    assert [(row["value"], row["epoch"], row["unit"]) for row in told["values"]] == [
+        ("first value", 0, 0),
+        ("last value", 1, 0),
+    ]
+    assert told["values"][0]["picture"] == str(place.probe / "00.png")
+    for row in told["layers"]:
+        assert row["first value"] != row["last value"]
+        assert (row["batch axis"], row["unit axis"], row["runs"]) == (0, 1, "once")
+    assert [row["pooled"] for row in told["layers"]] == ["7x7 positions", "5x5 positions", "as it is"]
+    for form in ("csv", "table"):
+        shown = run(*command, "--dry-run", "--format", form)
+        assert shown.exit_code == 0, shown.output
+        assert "the factory's `preprocess`" in shown.stdout
     result = run(*command)
     assert result.exit_code == 2
     assert "Missing option '--layer'. --dry-run shows the network's layers." in result.stderr
@@ -155,6 +171,26 @@ def test_a_copy_of_a_checkpoint_is_a_row_and_no_reason_to_fail(place: Place) -> 
     found = {row["checkpoint"]: (row["status"], row["error"]) for row in rows}
     assert found["last.pt"] == ("redundant", "the same file as epoch_1.pt")
     assert place.extract("--dry-run", "--strict").exit_code == 0
+
+
+def test_epochs_that_are_not_chosen_are_rows_and_no_reason_to_fail(place: Place) -> None:
+    for _ in range(2):  # the second time without loading a network
+        result = place.extract("--strict", "--epoch", "1")
+        assert result.exit_code == 0, result.stderr
+        assert "1 checkpoint and 40 images read" in result.stderr
+        assert "1 checkpoint of other epochs left out" in result.stderr
+        assert "preprocessing: 16x16 pixels" in result.stderr
+        assert "warning" not in result.stderr
+    rows = pq.read_table(place.workspace / "checkpoints.parquet").to_pylist()
+    assert [(row["checkpoint"], row["status"], row["error"]) for row in rows] == [
+        ("epoch_0.pt", "left out", "epoch 0 was not chosen"),
+        ("epoch_1.pt", "ok", None),
+    ]
+    assert files(place.workspace / "activations") == ["standard/conv2/1.parquet"]
+    assert "left out" not in place.extract("--strict").stderr
+    result = place.extract("--epoch", "0:0")
+    assert "left out, since --epoch does not choose them now: epoch 1 of run standard" in result.stderr
+    refused(place.extract("--epoch", "7"), "--epoch 7", "some of: 0, 1")
 
 
 def test_one_bad_image_is_skipped_with_a_warning_and_fatal_if_strict(place: Place) -> None:
@@ -219,7 +255,7 @@ def test_an_image_size_that_the_network_cannot_take(place: Place) -> None:
         "        assert x.shape[-1] == 16, 'wrong height'\n        return super().forward(x)\n"
     )
     result = place.extract("--image-size", 32, "--model", f"python:{program}:Net")
-    refused(result, "(1, 3, 32, 32)", "wrong height", "--image-size")
+    refused(result, "(3, 32, 32)", "wrong height", "--image-size")
 
 
 @pytest.mark.parametrize("workspace", ["file", "below a file"])
@@ -323,7 +359,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_broken_file(place: Place, tmp_pa
     program = tmp_path / "interrupted.py"
     program.write_text(
         "from tests.support.tiny_models import Tiny\nclass Net(Tiny):\n    calls = 0\n    def forward(self, x):\n"
-        "        Net.calls += len(x)\n        if Net.calls > 50:\n            raise KeyboardInterrupt\n"
+        "        Net.calls += len(x)\n        if Net.calls > 70:\n            raise KeyboardInterrupt\n"
         "        return super().forward(x)\n"
     )
     result = place.extract("--model", f"python:{program}:Net", "--batch-size", 8)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -11,8 +10,7 @@ from torch import nn
 
 from cmon.checkpoints.state_dict import WeightsMismatch
 from cmon.errors import CmonError
-from cmon.extraction.network import build_network, find_builder, find_preprocess, load_weights
-from cmon.images.preprocessing import CustomPreprocess, ResizeCrop
+from cmon.extraction.network import build_network, find_builder, load_weights
 from tests.support import tiny_models
 
 HERE = Path(__file__).parents[1] / "support"
@@ -46,6 +44,43 @@ def test_timm_reads_the_classes_off_the_weights() -> None:
     network = build_network("timm:resnet10t", {}, weights)
     assert network.get_classifier().out_features == 4
     assert torch.equal(network.state_dict()["fc.weight"], weights["fc.weight"])
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_timm_reads_the_channels_off_the_weights(channels: int) -> None:
+    import timm
+
+    weights = state(timm.create_model("resnet10t", pretrained=False, num_classes=4, in_chans=channels))
+    network = build_network("timm:resnet10t", {}, weights)
+    assert torch.equal(network.state_dict()["conv1.0.weight"], weights["conv1.0.weight"])
+    with pytest.raises(WeightsMismatch, match=r"conv1\.0\.weight"):  # what is given is not overruled
+        build_network("timm:resnet10t", {"in_chans": 3}, weights)
+
+
+def test_channels_that_torchvision_cannot_have_are_named(resnet_state: dict[str, torch.Tensor]) -> None:
+    weights = {**resnet_state, "conv1.weight": torch.zeros(64, 1, 7, 7)}
+    with pytest.raises(WeightsMismatch, match=r"pictures of 1 channels.*\n.*python:FILE\.py:FACTORY"):
+        build_network("torchvision:resnet18", {}, weights)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network_is_read_from_wrapped_and_plain_weights(wrap: Any, tmp_path: Path) -> None:
+    (tmp_path / "wrapped_net.py").write_text(
+        "import torch\nfrom tests.support.tiny_models import Tiny\n"
+        f"make = lambda: torch.{'compile' if wrap is torch.compile else 'nn.DataParallel'}(Tiny())\n"
+    )
+    spec = f"python:{tmp_path / 'wrapped_net.py'}:make"
+    plain = tiny_models.network()
+    for weights in (state(plain), state(wrap(plain))):
+        network = build_network(spec, {}, weights)
+        assert "conv1" in dict(network.named_modules())
+        assert torch.equal(network.state_dict()["fc.weight"], plain.fc.weight)
+
+
+def test_a_network_without_sizes_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "lazy_net.py").write_text("from torch import nn\ndef make():\n    return nn.LazyLinear(3)\n")
+    with pytest.raises(CmonError, match=r"no sizes before they first run(.|\n)*in the factory"):
+        build_network(f"python:{tmp_path}/lazy_net.py:make", {}, {})
 
 
 @pytest.mark.parametrize("module", ["tests.support.tiny_models", str(HERE / "tiny_models.py")])
@@ -160,73 +195,3 @@ def test_a_builder_that_fails_is_told_with_its_arguments(
 ) -> None:
     with pytest.raises(CmonError, match=f"(?s)--model {spec}.*{message}"):
         build_network(spec, arguments, {})
-
-
-# -- preprocessing -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "efficientnet_b3", "swin_t", "inception_v3"])
-def test_torchvisions_preprocessing_is_that_of_its_weights(name: str) -> None:
-    own = find_preprocess(f"torchvision:{name}", nn.Identity(), None)
-    preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, 256, (3, 9, 12), generator=generator, dtype=torch.uint8)
-    image = torchvision.transforms.functional.to_pil_image(coarse).resize((500, 401))
-    assert isinstance(own, ResizeCrop)
-    torch.testing.assert_close(own.batch(own.pixels(image)[None])[0], preset(image), atol=1e-5, rtol=1e-5)
-
-
-def test_every_classifier_of_torchvision_has_a_preprocessing() -> None:
-    for name in torchvision.models.list_models(module=torchvision.models):
-        assert isinstance(find_preprocess(f"torchvision:{name}", nn.Identity(), None), ResizeCrop), name
-
-
-@pytest.mark.parametrize("name", ["fcn_resnet50", "r3d_18"])
-def test_networks_that_do_more_than_classify_are_built_without_a_download(name: str) -> None:
-    network = find_builder(f"torchvision:{name}")()
-    assert isinstance(find_preprocess(f"torchvision:{name}", network, None), ResizeCrop)
-
-
-def test_timms_preprocessing_is_that_of_its_configuration() -> None:
-    import timm
-
-    network = timm.create_model("resnet10t", pretrained=False)
-    own = find_preprocess("timm:resnet10t", network, None)
-    config = timm.data.resolve_model_data_config(network)
-    assert isinstance(own, ResizeCrop)
-    assert (own.crop, own.mean, own.interpolation) == (176, config["mean"], config["interpolation"])
-    assert own.resize == int(176 / config["crop_pct"])
-
-
-def test_a_networks_own_preprocessing_is_used() -> None:
-    network = tiny_models.network()
-    assert find_preprocess("python:x:y", network, None) is network.preprocess
-    network.preprocess = torchvision.transforms.ToTensor()
-    assert find_preprocess("python:x:y", network, None) == CustomPreprocess(network.preprocess)
-    del network.preprocess
-    assert find_preprocess("python:x:y", network, None) == ResizeCrop(256, 224)
-    network.preprocess = 3
-    with pytest.raises(CmonError, match="cannot be called"):
-        find_preprocess("python:x:y", network, None)
-
-
-def test_the_image_size_changes_the_size_and_nothing_else() -> None:
-    own = find_preprocess("torchvision:vit_b_16", nn.Identity(), None)
-    small = find_preprocess("torchvision:vit_b_16", nn.Identity(), 64)
-    assert isinstance(own, ResizeCrop)
-    assert isinstance(small, ResizeCrop)
-    assert (small.resize, small.crop) == (64, 64)
-    assert (small.mean, small.std, small.interpolation) == (own.mean, own.std, own.interpolation)
-    network = tiny_models.network()
-    network.preprocess = torchvision.transforms.ToTensor()
-    with pytest.raises(CmonError, match=r"its own preprocessing.* --image-size"):
-        find_preprocess("python:x:y", network, 64)
-
-
-def test_given_channels_replace_the_models_own_and_nothing_else() -> None:
-    network = build_network("torchvision:resnet18", {}, find_builder("torchvision:resnet18")().state_dict())
-    own = find_preprocess("torchvision:resnet18", network)
-    given = find_preprocess("torchvision:resnet18", network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.5))
-    assert given.describe() == {**own.describe(), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.5)}
-    pixels = np.full((1, 224, 224, 3), 255, np.uint8)
-    np.testing.assert_allclose(given.batch(pixels)[0, :, 0, 0], [2.0, 2.0, 1.0], atol=1e-6)

@@ -10,7 +10,9 @@ from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from cmon.errors import CmonError
-from cmon.extraction import hooks
+from cmon.extraction.layers.output import LayerOutput, pool
+from cmon.extraction.layers.recording import record_activations
+from cmon.extraction.layers.trace import match_layers, trace
 from tests.support import tiny_models
 
 
@@ -29,8 +31,8 @@ def captured(network: nn.Module, layer: str, batch: Tensor) -> Tensor:
 
 
 def pooled(network: nn.Module, layer: str, batch: Tensor, pooling: str = "avg") -> Tensor:
-    outputs = hooks.trace(network, [layer], batch[:1])
-    with hooks.record_activations(network, outputs, pooling) as activations:
+    outputs = trace(network, [layer], batch[:3])
+    with record_activations(network, outputs, pooling) as activations:
         return activations(batch)[layer]
 
 
@@ -74,7 +76,7 @@ def channels_first(output: Tensor, pooling: str) -> Tensor:
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_maps_of_convolutions(layer: str, pooling: str) -> None:
     network = tiny_models.network().eval()
-    (output,) = hooks.trace(network, [layer], images(1))
+    (output,) = trace(network, [layer], images(3))
     assert output.axes == "channels first"
     assert output.units == network.get_submodule(layer).out_channels
     wanted = channels_first(captured(network, layer, images()), pooling)
@@ -84,16 +86,16 @@ def test_maps_of_convolutions(layer: str, pooling: str) -> None:
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_flat_outputs_are_taken_as_they_are(pooling: str) -> None:
     network = tiny_models.network(7).eval()
-    (output,) = hooks.trace(network, ["fc"], images(1))
-    assert (output.axes, output.units, output.class_token) == ("flat", 7, False)
+    (output,) = trace(network, ["fc"], images(3))
+    assert (output.axes, output.units, output.special.class_token) == ("flat", 7, None)
     torch.testing.assert_close(pooled(network, "fc", images(), pooling), captured(network, "fc", images()))
 
 
 @pytest.mark.parametrize("layer", ["encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1.mlp"])
 def test_tokens_with_a_class_token(vit: nn.Module, layer: str) -> None:
-    (output,) = hooks.trace(vit, [layer], images(1))
+    (output,) = trace(vit, [layer], images(3))
     assert (output.axes, output.shape, output.units) == ("tokens", (17, 12), 12)
-    assert output.class_token
+    assert output.special.class_token == 0
     tokens = captured(vit, layer, images())
     patches = tokens[:, 1:]
     torch.testing.assert_close(pooled(vit, layer, images(), "avg"), sum(patches.unbind(1)) / 16)
@@ -108,7 +110,7 @@ def test_the_patches_map_of_a_transformer_is_channels_first(vit: nn.Module) -> N
 
 @pytest.mark.parametrize("layer", ["features.0", "features.1", "features.1.0", "features.2", "norm"])
 def test_maps_of_swin_are_channels_last(swin: nn.Module, layer: str) -> None:
-    (output,) = hooks.trace(swin, [layer], images(1))
+    (output,) = trace(swin, [layer], images(3))
     assert output.axes == "channels last"
     value = captured(swin, layer, images())
     assert output.units == value.shape[-1]
@@ -118,7 +120,7 @@ def test_maps_of_swin_are_channels_last(swin: nn.Module, layer: str) -> None:
 
 @pytest.mark.parametrize("layer", ["permute", "avgpool"])
 def test_maps_that_swin_has_turned_are_channels_first(swin: nn.Module, layer: str) -> None:
-    (output,) = hooks.trace(swin, [layer], images(1))
+    (output,) = trace(swin, [layer], images(3))
     assert (output.axes, output.units) == ("channels first", 16)
 
 
@@ -126,13 +128,13 @@ def test_maps_that_swin_has_turned_are_channels_first(swin: nn.Module, layer: st
 def test_maps_of_convnext_are_channels_first_though_it_ends_in_linear_layers(
     convnext: nn.Module, layer: str
 ) -> None:
-    (output,) = hooks.trace(convnext, [layer], images(1, 64))
+    (output,) = trace(convnext, [layer], images(3, 64))
     assert output.axes == "channels first"
     assert output.units == captured(convnext, layer, images(1, 64)).shape[1]
 
 
 def test_the_linear_layers_inside_convnext_are_channels_last(convnext: nn.Module) -> None:
-    (output,) = hooks.trace(convnext, ["features.1.0.block.3"], images(1, 64))
+    (output,) = trace(convnext, ["features.1.0.block.3"], images(3, 64))
     assert (output.axes, output.units) == ("channels last", 40)
 
 
@@ -150,7 +152,7 @@ def test_networks_of_timm(name: str, layer: str, units: int) -> None:
     import timm
 
     network = timm.create_model(name, pretrained=False).eval()
-    (output,) = hooks.trace(network, [layer], images(1, 64))
+    (output,) = trace(network, [layer], images(3, 64))
     assert (output.axes, output.units) == ("channels first", units)
 
 
@@ -160,21 +162,21 @@ def test_only_layers_behind_it_have_the_class_token() -> None:
     network = timm.create_model(
         "vit_tiny_patch16_224", pretrained=False, img_size=64, depth=1, embed_dim=12, num_heads=2
     ).eval()
-    outputs = hooks.trace(network, ["patch_embed", "blocks.0"], images(1, 64))
-    assert [(output.shape, output.class_token) for output in outputs] == [
-        ((16, 12), False),
-        ((17, 12), True),
+    outputs = trace(network, ["patch_embed", "blocks.0"], images(3, 64))
+    assert [(output.shape, output.special.class_token) for output in outputs] == [
+        ((16, 12), None),
+        ((17, 12), 0),
     ]
 
 
 def test_a_map_as_wide_as_it_has_channels_is_told_by_its_modules() -> None:
-    (output,) = hooks.trace(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU()), ["0"], images(1, 8))
+    (output,) = trace(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU()), ["0"], images(3, 8))
     assert (output.shape, output.axes) == ((6, 6, 6), "channels first")
 
 
 def test_relu_layers_follow_the_network_they_stand_in() -> None:
     network = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=3).eval()
-    outputs = hooks.trace(network, ["relu", "layer1.0.relu", "layer4"], images(1))
+    outputs = trace(network, ["relu", "layer1.0.relu", "layer4"], images(3))
     assert [output.axes for output in outputs] == ["channels first"] * 3
     assert [output.units for output in outputs] == [64, 64, 512]
 
@@ -200,10 +202,10 @@ def counting() -> tuple[nn.Module, Counter]:
 
 def test_the_forward_pass_ends_after_the_deepest_wanted_layer() -> None:
     network, counter = counting()
-    outputs = hooks.trace(network, ["2", "0"], images(1))
+    outputs = trace(network, ["2", "0"], images(3))
     assert [output.name for output in outputs] == ["0", "2"], "in order of execution"
     counter.calls = 0
-    with hooks.record_activations(network, outputs, "avg") as activations:
+    with record_activations(network, outputs, "avg") as activations:
         found = activations(images())
     assert {name: tuple(value.shape) for name, value in found.items()} == {"0": (3, 4), "2": (3, 5)}
     assert counter.calls == 0
@@ -211,12 +213,12 @@ def test_the_forward_pass_ends_after_the_deepest_wanted_layer() -> None:
 
 def test_hooks_are_gone_after_the_block_also_after_an_error() -> None:
     network, _ = counting()
-    outputs = hooks.trace(network, ["0", "4"], images(1))
+    outputs = trace(network, ["0", "4"], images(3))
     assert hook_count(network) == 0
-    with hooks.record_activations(network, outputs, "avg"):
+    with record_activations(network, outputs, "avg"):
         assert hook_count(network) == 2
     assert hook_count(network) == 0
-    with pytest.raises(ZeroDivisionError), hooks.record_activations(network, outputs, "avg"):
+    with pytest.raises(ZeroDivisionError), record_activations(network, outputs, "avg"):
         raise ZeroDivisionError
     assert hook_count(network) == 0
     assert network(images()).shape == (3, 6, 26, 26)
@@ -232,9 +234,9 @@ def test_a_module_that_runs_twice_gives_its_last_output() -> None:
             return self.shared(self.between(self.shared(value)))
 
     network = Twice().eval()
-    outputs = hooks.trace(network, ["shared", "between"], images(1))
+    outputs = trace(network, ["shared", "between"], images(3))
     assert [(output.name, output.calls) for output in outputs] == [("between", 1), ("shared", 2)]
-    with hooks.record_activations(network, outputs, "avg") as activations:
+    with record_activations(network, outputs, "avg") as activations:
         for _ in range(2):  # the count starts anew with every batch
             found = activations(images())["shared"]
     with torch.inference_mode():
@@ -244,8 +246,8 @@ def test_a_module_that_runs_twice_gives_its_last_output() -> None:
 
 def test_batches_do_not_mix() -> None:
     network = tiny_models.network().eval()
-    outputs = hooks.trace(network, ["conv2"], images(1))
-    with hooks.record_activations(network, outputs, "avg") as activations:
+    outputs = trace(network, ["conv2"], images(3))
+    with record_activations(network, outputs, "avg") as activations:
         first = activations(images()[:1])["conv2"]
         together = activations(images())["conv2"]
         torch.testing.assert_close(together[:1], first)
@@ -256,16 +258,16 @@ def test_half_precision_is_summed_in_full() -> None:
     """A mean of 4,096 bf16 numbers near 1 would stop growing at 256 if it were summed in bf16."""
     value = torch.ones(1, 2, 64, 64, dtype=torch.bfloat16)
     value[:, 1] += 0.0078125
-    output = hooks.LayerOutput("x", (2, 64, 64), "channels first", False, 1)
-    found = hooks.pool(value, output, "avg")
+    output = LayerOutput("x", (2, 64, 64), "channels first")
+    found = pool(value, output, "avg")
     assert found.dtype == torch.float32
     assert found.tolist() == [[1.0, 1.0078125]]
-    assert hooks.pool(value, output, "max").dtype == torch.float32
+    assert pool(value, output, "max").dtype == torch.float32
 
 
 def test_negative_maps_keep_their_sign_under_max() -> None:
-    output = hooks.LayerOutput("x", (1, 2, 2), "channels first", False, 1)
-    assert hooks.pool(-torch.ones(1, 1, 2, 2), output, "max").item() == -1
+    output = LayerOutput("x", (1, 2, 2), "channels first")
+    assert pool(-torch.ones(1, 1, 2, 2), output, "max").item() == -1
 
 
 # -- what is refused -----------------------------------------------------------------------------------
@@ -273,20 +275,20 @@ def test_negative_maps_keep_their_sign_under_max() -> None:
 
 def test_an_unknown_layer_is_answered_with_near_names() -> None:
     with pytest.raises(CmonError, match=r"--layer conv3: .* no such layer\n.*did you mean 'conv\d'"):
-        hooks.trace(tiny_models.network(), ["conv1", "conv3"], images(1))
+        trace(tiny_models.network(), ["conv1", "conv3"], images(3))
     with pytest.raises(CmonError, match="no such layer"):
-        hooks.trace(tiny_models.network(), [""], images(1))
+        trace(tiny_models.network(), [""], images(3))
 
 
 def test_a_layer_that_never_runs_is_refused() -> None:
     with pytest.raises(CmonError, match="--layer unused: exists, but does not run"):
-        hooks.trace(tiny_models.network(), ["unused"], images(1))
+        trace(tiny_models.network(), ["unused"], images(3))
 
 
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (lambda x: x.mean((1, 2, 3)), r"no clear unit axis"),
+        (lambda x: x.mean((1, 2, 3)), r"no axis of units"),
         (lambda x: x[:, :, None], r"\(3, 1, 32, 32\)"),
     ],
 )
@@ -296,32 +298,32 @@ def test_an_output_with_no_units_is_refused(output: Callable[[Tensor], object], 
             return output(value)
 
     with pytest.raises(CmonError, match=message):
-        hooks.trace(nn.Sequential(Odd()), ["0"], images(1))
+        trace(nn.Sequential(Odd()), ["0"], images())
 
 
 def test_a_network_that_cannot_take_the_image_says_so(vit: nn.Module) -> None:
     with pytest.raises(CmonError, match=r"--image-size") as caught:
-        hooks.trace(vit, ["encoder"], images(1, 40))
-    assert "(1, 3, 40, 40)" in str(caught.value)
+        trace(vit, ["encoder"], images(3, 40))
+    assert "(3, 40, 40)" in str(caught.value)
     assert hook_count(vit) == 0
 
 
 def test_the_class_token_of_a_layer_without_one_is_refused() -> None:
     network = tiny_models.network().eval()
-    outputs = hooks.trace(network, ["conv1"], images(1))
+    outputs = trace(network, ["conv1"], images(3))
     with (
         pytest.raises(CmonError, match="conv1 has no class token"),
-        hooks.record_activations(network, outputs, "cls"),
+        record_activations(network, outputs, "cls"),
     ):
         pass
 
 
 def test_a_flat_output_is_taken_as_it_is_beside_class_tokens(vit: nn.Module) -> None:
-    inputs = images(2)
-    outputs = hooks.trace(vit, ["encoder", "heads"], inputs)
+    inputs = images()
+    outputs = trace(vit, ["encoder", "heads"], inputs)
     found = {}
     for pooling in ("cls", "avg"):
-        with hooks.record_activations(vit, outputs, pooling) as activations:
+        with record_activations(vit, outputs, pooling) as activations:
             found[pooling] = activations(inputs)
     torch.testing.assert_close(found["cls"]["heads"], found["avg"]["heads"])
     assert not torch.allclose(found["cls"]["encoder"], found["avg"]["encoder"])
@@ -331,13 +333,13 @@ def test_a_star_stops_at_a_dot_and_two_do_not() -> None:
     network = nn.Sequential()
     network.add_module("stem", nn.Conv2d(3, 4, 1))
     network.add_module("blocks", nn.Sequential(nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU())))
-    assert hooks.match_layers(network, ["blocks.*"]) == ["blocks.0", "blocks.1"]
-    assert hooks.match_layers(network, ["blocks.**"]) == ["blocks.0", "blocks.0.0", "blocks.1", "blocks.1.0"]
-    assert hooks.match_layers(network, ["blocks.1", "st?m", "blocks.*"]) == ["stem", "blocks.0", "blocks.1"]
+    assert match_layers(network, ["blocks.*"]) == ["blocks.0", "blocks.1"]
+    assert match_layers(network, ["blocks.**"]) == ["blocks.0", "blocks.0.0", "blocks.1", "blocks.1.0"]
+    assert match_layers(network, ["blocks.1", "st?m", "blocks.*"]) == ["stem", "blocks.0", "blocks.1"]
     with pytest.raises(CmonError, match=r"layer blocs: .*\n.*blocks"):
-        hooks.match_layers(network, ["blocs"])
+        match_layers(network, ["blocs"])
     with pytest.raises(CmonError, match="no such layer"):
-        hooks.match_layers(network, ["*.7"])
+        match_layers(network, ["*.7"])
 
 
 class Wrapped(nn.Module):
@@ -367,16 +369,16 @@ class _Block(nn.Module):
 )
 def test_the_one_tensor_in_a_tuple_list_or_dict_is_the_output(wrap: Callable[[Tensor], object]) -> None:
     network = Wrapped(wrap)
-    images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    outputs = hooks.trace(network, ["block"], images[:1])
-    with hooks.record_activations(network, outputs, "avg") as activations:
-        torch.testing.assert_close(activations(images)["block"], network.inner(images).mean((2, 3)).detach())
+    inputs = images(3, 6)
+    outputs = trace(network, ["block"], inputs)
+    with record_activations(network, outputs, "avg") as activations:
+        torch.testing.assert_close(activations(inputs)["block"], network.inner(inputs).mean((2, 3)).detach())
 
 
 @pytest.mark.parametrize(
     ("wrap", "found"),
     [
-        (lambda value: (value, value), r"tuple of 0: \(1, 5, 6, 6\), 1: \(1, 5, 6, 6\)"),
+        (lambda value: (value, value), r"tuple of 0: \(2, 5, 6, 6\), 1: \(2, 5, 6, 6\)"),
         (lambda value: {"a": None}, "dict of a: NoneType"),
         (lambda value: "text", "found:    str"),
     ],
@@ -385,4 +387,4 @@ def test_two_tensors_or_none_are_an_error_that_says_what_came(
     wrap: Callable[[Tensor], object], found: str
 ) -> None:
     with pytest.raises(CmonError, match=found):
-        hooks.trace(Wrapped(wrap), ["block"], torch.zeros(1, 3, 6, 6))
+        trace(Wrapped(wrap), ["block"], images(3, 6))
