@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cmon.errors import CmonError
 from cmon.extraction.layers import forward
-from cmon.extraction.layers.batch_axis import TOLERANCE, differ
+from cmon.extraction.layers.batch_axis import differ, rounding
 from cmon.extraction.layers.observe import Pass, observe
 from cmon.extraction.layers.trace import all_layers, match_layers, refuse_input
 from cmon.extraction.preprocessing import FoundPreprocess, as_grey
@@ -69,14 +69,14 @@ def find_conditions(
     if batch.ndim != 4:
         return ordinary
     fast = Conditions(device, dtype)
-    problem = _compare(plain, observe(fast.place(network), fast.arrange(batch), set(names)), dtype)
+    problem = _compare(plain, observe(fast.place(network), fast.arrange(batch), set(names)), rounding(batch))
     if problem is None:
         return fast
     ordinary.place(network)
     return replace(ordinary, why_contiguous=problem)
 
 
-def _compare(plain: Pass, fast: Pass, dtype: torch.dtype) -> str | None:
+def _compare(plain: Pass, fast: Pass, tolerance: float) -> str | None:
     """How a pass channels-last went wrong; None if it gave what the contiguous one gave."""
     if fast.error is not None:
         return "it fails channels-last"
@@ -85,7 +85,6 @@ def _compare(plain: Pass, fast: Pass, dtype: torch.dtype) -> str | None:
         if before.slices and (before.calls, before.shape) != (seen.calls, seen.shape):
             return f"its layer {name} gives another shape channels-last"
         for axis, values in before.slices.items():
-            tolerance = TOLERANCE.get(dtype, 1e-3)
             if any(
                 differ(*pair, tolerance) for pair in zip(values, seen.slices.get(axis, values), strict=True)
             ):

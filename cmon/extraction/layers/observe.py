@@ -21,6 +21,9 @@ _VALUES = 2**16
 """Values of one picture's output that are compared; of larger ones, as many spread over it evenly."""
 
 
+Rows = tuple[Tensor, ...]
+
+
 @dataclass
 class Observed:
     """A module in one forward pass."""
@@ -28,8 +31,8 @@ class Observed:
     calls: int = 0
     shape: tuple[int, ...] = ()
     """Of its last output, batch included."""
-    slices: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """By axis that is as long as the batch: values of the output's first and second entry along it, float32."""
+    slices: dict[int, Rows] = field(default_factory=dict)
+    """By axis that is as long as the batch: values of each of the output's entries along it, float32."""
     problem: CmonError | None = None
     """Why its last output cannot be read."""
 
@@ -83,9 +86,9 @@ def observe(network: nn.Module, batch: Tensor, close: Collection[str]) -> Pass:
     return seen
 
 
-def _slices(value: Tensor, batch: int) -> dict[int, tuple[Tensor, Tensor]]:
+def _slices(value: Tensor, batch: int) -> dict[int, Rows]:
     axes = [axis for axis, size in enumerate(value.shape) if size == batch]
-    return {axis: (_values(value.select(axis, 0)), _values(value.select(axis, 1))) for axis in axes}
+    return {axis: tuple(_values(row) for row in value.unbind(axis)) for axis in axes}
 
 
 def _values(value: Tensor) -> Tensor:

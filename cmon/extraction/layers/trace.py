@@ -1,6 +1,6 @@
 """What each layer of a network gives, found out by running a few pictures through it before any extraction.
 
-three pictures --[A, A], [A, B, C], [A, A] twice as large--> `Pass` of each --> the axis of pictures, of units, and
+three pictures --[C, A], [A, B, C], [C, A] twice as large--> `Pass` of each --> the axis of pictures, of units, and
 the tokens that are no patches; or the reason why a layer cannot be read
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cmon.errors import CmonError, nearest_names
-from cmon.extraction.layers.batch_axis import find_batch_axis
+from cmon.extraction.layers.batch_axis import find_batch_axis, rounding
 from cmon.extraction.layers.observe import Observed, Pass, observe
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.tokens import find_special
@@ -54,16 +54,16 @@ def trace(network: nn.Module, layers: Sequence[str], pictures: Tensor) -> list[L
     names = match_layers(network, layers)
     traced = _Trace(network, names, pictures)
     for name in names:
-        if name not in traced.twice.modules:
+        if name not in traced.two.modules:
             raise _never_runs(name, network.get_submodule(name))
-    return [traced.describe(name) for name in traced.twice.modules if name in set(names)]
+    return [traced.describe(name) for name in traced.two.modules if name in set(names)]
 
 
 def trace_all(network: nn.Module, pictures: Tensor) -> tuple[list[LayerOutput], dict[str, CmonError]]:
     """As `trace`, for every module that runs; and why the others of these cannot be read, by name."""
     traced = _Trace(network, all_layers(network), pictures)
     outputs, refused = [], {}
-    for name in traced.twice.modules:
+    for name in traced.two.modules:
         try:
             outputs.append(traced.describe(name))
         except CmonError as error:
@@ -78,10 +78,10 @@ class _Trace:
         if len(pictures) != 3:
             raise ValueError(f"a trace needs three pictures, not {len(pictures)}")
         self.network, self.names, self.pictures = network, names, pictures
-        pair = pictures[[0, 0]]
-        self.twice = self._observe(pair)
-        if self.twice.error is not None:
-            raise refuse_input(self.twice.error, pair)
+        pair = pictures[[2, 0]]
+        self.two = self._observe(pair)
+        if self.two.error is not None:
+            raise refuse_input(self.two.error, pair)
         self.three = self._observe(pictures)
         if self.three.error is not None:
             raise refuse_input(self.three.error, pictures)
@@ -93,14 +93,14 @@ class _Trace:
 
     def describe(self, name: str) -> LayerOutput:
         """Raises CmonError where the layer cannot be read."""
-        twice, three = self.twice.modules[name], self.three.modules.get(name, Observed())
-        dtype = self.pictures.dtype
+        two, three = self.two.modules[name], self.three.modules.get(name, Observed())
+        tolerance = rounding(self.pictures)
         try:
-            axis = find_batch_axis(name, twice, three, None, dtype)
+            axis = find_batch_axis(name, two, three, None, tolerance)
         except CmonError:
             # Whether it is randomness or the other pictures that changes a value, another pass tells.
-            axis = find_batch_axis(name, twice, three, self._repeat().modules.get(name), dtype)
-        shape = _without(twice.shape, axis)
+            axis = find_batch_axis(name, two, three, self._repeat().modules.get(name), tolerance)
+        shape = _without(two.shape, axis)
         if not shape:
             raise CmonError(
                 f"--layer {name}: its output has no axis of units, one number for each picture",
@@ -110,10 +110,10 @@ class _Trace:
         axes = find_axes(
             name, module, shape, self._larger_shape(name, axis), self.square, self.grids, self.lengths
         )
-        output = LayerOutput(name, shape, axes, axis, calls=twice.calls)
+        output = LayerOutput(name, shape, axes, axis, calls=two.calls)
         if axes == "tokens":
             special = find_special(self.network, name, shape[0], self.three.constant, self.grids, self.square)
-            output = LayerOutput(name, shape, axes, axis, special, twice.calls)
+            output = LayerOutput(name, shape, axes, axis, special, two.calls)
         return output
 
     def _observe(self, batch: Tensor) -> Pass:
@@ -121,13 +121,13 @@ class _Trace:
 
     def _repeat(self) -> Pass:
         if self._again is None:
-            self._again = self._observe(self.pictures[[0, 0]])
+            self._again = self._observe(self.pictures[[2, 0]])
         return self._again
 
     def _larger_shape(self, name: str, axis: int) -> tuple[int, ...] | None:
         """Of a layer's output for one picture twice as large; None where it did not come so far."""
         found = self.larger.modules.get(name)
-        if found is None or found.problem or found.calls != self.twice.modules[name].calls:
+        if found is None or found.problem or found.calls != self.two.modules[name].calls:
             return None
         return _without(found.shape, axis) if len(found.shape) > axis and found.shape[axis] == 2 else None
 
