@@ -80,9 +80,11 @@ def _compare(plain: Pass, fast: Pass, tolerance: float) -> str | None:
     """How a pass channels-last went wrong; None if it gave what the contiguous one gave."""
     if fast.error is not None:
         return "it fails channels-last"
-    for name, seen in fast.modules.items():
-        before = plain.modules[name]
-        if before.slices and (before.calls, before.shape) != (seen.calls, seen.shape):
+    for name, before in plain.modules.items():
+        seen = fast.modules.get(name)
+        if seen is None:
+            return f"its layer {name} does not run channels-last"
+        if (before.calls, before.shape) != (seen.calls, seen.shape):
             return f"its layer {name} gives another shape channels-last"
         for axis, values in before.slices.items():
             if any(

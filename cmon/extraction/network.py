@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cmon.checkpoints.state_dict import Match, WeightsMismatch, check_match, match
@@ -94,6 +95,13 @@ def _call(builder: Callable[..., nn.Module], spec: str, arguments: Mapping[str, 
     if not isinstance(network, nn.Module):
         raise CmonError(
             f"--model {spec}: gave no network", expected="a torch.nn.Module", found=type(network).__name__
+        )
+    if isinstance(network, torch.jit.ScriptModule):
+        raise CmonError(
+            f"--model {spec}: gave a TorchScript program, whose layers cannot be looked into",
+            expected="a network in Python",
+            found=type(network).__name__,
+            hint="give the factory of the network that it was made from",
         )
     if any(nn.parameter.is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
         raise CmonError(

@@ -230,3 +230,40 @@ def test_a_part_that_is_wrapped_is_read(wrap: Callable[[nn.Module], nn.Module]) 
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     outputs = trace(network, names, PLAIN.batch(SMALL, pixels(SMALL)))  # type: ignore[arg-type]
     assert [(output.axes, output.calls) for output in outputs] == [("channels first", 1)]
+
+
+class Rescued(nn.Module):
+    """Goes another way where its block fails, as it does channels-last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, 6, 3), Between(lambda maps: maps.view(len(maps), -1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.stem(images)
+        try:
+            return self.block(maps)
+        except Exception:
+            return maps.mean((2, 3))
+
+
+def test_a_network_that_goes_another_way_channels_last_is_run_contiguous() -> None:
+    found = conditions_of(Rescued(), "block")
+    assert (found.channels_last, found.why_contiguous) == (
+        False,
+        "its layer block does not run channels-last",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize(
+    "script", [torch.jit.script, lambda network: torch.jit.trace(network, torch.zeros(1, 3, 32, 32))]
+)
+def test_torchscript_is_refused_and_beside_it_all_is_read(script: Callable[[nn.Module], nn.Module]) -> None:
+    inner = script(nn.Sequential(nn.Conv2d(3, 6, 3)).eval())
+    network = nn.Sequential(inner, nn.Conv2d(6, 4, 3)).eval()
+    pictures = conditions_of(network, "1").batch(SMALL, pixels(SMALL))  # type: ignore[arg-type]
+    (output,) = trace(network, ["1"], pictures)
+    assert output.axes == "channels first"
+    with pytest.raises(CmonError, match=r"--layer 0: exists, but .* it is TorchScript"):
+        trace(network, ["0"], pictures)

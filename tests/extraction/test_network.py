@@ -77,6 +77,16 @@ def test_a_wrapped_network_is_read_from_wrapped_and_plain_weights(wrap: Any, tmp
         assert torch.equal(network.state_dict()["fc.weight"], plain.fc.weight)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize("make", ["torch.jit.script(net)", "torch.jit.trace(net, torch.zeros(1, 2))"])
+def test_torchscript_is_refused(tmp_path: Path, make: str) -> None:
+    (tmp_path / "script_net.py").write_text(
+        f"import torch\ndef make():\n    net = torch.nn.Linear(2, 2)\n    return {make}\n"
+    )
+    with pytest.raises(CmonError, match="gave a TorchScript program"):
+        build_network(f"python:{tmp_path}/script_net.py:make", {}, {})
+
+
 def test_a_network_without_sizes_is_refused_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "lazy_net.py").write_text("from torch import nn\ndef make():\n    return nn.LazyLinear(3)\n")
     with pytest.raises(CmonError, match=r"no sizes before they first run(.|\n)*in the factory"):

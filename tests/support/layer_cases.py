@@ -71,7 +71,7 @@ class Vit(nn.Module):
     ) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.patches, self.behind, self.batch_first = patches(), behind, batch_first
+        self.patches, self.behind, self.batch_first, self.mean = patches(), behind, batch_first, True
         tokens = tokens or {}
         self.names = [name if named else f"extra_{name}" for name in tokens]
         for name, count in zip(self.names, tokens.values(), strict=True):
@@ -80,14 +80,19 @@ class Vit(nn.Module):
         self.blocks = nn.Sequential(
             *[nn.TransformerEncoderLayer(12, 2, 24, batch_first=batch_first, dropout=0.1) for _ in range(2)]
         )
-        self.head = nn.Linear(12, 5)
+        self.head: nn.Module = nn.Linear(12, 5)
+
+    def until_blocks(self) -> nn.Module:
+        """The same, ending before the head."""
+        self.head, self.mean = nn.Identity(), False
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         own = [getattr(self, name).expand(len(images), -1, -1) for name in self.names]
         found = [self.patches(images)]
         tokens = torch.cat(found + own if self.behind else own + found, dim=1) + self.place
         tokens = self.blocks(tokens if self.batch_first else tokens.transpose(0, 1))
-        return self.head(tokens.mean(1 if self.batch_first else 0))
+        return self.head(tokens.mean(1 if self.batch_first else 0) if self.mean else tokens)
 
 
 class Twice(nn.Module):
@@ -302,6 +307,9 @@ CASES = [
         "encoder.layers.encoder_layer_0",
         "tokens: 16 of 17 tokens; 1 class token left out",
     ),
+    LayerCase("as many units as patches, behind a linear layer",
+              lambda: chain(Vit({"cls_token": 1}).until_blocks(), nn.Linear(12, 16), nn.GELU(), nn.Linear(16, 3)), "2",
+              "tokens: 16 of 17 tokens; 1 class token left out"),
     LayerCase("tokens, batch, units (batch_first=False)", lambda: Vit({"cls_token": 1}, batch_first=False), "blocks.1",
               "tokens: 16 of 17 tokens; 1 class token left out"),
     LayerCase("nn.MultiheadAttention, of whose tuple the attention's output is read", lambda: attention(True), "attend",

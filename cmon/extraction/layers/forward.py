@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -28,16 +28,17 @@ def hooked(
 ) -> Iterator[None]:
     """Context in which the hooks are called after, or before, their modules run.
 
-    They come after the hooks that a module has already, and so see what it passes on.
+    They come after the hooks that a module has already, and so see what it passes on. TorchScript takes no hooks, and
+    gets none.
     """
-    handles = [module.register_forward_hook(hook, with_kwargs=True) for module, hook in after.items()]
-    for module, hook in (before or {}).items():
-        handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-    try:
+    with ExitStack() as handles:
+        for module, hook in after.items():
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+        for module, before_hook in (before or {}).items():
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles.callback(module.register_forward_pre_hook(before_hook, with_kwargs=True).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def run(network: nn.Module, batch: Tensor) -> None:

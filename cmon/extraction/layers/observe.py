@@ -6,6 +6,7 @@ large network with all its layers fits in memory.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,8 @@ class Observed:
     """Of its last output, batch included."""
     slices: dict[int, Rows] = field(default_factory=dict)
     """By axis that is as long as the batch: values of each of the output's entries along it, float32."""
+    source: str | None = None
+    """The module whose output, the very tensor, is its first input; None where something was done to it between."""
     problem: CmonError | None = None
     """Why its last output cannot be read."""
 
@@ -57,19 +60,23 @@ def observe(network: nn.Module, batch: Tensor, close: Collection[str]) -> Pass:
     """
     seen = Pass()
     names = {module: name for name, module in network.named_modules() if name}
+    makers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
 
-    def after(module: nn.Module, _inputs: Any, _named: Any, output: Any) -> None:
+    def after(module: nn.Module, inputs: tuple[Any, ...], _named: Any, output: Any) -> None:
         name = names[module]
         # Popped first, so that the order is that of the last calls.
         found = seen.modules[name] = seen.modules.pop(name, Observed())
         found.calls += 1
         found.shape, found.slices, found.problem = (), {}, None
+        found.source = _find_maker(inputs, makers)
         try:
             value = read_tensor(name, module, output)
         except CmonError as error:
             found.problem = error
         else:
             found.shape = tuple(value.shape)
+            if _find_maker((value,), makers) is None:  # else a part of this module made it, or it came in
+                makers[id(value)] = weakref.ref(value), name
             if name in close:
                 found.slices = _slices(value, len(batch))
 
@@ -84,6 +91,14 @@ def observe(network: nn.Module, batch: Tensor, close: Collection[str]) -> Pass:
         except Exception as error:  # a network may refuse its input in any way
             seen.error = error
     return seen
+
+
+def _find_maker(inputs: tuple[Any, ...], makers: dict[int, tuple[weakref.ref[Tensor], str]]) -> str | None:
+    """The module that gave the first of the inputs."""
+    if not inputs or not isinstance(inputs[0], Tensor):
+        return None
+    made = makers.get(id(inputs[0]))
+    return made[1] if made and made[0]() is inputs[0] else None
 
 
 def _slices(value: Tensor, batch: int) -> dict[int, Rows]:

@@ -17,7 +17,7 @@ from cmon.extraction.layers.batch_axis import find_batch_axis, rounding
 from cmon.extraction.layers.observe import Observed, Pass, observe
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.tokens import find_special
-from cmon.extraction.layers.unit_axis import documented_axis, find_axes
+from cmon.extraction.layers.unit_axis import documented_axis, find_axes, has_own_axis, keeps_axes
 from cmon.workspace.layer_patterns import match_all
 
 
@@ -106,7 +106,7 @@ class _Trace:
                 f"--layer {name}: its output has no axis of units, one number for each picture",
                 hint="name the layer that contains it, or one before it",
             )
-        module = self.network.get_submodule(name)
+        module = self.network.get_submodule(self._find_origin(name, shape))
         axes = find_axes(
             name, module, shape, self._larger_shape(name, axis), self.square, self.grids, self.lengths
         )
@@ -123,6 +123,20 @@ class _Trace:
         if self._again is None:
             self._again = self._observe(self.pictures[[2, 0]])
         return self._again
+
+    def _find_origin(self, name: str, shape: tuple[int, ...]) -> str:
+        """The module that fixes which axis holds the units: the one before, where a layer changes values alone.
+
+        The same name where that is not so, or nothing before it fixes the axis.
+        """
+        found = name
+        while not has_own_axis(module := self.network.get_submodule(found), len(shape)):
+            seen = self.two.modules[found]
+            before = self.two.modules.get(seen.source or "")
+            if before is None or before.shape != seen.shape or not keeps_axes(module, shape):
+                return name
+            found = str(seen.source)
+        return found
 
     def _larger_shape(self, name: str, axis: int) -> tuple[int, ...] | None:
         """Of a layer's output for one picture twice as large; None where it did not come so far."""
@@ -144,8 +158,7 @@ class _Trace:
         found = set(self.grids)
         for name, seen in self.three.modules.items():
             module = self.network.get_submodule(name)
-            leaf = next(module.children(), None) is None
-            if len(seen.shape) == 3 and leaf and documented_axis(module, 2) == 1:
+            if len(seen.shape) == 3 and has_own_axis(module, 2) and documented_axis(module, 2) == 1:
                 found.add(seen.shape[1] if seen.shape[0] == 3 else seen.shape[0])
         return found
 

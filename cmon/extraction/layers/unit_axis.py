@@ -93,9 +93,9 @@ def _in_sequence(
     module: nn.Module, shape: tuple[int, ...], grids: Collection[int], lengths: Collection[int]
 ) -> int | None:
     unit = documented_axis(module, 2)
-    in_grids, in_lengths = ([axis for axis in (0, 1) if shape[axis] in known] for known in (grids, lengths))
-    known = in_grids or in_lengths
-    by_length = 1 - known[0] if len(known) == 1 else None
+    # A number of units may be that of a map's positions by chance; then the other axis must be as likely.
+    first, second = ((size in grids) + (size in lengths) for size in shape)
+    by_length = None if first == second else 1 if first > second else 0
     if unit is None:
         return by_length
     # What a module holds does not say whether it turns its output, but its own type does.
@@ -130,8 +130,21 @@ def documented_axis(module: nn.Module, axes: int) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
+def has_own_axis(module: nn.Module, axes: int) -> bool:
+    """Whether the module's own type says which axis of an output of so many axes holds the units."""
+    return _is_leaf(module) and documented_axis(module, axes) is not None
+
+
+def keeps_axes(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a module that gives the shape that it takes has the units in the same axis."""
+    if not _is_leaf(module):
+        return False
+    own = type(module).__module__ in ("torch.nn.modules.activation", "torch.nn.modules.dropout")
+    return own or isinstance(module, nn.Identity) or len(set(shape)) == len(shape)
+
+
 def _is_leaf(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
+    return next(module.children(), None) is None or isinstance(module, nn.MultiheadAttention)
 
 
 def is_grid(tokens: int, square: bool, grids: Collection[int]) -> bool:
