@@ -334,8 +334,11 @@ def _extract_settings(
     workers: int | None,
 ) -> ExtractSettings:
     """The settings but for the device, which only torch can tell."""
-    from cmon.extraction.settings import ExtractSettings
+    from cmon.extraction.settings import POOLINGS, WEIGHTS, ExtractSettings
 
+    require_known("--weights", weights, WEIGHTS)
+    require_known("--pooling", pooling, POOLINGS)
+    require_known("--precision", precision, devices.PRECISIONS)
     return ExtractSettings(
         model=model,
         layers=tuple(dict.fromkeys(layers)),

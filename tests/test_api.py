@@ -144,6 +144,13 @@ def test_options_have_the_names_and_defaults_of_the_commands(name: str, function
     [
         (lambda place: cmon.extract(place, {"a": "f"}, "p", model=MODEL, layers=[]), "--layer"),
         (lambda place: cmon.extract(place, {"../a": "f"}, "p", model=MODEL, layers=["x"]), "no path"),
+        (lambda place: cmon.extract(place, {"a": "f"}, "p", model=MODEL, layers=["x"], weights="EMA"), "EMA"),
+        (lambda place: cmon.extract(place, {"a": "f"}, "p", model=MODEL, layers=["x"], pooling="sum"), "sum"),
+        (
+            lambda place: cmon.extract(place, {"a": "f"}, "p", model=MODEL, layers=["x"], precision="fp16"),
+            "fp16",
+        ),
+        (lambda place: cmon.plan({"a": "f"}, "p", model=MODEL, pooling="sum"), "sum"),
         (lambda place: cmon.score(place, ["dog"], similarity="cos_similarity", top_k=3), "--top-k"),
         (lambda place: cmon.score(place, ["dog"], similarity="nonsense"), "nonsense"),
         (lambda place: cmon.embed(place, layout="pca", temperature=0.1), "--temperature"),

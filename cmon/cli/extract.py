@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmon.cli import options
+from cmon.extraction.settings import POOLINGS, WEIGHTS
 
 if TYPE_CHECKING:
     from cmon.cli.terminal import Terminal
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--weights",
-    type=click.Choice(["raw", "ema"]),
+    type=click.Choice(WEIGHTS),
     default="raw",
     show_default=True,
     help="Which weights of a checkpoint: those that were trained, or their moving average beside them.",
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--pooling",
-    type=click.Choice(["avg", "max", "cls"]),
+    type=click.Choice(POOLINGS),
     default="avg",
     show_default=True,
     help="How a unit's map becomes one activation per image.",

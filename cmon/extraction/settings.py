@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 METHOD = 2
 """Part of every activation file's origin; raised when the same inputs are read in another way."""
 
+WEIGHTS = ("raw", "ema")
+POOLINGS = ("avg", "max", "cls")
+
 
 @dataclass(frozen=True)
 class ExtractSettings:
