@@ -18,15 +18,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cmon.api import embed, extract, plan, report, score
+    from cmon.api import drop, embed, extract, plan, report, score
     from cmon.errors import CmonError
     from cmon.workspace.workspace import Workspace
 
 __version__ = "0.2.0"
-__all__ = ["CmonError", "Workspace", "__version__", "embed", "extract", "plan", "report", "score"]
+__all__ = ["CmonError", "Workspace", "__version__", "drop", "embed", "extract", "plan", "report", "score"]
 
 _WHERE = {
-    **dict.fromkeys(("extract", "plan", "score", "embed", "report"), "cmon.api"),
+    **dict.fromkeys(("extract", "plan", "score", "embed", "report", "drop"), "cmon.api"),
     "CmonError": "cmon.errors",
     "Workspace": "cmon.workspace.workspace",
 }

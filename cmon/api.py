@@ -106,7 +106,8 @@ def extract(
         return found
     from cmon.extraction import stage  # and with it torch: two seconds
 
-    return stage.extract(place, folders, images, _on_device(settings, device, batch_size), progress)
+    with place.writing("extract"):
+        return stage.extract(place, folders, images, _on_device(settings, device, batch_size), progress)
 
 
 def plan(
@@ -151,6 +152,21 @@ def plan(
         workers,
     )
     return stage.plan(_folders(runs), Path(probe), _on_device(settings, device, batch_size), progress)
+
+
+def drop(workspace: AnyWorkspace, *, runs: Sequence[str] = (), layers: Sequence[str] = ()) -> int:
+    """Take runs out of a workspace, or layers of runs; gives how many activation files that were.
+
+    runs: their names. layers: names or patterns, of the runs or, where none is given, of all. What was made from them
+    goes when `score` runs next. Raises CmonError for a name that is not there, and where nothing would be left.
+    """
+    from cmon.extraction import dropping
+
+    if not (runs or layers):
+        raise OptionError("Missing option '--run' or '--layer'.")
+    place = _workspace(workspace)
+    with place.writing("drop"):
+        return dropping.drop(place, tuple(runs), tuple(layers))
 
 
 def score(
@@ -219,12 +235,13 @@ def score(
         seed=seed,
         device=where,
     )
-    labels = stage.score(place, listed, features, settings, progress)
-    return Scores(
-        labels,
-        class_name_lists.measure(place, names) if names else None,
-        agreement.measure(place, annotated, progress) if annotated else None,
-    )
+    with place.writing("score"):
+        labels = stage.score(place, listed, features, settings, progress)
+        return Scores(
+            labels,
+            class_name_lists.measure(place, names) if names else None,
+            agreement.measure(place, annotated, progress) if annotated else None,
+        )
 
 
 def embed(
@@ -262,9 +279,9 @@ def embed(
     place = _workspace(workspace)
     chosen = Choice(tuple(runs), tuple(layers), _ranges(epochs))
     settings = stage.EmbedSettings(found, seed=seed, seeds=seeds, choice=chosen)
-    return stage.embed(
-        place, _anchors(anchors), _text_vectors(place, device), settings, progress, update=update
-    )
+    listed = _anchors(anchors)
+    with place.writing("embed"):
+        return stage.embed(place, listed, _text_vectors(place, device), settings, progress, update=update)
 
 
 def report(
@@ -294,7 +311,9 @@ def report(
         max_html_mb=max_html_mb,
         images=_images_folder(images),
     )
-    return stage.report(_workspace(workspace), settings, progress)
+    place = _workspace(workspace)
+    with place.writing("report"):
+        return stage.report(place, settings, progress)
 
 
 # -- what the options mean -----------------------------------------------------------------------------

@@ -11,36 +11,35 @@ from typing import Any
 import click
 
 import cmon
+from cmon.cli.drop import drop
 from cmon.cli.embed import embed
 from cmon.cli.extract import extract
 from cmon.cli.report import report
 from cmon.cli.score import score
 from cmon.errors import CmonError, OptionError
 
-INTERRUPTED_EXIT = 130
-
 
 class Commands(click.Group):
     """Turns errors that a user can act on into messages and exit codes, and Ctrl-C into a word of comfort."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        from cmon.cli import interrupt
         from cmon.cli.terminal import Terminal
 
         try:
-            return super().invoke(ctx)
+            with interrupt.ended_promptly(lambda: ctx.invoked_subcommand):
+                return super().invoke(ctx)
         except OptionError as error:
             raise click.UsageError(str(error)) from error
         except CmonError as error:
             Terminal(quiet=False).error(str(error))
             ctx.exit(1)
         except KeyboardInterrupt:
-            Terminal(quiet=False).error(
-                "interrupted; what was finished is kept, and the same command goes on from there"
-            )
-            ctx.exit(INTERRUPTED_EXIT)
+            Terminal(quiet=False).error(interrupt.words(ctx.invoked_subcommand))
+            ctx.exit(interrupt.EXIT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["extract", "score", "embed", "report"]  # in the order in which they are run
+        return ["extract", "score", "embed", "report", "drop"]  # in the order in which they are run
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (extract, score, embed, report):
+for command in (extract, score, embed, report, drop):
     main.add_command(command)

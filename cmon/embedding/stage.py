@@ -86,7 +86,7 @@ def embed(
     asked for that cannot be.
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
-    provenance.check_scores(workspace)
+    provenance.check(workspace, "units")
     anchors = choose_anchors(anchors, vocabulary)
     listed = [asdict(anchor) for anchor in anchors]
     origin = digest(workspace.origin("units"), listed, settings.parameters(), schemas.VERSION)
@@ -112,7 +112,8 @@ def embed(
         written = origin if old is None else updated_origin
         fitted = np.ones(len(content.live), dtype=bool) if old is None else old.fitted
         table = layout_table(content, anchors, made[0][0], fitted)
-        workspace.write(workspace.table("layout"), table, written, parameters)
+        made_from = {"scores": workspace.origin("scores"), "vocabulary": workspace.origin("vocabulary")}
+        workspace.write(workspace.table("layout"), table, written, parameters, made_from)
         _write_fidelity(workspace, [found for _, found in made], settings.seed, written, parameters)
         work.items = len(content.live)
     return _result(workspace, made=True)
@@ -136,7 +137,7 @@ def _write_fidelity(
     rows = pd.concat([fidelity.to_rows(found, seed + number) for number, found in enumerate(measured)])
     table = pa.Table.from_pandas(rows, schema=schemas.FIDELITY, preserve_index=False)
     said = {**parameters, "sentence": advice.sentence(measured[0])}
-    workspace.write(workspace.table("fidelity"), table, origin, said)
+    workspace.write(workspace.table("fidelity"), table, origin, said, {"layout": origin})
 
 
 def _result(workspace: Workspace, *, made: bool) -> EmbedResult:

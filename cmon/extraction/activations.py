@@ -40,7 +40,7 @@ def run_job(
     yield from _fill(pooled, job.fit, outputs, probe, preprocess, settings)
     words = {output.name: output.pooled(settings.pooling) for output in outputs}
     for shard in job.shards:
-        _write(workspace, shard, probe.image_ids, pooled[shard.layer], words[shard.layer])
+        _write(workspace, shard, probe, pooled[shard.layer], words[shard.layer])
 
 
 def load_checkpoint(
@@ -88,9 +88,8 @@ def _fill(
             yield rows.stop - rows.start
 
 
-def _write(
-    workspace: Workspace, shard: Shard, image_ids: np.ndarray, values: np.ndarray, pooled: str
-) -> None:
-    columns = [pa.array(image_ids, pa.int32()), schemas.vectors(values)]
+def _write(workspace: Workspace, shard: Shard, probe: Probe, values: np.ndarray, pooled: str) -> None:
+    columns = [pa.array(probe.image_ids, pa.int32()), schemas.vectors(values)]
     table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
-    workspace.write(shard.path(workspace), table, shard.origin, {"axes": shard.axes, "pooled": pooled})
+    said = {"axes": shard.axes, "pooled": pooled}
+    workspace.write(shard.path(workspace), table, shard.origin, said, {"images": probe.origin})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,16 @@ class Job:
     shards: tuple[Shard, ...]
 
 
-def plan_shards(fitted: FittedRuns, probe_origin: str, settings: ExtractSettings) -> list[Shard]:
-    """The activation files of all checkpoints that can be read, in the order of runs, epochs and layers.
+def plan_shards(
+    fitted: FittedRuns,
+    checkpoints: RunCheckpoints,
+    layers: Mapping[str, Container[str]],
+    probe_origin: str,
+    settings: ExtractSettings,
+) -> list[Shard]:
+    """The activation files of those of the checkpoints that can be read, in their order and that of layers.
 
-    probe_origin: hash of the images and their preprocessing.
+    layers: which of a run's layers are wanted, by its name. probe_origin: hash of the images and their preprocessing.
     """
     network = [
         settings.model,
@@ -67,9 +73,10 @@ def plan_shards(fitted: FittedRuns, probe_origin: str, settings: ExtractSettings
                 checkpoint.sha256, output.name, output.reading, network, probe_origin, schemas.VERSION, METHOD
             ),
         )
-        for run, checkpoint in fitted.checkpoints
-        if checkpoint.error is None
+        for run, checkpoint in checkpoints
+        if checkpoint.error is None and checkpoint.signature in fitted.fits
         for output in fitted.fits[checkpoint.signature].outputs
+        if output.name in layers[run]
     ]
 
 

@@ -1,6 +1,7 @@
 """Stage 1: from checkpoints and probe images to pooled activations.
 
 checkpoints of every run --inspect--> table `checkpoints`
+tables of earlier extractions --> layers and epochs that stay
 probe images --decode once--> pixel cache, table `images`
 pixels x checkpoint --network, hooks--> activations/RUN/LAYER/EPOCH, listed in table `shards`
 """
@@ -8,11 +9,13 @@ pixels x checkpoint --network, hooks--> activations/RUN/LAYER/EPOCH, listed in t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.errors import CmonError
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
+from cmon.extraction.earlier import is_gone, not_read_now, read_earlier, rows_of_gone, way_of
 from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
@@ -25,6 +28,7 @@ from cmon.images.pixel_cache import Probe
 from cmon.images.preprocessing import Preprocess
 from cmon.progress import Progress, silent
 from cmon.workspace import costs
+from cmon.workspace.layer_patterns import match_all
 from cmon.workspace.workspace import Workspace, is_fresh
 
 Failures = dict[tuple[str, str], CmonError]
@@ -44,21 +48,43 @@ def extract(
     Raises CmonError when a folder, layer or model does not exist, or nothing can be read from it.
     """
     files = find_images(probe_folder)  # first, so that a missing folder is an error at once
-    fitted = fit_networks(folders, settings, read_known_checkpoints(workspace), progress)
+    earlier = read_earlier(workspace)
+    layers_before = {run: earlier.layers(run, settings) for run in folders}
+    more = [layer for layers in layers_before.values() for layer in layers]
+    all_layers = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
+    fitted = fit_networks(folders, all_layers, read_known_checkpoints(workspace), progress)
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
-        planned = plan_shards(fitted, probe.origin, settings)
+        traced = [output.name for fit in fitted.used for output in fit.outputs]
+        asked, _ = match_all(settings.layers, traced)
+        wanted = {run: {*asked, *before} for run, before in layers_before.items()}
+        planned = plan_shards(fitted, fitted.checkpoints, wanted, probe.origin, settings)
         stale = [shard for shard in planned if not is_fresh(shard.path(workspace), shard.origin)]
         failures = _run_jobs(
             workspace, plan_jobs(fitted, stale), probe, fitted.preprocess, settings, work, progress
         )
-        checkpoints = _skip_failed(fitted.checkpoints, failures)
-        shards = select_shards(planned, checkpoints)
+        others = not_read_now(earlier, fitted.checkpoints)
+        kept = [
+            shard
+            for shard in plan_shards(fitted, others, wanted, probe.origin, settings)
+            if is_fresh(shard.path(workspace), shard.origin)
+        ]
+        with_some = {(shard.run, shard.epoch) for shard in kept}
+        others = [(run, one) for run, one in others if (run, one.epoch) in with_some]
+        checkpoints = _skip_failed(_with_chosen_before(fitted.checkpoints, others), failures)
+        shards = [*select_shards(planned, checkpoints), *kept]
         if not shards:
             raise next(iter(failures.values()))
         parameters = _table_parameters(settings, fitted, probe, files, failures)
-        write_tables(workspace, checkpoints, shards, parameters)
+        gone = rows_of_gone(earlier, [(run, one) for run, one in others if is_gone(one)])
+        write_tables(workspace, checkpoints, gone, shards, parameters)
     return _summarize(fitted, checkpoints, probe, shards, select_shards(stale, checkpoints))
+
+
+def _with_chosen_before(found: RunCheckpoints, kept: RunCheckpoints) -> RunCheckpoints:
+    """Checkpoints that were not chosen now, but before, count as read."""
+    before = {(run, one.name): one for run, one in kept if not is_gone(one)}
+    return [(run, before.get((run, one.name), one)) for run, one in found]
 
 
 def plan(
@@ -130,6 +156,7 @@ def _table_parameters(
     """Parameters of the tables `checkpoints` and `shards`."""
     parameters: dict[str, object] = {
         "probe": probe.origin,
+        "way": way_of(settings),
         "model": settings.model,
         "layers": settings.layers,
         "pooling": settings.pooling,

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.runs import RunCheckpoints
+from cmon.errors import CmonError
 from cmon.extraction.shards import Shard
 from cmon.workspace import schemas
-from cmon.workspace.files import digest
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.files import digest, remove_files
+from cmon.workspace.keys import sort_rows
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
 logger = logging.getLogger(__name__)
@@ -23,40 +24,54 @@ Rows = list[dict[str, Any]]
 
 
 def read_known_checkpoints(workspace: Workspace) -> Rows:
-    """The table `checkpoints` of an earlier extraction; empty if there is none, or of another schema version."""
-    path = workspace.table("checkpoints")
-    if stamp(path).get("schema_version") != schemas.VERSION:
+    """The table `checkpoints` of an earlier extraction; empty if there is none that can be read."""
+    try:
+        return workspace.read("checkpoints").to_pylist()
+    except CmonError:
         return []
-    return read_table(path).to_pylist()
 
 
 def write_tables(
     workspace: Workspace,
     checkpoints: RunCheckpoints,
+    gone: Rows,
     shards: Sequence[Shard],
     parameters: Mapping[str, Any],
 ) -> None:
-    """Write both tables, unless they are so already, and keep the rows of runs that were not asked for this time.
+    """Write both tables, unless they are so already, with the rows of runs that were not asked for this time.
 
+    Files of activations that are not listed any more are removed. gone: rows of checkpoints that are no longer there.
     parameters: of both tables; `probe` in it is the hash of the images and their preprocessing. Rows with another
     one are not kept, with a warning: their activations cannot be compared with those of now.
     """
     asked = {run for run, _ in checkpoints}
     before, same_probe = _read(workspace, "shards"), _same_probe(workspace, "shards", parameters)
-    left_out = {(run, one.epoch) for run, one in checkpoints if one.left_out}
-    _warn_of_lost_rows(before, shards, asked, left_out, same_probe)
     made = {
-        "checkpoints": [_checkpoint_row(run, checkpoint) for run, checkpoint in checkpoints],
+        "checkpoints": [*(_checkpoint_row(run, checkpoint) for run, checkpoint in checkpoints), *gone],
         "shards": [asdict(shard) for shard in shards],
     }
+    _warn_of_lost_rows(before, made["shards"], asked, same_probe)
+    kept = {
+        name: [row for row in _read(workspace, name) if row["run"] not in asked]
+        if _same_probe(workspace, name, parameters)
+        else []
+        for name in made
+    }
+    write_rows(workspace, {name: [*kept[name], *made[name]] for name in made}, parameters)
+
+
+def write_rows(workspace: Workspace, rows: Mapping[str, Rows], parameters: Mapping[str, Any]) -> None:
+    """Write the tables `checkpoints` and `shards`, unless they are so, and remove unlisted files of activations."""
+    inputs = {"images": str(parameters["probe"])}
     for name, schema in (("checkpoints", schemas.CHECKPOINTS), ("shards", schemas.SHARDS)):
-        kept = []
-        if _same_probe(workspace, name, parameters):
-            kept = [row for row in _read(workspace, name) if row["run"] not in asked]
-        table = pa.Table.from_pylist([*kept, *made[name]], schema=schema)
+        table = pa.Table.from_pylist(rows[name], schema=schema)
+        if name == "shards":
+            table = pa.Table.from_pandas(sort_rows(table.to_pandas()), schema=schema, preserve_index=False)
         origin = digest(name, table.to_pylist(), parameters)
         if not is_fresh(workspace.table(name), origin):
-            workspace.write(workspace.table(name), table, origin, parameters)
+            workspace.write(workspace.table(name), table, origin, parameters, inputs)
+    listed = {workspace.activations(row["run"], row["layer"], row["epoch"]) for row in rows["shards"]}
+    remove_files((workspace.root / "activations").glob("*/*/*.parquet"), listed)
 
 
 def _checkpoint_row(run: str, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -80,9 +95,10 @@ def _checkpoint_row(run: str, checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _read(workspace: Workspace, name: str) -> Rows:
-    """The rows of an earlier extraction; empty if there was none."""
+    """The rows of an earlier extraction; empty if there was none, or of another version of cmon."""
     path = workspace.table(name)
-    return read_table(path).to_pylist() if path.is_file() else []
+    current = stamp(path).get("schema_version") == schemas.VERSION
+    return read_table(path).to_pylist() if path.is_file() and current else []
 
 
 def _same_probe(workspace: Workspace, name: str, parameters: Mapping[str, Any]) -> bool:
@@ -91,17 +107,8 @@ def _same_probe(workspace: Workspace, name: str, parameters: Mapping[str, Any]) 
     return before.get("probe") == parameters["probe"]
 
 
-def _warn_of_lost_rows(
-    before: Rows,
-    shards: Sequence[Shard],
-    asked: set[str],
-    left_out: set[tuple[str, float | None]],
-    same_probe: bool,
-) -> None:
-    """Warn of runs of another probing set, or else of layers and epochs that the runs of now had and lose.
-
-    left_out: (run, epoch) of checkpoints that were not chosen.
-    """
+def _warn_of_lost_rows(before: Rows, now: Rows, asked: set[str], same_probe: bool) -> None:
+    """Warn of runs of another probing set, or else of layers and epochs that the runs of now had and lose."""
     others = sorted({row["run"] for row in before} - asked)
     if others and not same_probe:
         logger.warning(
@@ -109,20 +116,10 @@ def _warn_of_lost_rows(
             "give them to `cmon extract` again",
             ", ".join(others),
         )
-        return
-    now = {(shard.run, shard.layer) for shard in shards}
-    runs = {run for run, _ in now}
-    layers = sorted({(row["run"], row["layer"]) for row in before if row["run"] in runs} - now)
-    if layers:
-        logger.warning(
-            "left out, since they were not asked for again: %s; give all layers of a run at once (what was extracted "
-            "before is fresh)",
-            ", ".join(f"layer {layer} of run {run}" for run, layer in layers[:10]),
-        )
-    lost = sorted({(row["run"], row["epoch"]) for row in before} & left_out)
+    there = {(row["run"], row["layer"]) for row in now}
+    lost = sorted({(row["run"], row["layer"]) for row in before if row["run"] in asked} - there)
     if lost:
         logger.warning(
-            "left out, since --epoch does not choose them now: %s; give all of a run at once (what was extracted "
-            "before is fresh)",
-            ", ".join(f"epoch {epoch_text(epoch)} of run {run}" for run, epoch in lost[:10]),
+            "left out, since they were extracted from another model or in another way than is asked for now: %s",
+            ", ".join(f"layer {layer} of run {run}" for run, layer in lost[:10]),
         )

@@ -101,7 +101,8 @@ def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) 
     """`_hash_inputs` of the files as they are now; None, and nothing is hashed, if checkpoints have other names."""
     found = [(run, folder, path) for run, folder in folders.items() for path in find_checkpoints(folder)]
     names = [(run, printable_path(path.relative_to(folder))) for run, folder, path in found]
-    if names != [(row["run"], row["checkpoint"]) for row in _read_rows(workspace, "checkpoints", folders)]:
+    rows = [row for row in _read_rows(workspace, "checkpoints", folders) if row["status"] != "gone"]
+    if names != [(row["run"], row["checkpoint"]) for row in rows]:
         return None
     hashes = [hash_checkpoint(path) for _, _, path in found]
     images = find_images(probe, say=False)

@@ -2,45 +2,71 @@
 
 Pixels lie one image after the other in one file of the workspace's cache, so that a checkpoint is one pass
 over that file and not over image files, and 60,000 images need disk, not memory. The file is read in batches, not
-memory-mapped: mapped pages that were read would count as memory of the process.
+memory-mapped: mapped pages that were read would count as memory of the process. A table beside it says of each image
+where its pixels lie, with a checksum that every reading is compared with. When the probing set changes, only images
+that are new to it are decoded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cmon.errors import CmonError
 from cmon.images import decoding, preprocessing
 from cmon.images.decoding import blank
 from cmon.images.files import ImageFile
-from cmon.images.preprocessing import Decoded, Preprocess
+from cmon.images.preprocessing import Preprocess
 from cmon.images.table import make_rows, to_table, warn_of
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The cached arrays of all images that could be read, in their order."""
+    """The cached arrays of the N images that could be read, in their order."""
 
     path: Path
     shape: tuple[int, ...]
     """Of one image's array."""
     dtype: np.dtype
+    checksums: np.ndarray
+    """(N,) uint32, CRC-32 of each image's bytes."""
+
+    @property
+    def image_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """(rows, *shape)."""
-        size = math.prod(self.shape)
-        count = (rows.stop - rows.start) * size
-        offset = rows.start * size * self.dtype.itemsize
-        return np.fromfile(self.path, self.dtype, count, offset=offset).reshape(-1, *self.shape)
+        """(rows, *shape). Raises CmonError, and removes the file, where it is not as it was written."""
+        count = rows.stop - rows.start
+        found = np.fromfile(
+            self.path, np.uint8, count * self.image_bytes, offset=rows.start * self.image_bytes
+        )
+        whole = len(found) == count * self.image_bytes
+        pictures = found.reshape(count, -1) if whole else ()
+        if not whole or any(
+            zlib.crc32(one.data) != crc for one, crc in zip(pictures, self.checksums[rows], strict=True)
+        ):
+            self.path.unlink(missing_ok=True)
+            raise CmonError(
+                f"{self.path}: is damaged, and was removed",
+                expected=f"the pixels of images {rows.start} to {rows.stop - 1} as they were decoded",
+                found="other bytes" if whole else "fewer bytes",
+                hint="run `cmon extract` again: the images are decoded anew, and what was finished is kept",
+            )
+        return found.view(self.dtype).reshape(-1, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -59,63 +85,141 @@ class Probe:
 def decode_probe(
     workspace: Workspace, files: list[ImageFile], preprocess: Preprocess, workers: int, progress: Progress
 ) -> Probe:
-    """Decode every image, unless the cache holds just these already, and write the table `images`.
+    """Decode every image that the cache does not hold already, and write the table `images`.
 
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
-    origin = digest(
-        [(file.name, file.sha256) for file in files], preprocess.describe(), decoding.RULES, schemas.VERSION
-    )
+    way = digest(preprocess.describe(), decoding.RULES, schemas.VERSION)
+    origin = digest([(file.name, file.sha256) for file in files], way)
     example = preprocess.pixels(blank())
-    pixels = Pixels(workspace.cache / f"pixels-{origin[:16]}.bin", example.shape, example.dtype)
-    table = workspace.table("images")
-    if not (pixels.path.is_file() and is_fresh(table, origin)):
-        decoded = progress(
-            preprocessing.decode_all(files, preprocess, workers), "decoding probe images", len(files)
-        )
-        outcomes = _write_pixels(pixels, files, decoded)
-        workspace.written_bytes += pixels.path.stat().st_size
-        rows = make_rows(files, outcomes, workspace.root)
-        workspace.write(table, to_table(rows), origin, {"preprocess": preprocess.describe()})
-        _remove_other_caches(pixels.path)
-    else:
-        before = read_table(table).to_pylist()
-        rows = make_rows(files, [(row["error"], row["notes"]) for row in before], workspace.root)
-        if rows != before:  # the same images at another place
-            workspace.write(table, to_table(rows), origin, workspace.parameters("images"))
-    warn_of(rows)
+    path = workspace.cache / f"pixels-{origin[:16]}.bin"
+    table = path.with_suffix(".parquet")
+    empty = Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
+    if not (is_fresh(table, origin) and _size(path) == _bytes_of(read_table(table), empty.image_bytes)):
+        known = _known(workspace, way, empty)
+        rows = _write_pixels(empty, files, known, preprocess, workers, progress)
+        workspace.written_bytes += path.stat().st_size
+        cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
+        workspace.write(table, cached, origin, {"way": way})
+    cached = read_table(table)
+    _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
+    _remove_other_caches(path)
+    checksums = np.array([crc for crc in cached["crc32"].to_pylist() if crc is not None], np.uint32)
+    pixels = Pixels(path, example.shape, example.dtype, checksums)
+    rows = workspace.read("images").to_pylist()
     usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
     skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
     return Probe(pixels, usable, origin, skipped)
 
 
+def _write_images(
+    workspace: Workspace, files: list[ImageFile], cached: Sequence[Row], origin: str, preprocess: Preprocess
+) -> None:
+    """Write the table `images`, unless it is there, with the files at the same place. cached: rows of PIXELS."""
+    rows = make_rows(files, [(row["error"], row["notes"]) for row in cached], workspace.root)
+    path = workspace.table("images")
+    if not is_fresh(path, origin) or read_table(path).to_pylist() != rows:
+        workspace.write(path, to_table(rows), origin, {"preprocess": preprocess.describe()})
+    warn_of(rows)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An image of an earlier cache."""
+
+    row: Row
+    pixels: Pixels
+    position: int
+    """Of its pixels, if it has any."""
+
+
+def _known(workspace: Workspace, way: str, empty: Pixels) -> Mapping[str, _Known]:
+    """What earlier caches of the same preprocessing hold, by the images' hashes; nothing of damaged ones."""
+    found: dict[str, _Known] = {}
+    for table in workspace.cache.glob("pixels-*.parquet"):
+        if stamp(table).get("parameters", {}).get("way") != way:
+            continue
+        try:
+            cached = read_table(table)
+        except CmonError:
+            continue
+        path = table.with_suffix(".bin")
+        if _size(path) != _bytes_of(cached, empty.image_bytes):
+            continue
+        rows = cached.to_pylist()
+        checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
+        pixels = Pixels(path, empty.shape, empty.dtype, checksums)
+        position = 0
+        for row in rows:
+            if row["sha256"] is not None:
+                found[row["sha256"]] = _Known(row, pixels, position)
+            position += row["crc32"] is not None
+    return found
+
+
 def _write_pixels(
-    pixels: Pixels, files: list[ImageFile], decoded: Iterable[Decoded]
-) -> list[tuple[str | None, str | None]]:
-    """Write the arrays of all readable images one after the other; gives each file's error and notes, or None.
+    pixels: Pixels,
+    files: list[ImageFile],
+    known: Mapping[str, _Known],
+    preprocess: Preprocess,
+    workers: int,
+    progress: Progress,
+) -> list[Row]:
+    """Write the arrays of all readable images one after the other; gives rows of PIXELS.
 
     Raises CmonError, and writes nothing, when no file is readable.
     """
-    outcomes: list[tuple[str | None, str | None]] = []
+    rows: list[Row] = []
+    new = [file for file in files if file.sha256 not in known]
     with atomic_write(pixels.path) as aside:
         with aside.open("wb") as cache:
-            for _, array, error, notes in decoded:
-                if array is not None and array.shape != pixels.shape:
-                    error = f"its preprocessing gives {array.shape}, where {pixels.shape} is expected"
-                elif array is not None:
-                    cache.write(np.ascontiguousarray(array, pixels.dtype).data)
-                outcomes.append((error, None if error else "; ".join(notes) or None))
-        if all(error for error, _ in outcomes):
+            arrays = preprocessing.decode_all(new, preprocess, workers) if new else iter(())
+            decoded = iter(progress(arrays, "decoding probe images", len(new)))
+            for file in files:
+                before = known.get(file.sha256 or "")
+                outcome = _copied(before) if before else _decoded(next(decoded), pixels)
+                row, array = outcome
+                if array is not None:
+                    data = np.ascontiguousarray(array).tobytes()
+                    cache.write(data)
+                    row["crc32"] = zlib.crc32(data)
+                rows.append({"sha256": file.sha256, **row})
+            next(decoded, None)  # so that the bar of the progress ends
+        if all(row["error"] for row in rows):
             raise CmonError(
                 f"{files[0].path.parent}: none of the {len(files)} files can be read as an image",
                 expected="PNG, JPEG or other image files",
-                found=f"{files[0].name}: {outcomes[0][0]}",
+                found=f"{files[0].name}: {rows[0]['error']}",
             )
-    return outcomes
+    return rows
+
+
+def _decoded(found: preprocessing.Decoded, pixels: Pixels) -> tuple[Row, np.ndarray | None]:
+    _, array, error, notes = found
+    if array is not None and array.shape != pixels.shape:
+        error, array = f"its preprocessing gives {array.shape}, where {pixels.shape} is expected", None
+    row = {"crc32": None, "error": error, "notes": None if error else "; ".join(notes) or None}
+    return row, None if array is None else array.astype(pixels.dtype, copy=False)
+
+
+def _copied(before: _Known) -> tuple[Row, np.ndarray | None]:
+    row = {name: before.row[name] for name in ("crc32", "error", "notes")}
+    if row["crc32"] is None:
+        return row, None
+    return row, before.pixels[before.position : before.position + 1][0]
+
+
+def _bytes_of(cached: pa.Table, image_bytes: int) -> int:
+    """How large the file of pixels is that the table is of."""
+    return (cached.num_rows - cached["crc32"].null_count) * image_bytes
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _remove_other_caches(own: Path) -> None:
     """Remove the caches of earlier probing sets and preprocessings."""
     for path in own.parent.glob("pixels-*"):
-        if path != own:
+        if path.stem != own.stem:
             path.unlink()

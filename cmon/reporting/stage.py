@@ -71,8 +71,7 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
     to track, or no such run or nothing to read in the metrics.
     """
     origin = _origin(workspace, settings)
-    provenance.check_scores(workspace)
-    provenance.check_layout(workspace)
+    provenance.check(workspace, "layout")
     figures = figure_paths(workspace.report, inputs.embedded_runs(workspace))
     files = [*figures, *table_paths(workspace.report)]
     if storage.is_fresh(workspace, origin) and all(path.is_file() for path in files):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from cmon.progress import Progress, silent
-from cmon.scoring.priors import Baseline, Prior, PriorInputs
+from cmon.scoring.priors import Baseline, Chance, Prior, PriorInputs
 from cmon.scoring.pseudo_units import random_orders, shuffled_units
 from cmon.scoring.similarity.base import Similarity, Units, concatenate
 from cmon.scoring.similarity.blocks import Block, concept_slices, map_blocks
@@ -57,6 +57,20 @@ class Labels:
     """(M,) float32: each pseudo-unit's best score over all concepts."""
 
 
+@dataclass
+class Shared:
+    """What the first pass over some images and concepts finds for all passes over them, now or later.
+
+    Each of the two is empty until then, or where there is nothing to share.
+    """
+
+    products: dict[str, Tensor] = field(default_factory=dict)
+    """What the similarity function makes of all images and concepts."""
+    null: dict[str, Tensor] = field(default_factory=dict)
+    """Of the M pseudo-units that all layers share, if they do: 'mean' and 'deviation' of their evidence, (C,), and
+    'best', (M,), their best scores; or, for a prior that differs from layer to layer, 'evidence', (M,C)."""
+
+
 def keep_layer(method: Method, images: Tensor, activations: Tensor, top: Tensor) -> LayerUnits:
     """What is kept of a layer's units, K at least 1.
 
@@ -72,23 +86,41 @@ def keep_layer(method: Method, images: Tensor, activations: Tensor, top: Tensor)
 
 
 def label(
-    method: Method, images: Tensor, texts: Tensor, layers: Sequence[LayerUnits], progress: Progress = silent
+    method: Method,
+    images: Tensor,
+    texts: Tensor,
+    layers: Sequence[LayerUnits],
+    progress: Progress = silent,
+    shared: Shared | None = None,
 ) -> list[Labels]:
     """Score all units of the layers against all concepts, and keep the best concepts of each.
 
-    images (N,D), texts (C,D): unit vectors on one device, the units' too. A layer's labels do not depend on the other
-    layers.
+    images (N,D), texts (C,D): unit vectors on one device, the units' too. shared: of the same method, images and
+    texts; what is not in it yet is put there. A layer's labels do not depend on the other layers, nor on what is
+    shared already, to the last bit.
     """
-    scorer = _Scorer.of(method, images, layers)
+    shared = Shared() if shared is None else shared
+    scorer = _Scorer.of(method, images, layers, shared.null)
     rows = [len(layer.units[0]) for layer in layers]
     best = TopK.empty(sum(rows), method.kept, device=str(images.device))
     null_best: list[Tensor] = []
-    blocks = map_blocks(scorer.score, method.similarity.blocks(images, texts), images.device)
+    found_null: list[dict[str, Tensor]] = []
+    blocks = method.similarity.blocks(images, texts, shared.products)
+    work = map_blocks(scorer.score, blocks, images.device)
     total = len(concept_slices(len(images), len(texts)))
-    for concepts, found in progress(blocks, "scoring concepts", total):
+    for concepts, found in progress(work, "scoring concepts", total):
         best = best.update(found.scores, concepts.start)
         pairs = zip(null_best or found.null_best, found.null_best, strict=True)
         null_best = [old.maximum(new) for old, new in pairs]
+        found_null.append(found.null)
+    if not null_best:
+        null_best = [shared.null["best"].to(images.device)]
+    if not shared.null and found_null[0]:
+        shared.null |= {
+            name: torch.cat([one[name] for one in found_null], dim=-1).cpu() for name in found_null[0]
+        }
+        if not method.prior.from_layer:
+            shared.null["best"] = null_best[0].cpu()
     if len(null_best) < len(layers):  # one for all
         null_best = null_best * len(layers)
     parts = zip(best.values.split(rows), best.indices.split(rows), null_best, strict=True)
@@ -96,78 +128,101 @@ def label(
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Units that share a baseline: those of all layers, or those of one."""
-
-    rows: slice
-    """Their rows among all."""
-    pseudo_rows: slice
-    """The rows of their pseudo-units."""
-    units: Units = ()
-    """What is kept of them, where their chance is asked for from that."""
-    pseudo: Units = ()
-
-
-@dataclass(frozen=True)
 class _BlockScores:
     scores: Tensor
     """(K,C') of all layers' units."""
     null_best: list[Tensor]
-    """Of each group, (M,): its pseudo-units' best scores over the block's concepts."""
+    """(M,), pseudo-units' best scores over the block's concepts: of each layer, one for all, or none if known."""
+    null: dict[str, Tensor]
+    """What `Shared.null` is made of, for the block's concepts; empty if known."""
 
 
-@dataclass(frozen=True)
 class _Scorer:
     """All units and pseudo-units, ready to be scored against one block of concepts after the other."""
 
-    method: Method
-    everything: Units
-    """The layers' units, and then the pseudo-units."""
-    groups: list[_Group]
+    score: Callable[[slice, Block], _BlockScores]
+
+    def __init__(self, method: Method, layers: Sequence[LayerUnits]) -> None:
+        self.function, self.prior = method.similarity, method.prior
+        self.layers = layers
+        edges = accumulate((len(layer.units[0]) for layer in layers), initial=0)
+        self.rows = [slice(start, stop) for start, stop in pairwise(edges)]
 
     @classmethod
-    def of(cls, method: Method, images: Tensor, layers: Sequence[LayerUnits]) -> _Scorer:
-        function = method.similarity
-        pseudo = [layer.pseudo for layer in layers if layer.pseudo is not None]
-        if function.order_only:
-            top_images = function.top_images(len(images)) or len(images)
+    def of(
+        cls, method: Method, images: Tensor, layers: Sequence[LayerUnits], null: dict[str, Tensor]
+    ) -> _Scorer:
+        if not method.similarity.order_only:
+            return _OwnNullScorer(method, layers)
+        top_images = method.similarity.top_images(len(images)) or len(images)
+        orders = None
+        if not null:
             orders = random_orders(len(images), method.pseudo_units, top_images, method.seed)
-            pseudo = [(orders.to(images.device),)]
-        parts = [*(layer.units for layer in layers), *pseudo]
-        edges = accumulate((len(part[0]) for part in parts), initial=0)
-        slices = [slice(start, stop) for start, stop in pairwise(edges)]
-        rows, pseudo_rows = slices[: len(layers)], slices[len(layers) :]
-        if not function.order_only:
-            groups = [
-                _Group(own, null, layer.units, layer.pseudo or ())
-                for own, null, layer in zip(rows, pseudo_rows, layers, strict=True)
-            ]
-        elif method.prior.from_layer:
-            groups = [_Group(own, pseudo_rows[0]) for own in rows]
-        else:
-            groups = [_Group(slice(0, rows[-1].stop), pseudo_rows[0])]
-        return cls(method, concatenate(parts), groups)
-
-    def score(self, block: Block) -> _BlockScores:
-        evidence = self.method.similarity.evidence(block, self.everything)
-        scores, null_best = zip(
-            *(self._score_group(block, evidence, group) for group in self.groups), strict=True
+        device = images.device
+        return _SharedNullScorer(
+            method,
+            layers,
+            {name: tensor.to(device) for name, tensor in null.items()},
+            None if orders is None else orders.to(device),
         )
-        return _BlockScores(scores[0] if len(scores) == 1 else torch.cat(scores), list(null_best))
 
-    def _score_group(self, block: Block, evidence: Tensor, group: _Group) -> tuple[Tensor, Tensor]:
-        """The group's scores, (K,C'), and its pseudo-units' best, (M,)."""
-        function, prior = self.method.similarity, self.method.prior
-        units, pseudo = evidence[group.rows], evidence[group.pseudo_rows]
+    def baseline(self, chance: Callable[[], Chance], evidence: Tensor) -> Baseline:
+        """evidence: (K,C') of a layer's units."""
+        return self.prior.baseline(
+            PriorInputs(chance=chance, layer_prior=lambda: self.function.layer_prior(evidence))
+        )
 
-        def baseline(kept: Units) -> Baseline:
-            return prior.baseline(
-                PriorInputs(
-                    chance=lambda: function.chance(block, kept, pseudo),
-                    layer_prior=lambda: function.layer_prior(units),
-                )
+
+class _SharedNullScorer(_Scorer):
+    """Where only orders count: all units at once, and pseudo-units that all layers share, unless they are known."""
+
+    def __init__(
+        self, method: Method, layers: Sequence[LayerUnits], null: dict[str, Tensor], orders: Tensor | None
+    ) -> None:
+        super().__init__(method, layers)
+        self.null = null
+        parts = [layer.units for layer in layers]
+        self.everything = concatenate(parts if orders is None else [*parts, (orders,)])
+
+    def score(self, concepts: slice, block: Block) -> _BlockScores:
+        evidence = self.function.evidence(block, self.everything)
+        units, pseudo = evidence.split([self.rows[-1].stop, len(evidence) - self.rows[-1].stop])
+        if self.prior.from_layer:
+            if self.null:
+                pseudo = self.null["evidence"][:, concepts]
+            own = [units[rows] for rows in self.rows]
+            baselines = [self.baseline(lambda: Chance.estimate(pseudo), part) for part in own]
+            return _BlockScores(
+                torch.cat([one.score(part) for one, part in zip(baselines, own, strict=True)]),
+                [one.score(pseudo).amax(dim=1) for one in baselines],
+                {} if self.null else {"evidence": pseudo.clone()},
             )
+        if self.null:
+            chance = Chance(self.null["mean"][concepts], self.null["deviation"][concepts], sampled=True)
+            return _BlockScores(self.baseline(lambda: chance, units).score(units), [], {})
+        chance = self.function.chance(block, (), pseudo)
+        baseline = self.baseline(lambda: chance, units)
+        return _BlockScores(
+            baseline.score(units),
+            [baseline.score(pseudo).amax(dim=1)],
+            {"mean": chance.mean, "deviation": chance.deviation},
+        )
 
-        own = baseline(group.units)
-        null = own if function.order_only or prior.from_layer else baseline(group.pseudo)
-        return own.score(units), null.score(pseudo).amax(dim=1)
+
+class _OwnNullScorer(_Scorer):
+    """Where activations count: each layer with its own pseudo-units, whose chance has a closed form."""
+
+    def score(self, concepts: slice, block: Block) -> _BlockScores:
+        scores, null_best = [], []
+        for layer in self.layers:
+            pseudo_units = layer.pseudo or ()
+            evidence = self.function.evidence(block, layer.units)
+            pseudo = self.function.evidence(block, pseudo_units)
+            own = self._of(block, layer.units, evidence, pseudo)
+            null = own if self.prior.from_layer else self._of(block, pseudo_units, evidence, pseudo)
+            scores.append(own.score(evidence))
+            null_best.append(null.score(pseudo).amax(dim=1))
+        return _BlockScores(torch.cat(scores), null_best, {})
+
+    def _of(self, block: Block, kept: Units, evidence: Tensor, pseudo: Tensor) -> Baseline:
+        return self.baseline(lambda: self.function.chance(block, kept, pseudo), evidence)

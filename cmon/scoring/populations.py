@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from cmon.scoring import labelling, status
 from cmon.scoring.labelling import Labels, LayerUnits, Method
 from cmon.scoring.similarity.top_k import top_k
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.workspace import Workspace
 
+Item = TypeVar("Item")
 SHOWN_IMAGES = 10
 """Top images that the table `units` keeps per unit."""
 _PASS_BYTES = 2**29
@@ -35,12 +36,14 @@ class ProbeImages:
     """(N,D) CLIP's, of length 1, on the device that scores."""
     order: Tensor
     """(N,) int64: the images' rows in the folder's order."""
+    ids: np.ndarray
+    """(N,) `image_id` in the folder's order."""
 
     @classmethod
-    def shuffle(cls, vectors: Tensor, seed: int, device: str) -> ProbeImages:
-        """vectors: in the folder's order."""
+    def shuffle(cls, vectors: Tensor, ids: np.ndarray, seed: int, device: str) -> ProbeImages:
+        """vectors, ids: in the folder's order."""
         order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
-        return cls(vectors[order].to(device), order)
+        return cls(vectors[order].to(device), order, ids)
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,16 @@ def read_population(
     workspace: Workspace, shard: Mapping[str, Any], images: ProbeImages, method: Method
 ) -> Population:
     """The units of a row of the table `shards`. Raises CmonError when its activations are not those it lists."""
-    path = workspace.activations(shard["run"], shard["layer"], shard["epoch"])
-    if not is_fresh(path, shard["origin"]):
+    table = workspace.read_group("activations", shard)
+    if table["image_id"].to_pylist() != images.ids.tolist():
         raise CmonError(
-            f"{path}: is missing, or not the one that the table 'shards' lists",
+            f"{workspace.activations(shard['run'], shard['layer'], shard['epoch'])}: is of other images",
+            expected=f"the {len(images.ids)} images that the table 'images' says could be read",
+            found=f"{table.num_rows} images, and not the same",
             hint="run `cmon extract` again with the same options",
         )
-    table = read_table(path)
     order = images.order.numpy()
-    image_ids = table["image_id"].to_numpy()[order]
+    image_ids = images.ids[order]
     activations = schemas.matrix(table["activations"])[order]
     del table  # one copy of the activations at a time
     deciding = method.similarity.top_images(len(image_ids))
@@ -109,16 +113,16 @@ def read_population(
     )
 
 
-def passes(populations: Iterable[Population]) -> Iterator[list[Population]]:
-    """As many populations at a time as may be kept for one pass over the concepts."""
-    together: list[Population] = []
+def passes(populations: Iterable[tuple[Item, Population]]) -> Iterator[list[tuple[Item, Population]]]:
+    """As many populations at a time, each with an item of its own, as may be kept for one pass over the concepts."""
+    together: list[tuple[Item, Population]] = []
     total = 0
-    for population in populations:
+    for item, population in populations:
         size = population.kept.nbytes if population.kept else 0
         if together and total + size > _PASS_BYTES:
             yield together
             together, total = [], 0
-        together.append(population)
+        together.append((item, population))
         total += size
     if together:
         yield together

@@ -1,4 +1,4 @@
-"""The tables `vocabulary`, `units` and `concepts`, from populations that have their labels."""
+"""The tables `vocabulary`, and `units` and `concepts` of a population that has its labels."""
 
 from __future__ import annotations
 
@@ -24,55 +24,49 @@ def vocabulary_table(concepts: Sequence[Concept], vectors: np.ndarray) -> pa.Tab
     )
 
 
-def units_table(populations: Sequence[Population], concepts: Sequence[Concept], fdr: float) -> pa.Table:
+def units_table(population: Population, concepts: Sequence[Concept], fdr: float) -> pa.Table:
     """A row for every unit; a unit that is not live has no label. fdr: share of false ones among the interpretable."""
     names, categories = _names_and_categories(concepts)
-    tables = []
-    for population in populations:
-        units, live, labels = len(population.statuses), population.live, population.labels
-        columns = {
-            "status": pa.array(population.statuses),
-            "interpretable": pa.array(np.zeros(units, dtype=bool)),
-            "top_images": pa.array(list(population.shown_images)),
-            "top_activations": pa.array(list(population.shown_activations)),
-            **{name: pa.nulls(units, schemas.UNITS.field(name).type) for name in _LABEL_COLUMNS},
-        }
-        if labels:
-            scores, best = labels.scores.numpy(), labels.concepts[:, 0].numpy()
-            p_values = significance.p_values(scores[:, 0], labels.null_best.numpy())
-            interpretable = live[significance.discoveries(p_values, fdr)]
-            columns["interpretable"] = pa.array(np.isin(np.arange(units), interpretable))
-            of_live = {
-                "label": names.take(best),
-                "category": categories.take(best),
-                "score": pa.array(scores[:, 0]),
-                "p_value": pa.array(p_values),
-            }
-            if len(concepts) > 1:
-                of_live["margin"] = pa.array(scores[:, 0] - scores[:, 1])
-            columns |= {name: _spread(values, live, units) for name, values in of_live.items()}
-        tables.append(_with_keys(population, np.arange(units), columns, schemas.UNITS))
-    return pa.concat_tables(tables)
-
-
-def concepts_table(populations: Sequence[Population], concepts: Sequence[Concept]) -> pa.Table:
-    """A row for every live unit and each of its best concepts."""
-    names, categories = _names_and_categories(concepts)
-    tables = [schemas.CONCEPTS.empty_table()]
-    for population in populations:
-        labels = population.labels
-        if labels is None:
-            continue
-        kept = labels.scores.shape[1]
-        best = labels.concepts.numpy().ravel()
-        columns = {
-            "rank": pa.array(np.tile(np.arange(kept), len(population.live))),
-            "concept": names.take(best),
+    units, live, labels = len(population.statuses), population.live, population.labels
+    columns = {
+        "status": pa.array(population.statuses),
+        "interpretable": pa.array(np.zeros(units, dtype=bool)),
+        "top_images": pa.array(list(population.shown_images)),
+        "top_activations": pa.array(list(population.shown_activations)),
+        **{name: pa.nulls(units, schemas.UNITS.field(name).type) for name in _LABEL_COLUMNS},
+    }
+    if labels:
+        scores, best = labels.scores.numpy(), labels.concepts[:, 0].numpy()
+        p_values = significance.p_values(scores[:, 0], labels.null_best.numpy())
+        interpretable = live[significance.discoveries(p_values, fdr)]
+        columns["interpretable"] = pa.array(np.isin(np.arange(units), interpretable))
+        of_live = {
+            "label": names.take(best),
             "category": categories.take(best),
-            "score": pa.array(labels.scores.numpy().ravel()),
+            "score": pa.array(scores[:, 0]),
+            "p_value": pa.array(p_values),
         }
-        tables.append(_with_keys(population, np.repeat(population.live, kept), columns, schemas.CONCEPTS))
-    return pa.concat_tables(tables)
+        if len(concepts) > 1:
+            of_live["margin"] = pa.array(scores[:, 0] - scores[:, 1])
+        columns |= {name: _spread(values, live, units) for name, values in of_live.items()}
+    return _with_keys(population, np.arange(units), columns, schemas.UNITS)
+
+
+def concepts_table(population: Population, concepts: Sequence[Concept]) -> pa.Table:
+    """A row for every live unit and each of its best concepts."""
+    labels = population.labels
+    if labels is None:
+        return schemas.CONCEPTS.empty_table()
+    names, categories = _names_and_categories(concepts)
+    kept = labels.scores.shape[1]
+    best = labels.concepts.numpy().ravel()
+    columns = {
+        "rank": pa.array(np.tile(np.arange(kept), len(population.live))),
+        "concept": names.take(best),
+        "category": categories.take(best),
+        "score": pa.array(labels.scores.numpy().ravel()),
+    }
+    return _with_keys(population, np.repeat(population.live, kept), columns, schemas.CONCEPTS)
 
 
 def _names_and_categories(concepts: Sequence[Concept]) -> tuple[pa.Array, pa.Array]:

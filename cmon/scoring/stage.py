@@ -1,32 +1,42 @@
 """Stage 2: from activations to the concept that each unit detects.
 
 probe images, concepts --CLIP--> unit vectors (N,D), (C,D); table `vocabulary`
-activations of every run, layer, epoch --> each unit's status and what the similarity function keeps of it
+activations of a run, layer, epoch --> each unit's status and what the similarity function keeps of it
 what is kept x concepts, in blocks of concepts --similarity, prior--> best concepts and scores
-best scores, pseudo-units' best scores --> p-values, false discovery rate --> tables `units`, `concepts`
+best scores, pseudo-units' best scores --> p-values, false discovery rate --> its files of `units` and `concepts`
+all files, those of earlier scorings too --> table `scores`, which lists them, written last
+
+A run, layer and epoch is scored by itself: its files depend on its activations, the probe images, the concepts and the
+parameters, and not on what else is scored. So only what is new or changed is scored.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from torch import Tensor
 
 from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.progress import Progress, silent
-from cmon.scoring import labelling, priors, result_tables, status
+from cmon.scoring import labelling, priors, result_tables
+from cmon.scoring.groups import Group, plan_groups, remove_others, scores_table, write_listing
 from cmon.scoring.labelling import Method
-from cmon.scoring.populations import Population, ProbeImages, passes, read_population
+from cmon.scoring.populations import ProbeImages, passes, read_population
 from cmon.scoring.priors import NullPrior, Prior
+from cmon.scoring.shared_cache import read_shared, write_shared
 from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.wpmi import SoftWPMI
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
+from cmon.workspace.keys import sort_rows
 from cmon.workspace.status import STATUSES
 from cmon.workspace.workspace import Workspace, is_fresh
 
@@ -34,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 KEPT_CONCEPTS = 10
 """Concepts that the table `concepts` keeps per unit, and that its vector is made of."""
-_TABLES = ("vocabulary", "concepts", "units")
-"""In the order of writing: `units` comes last, and says that all are there."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class ScoreResult:
     statuses: dict[str, int]
     interpretable: int
     layers: list[dict[str, Any]]
-    """The same of each run, layer and epoch: see `status.count_units`."""
+    """The same of each run, layer and epoch: as the table `scores` has it."""
     concepts: int
     made: bool
     """False if everything was up to date."""
@@ -81,39 +89,32 @@ def score(
     settings: ScoreSettings,
     progress: Progress = silent,
 ) -> ScoreResult:
-    """Label every unit of the workspace, and write the tables `vocabulary`, `units` and `concepts`.
+    """Label every unit of the workspace, and write the tables `vocabulary`, `units`, `concepts` and `scores`.
 
-    Raises CmonError when `extract` has not run.
+    Raises CmonError when `extract` has not run, or was stopped.
     """
+    provenance.check(workspace, "shards")
     parameters = _parameters(settings, features)
-    activations = provenance.of_activations(workspace.read("shards").to_pylist())
-    origin = digest(
-        activations,
-        workspace.origin("images"),
-        features.identity,
-        [asdict(concept) for concept in concepts],
-        parameters,
-        schemas.VERSION,
-    )
-    if all(is_fresh(workspace.table(name), origin) for name in _TABLES):
-        return _summarize(workspace.read("units"), len(concepts), made=False)
-    with costs.measured(workspace, "score", "units") as work:
-        images = features.image_vectors(progress)
-        _warn_of_few(len(images), settings.similarity)
-        texts = features.concept_vectors([concept.name for concept in concepts], settings.templates)
-        probe = ProbeImages.shuffle(images, settings.seed, settings.device)
-        populations = _label_all(workspace, probe, texts.to(settings.device), settings.method, progress)
-        tables = {
-            "vocabulary": result_tables.vocabulary_table(concepts, texts.numpy()),
-            "concepts": result_tables.concepts_table(populations, concepts),
-            "units": result_tables.units_table(populations, concepts, settings.fdr),
-        }
-        for name in _TABLES:
-            workspace.write(
-                workspace.table(name), tables[name], origin, parameters | {"activations": activations}
-            )
-        work.items = tables["units"].num_rows
-    return _summarize(tables["units"], len(concepts), made=True)
+    words = digest(features.identity, [asdict(concept) for concept in concepts], settings.templates)
+    inputs = (words, workspace.origin("images"), schemas.VERSION)
+    origin = digest(inputs, parameters)
+    of_method = {name: value for name, value in parameters.items() if name != "fdr"}
+    planned = plan_groups(workspace.read("shards").to_pylist(), origin)
+    stale = [group for group in planned if not group.is_fresh(workspace)]
+    if stale or not _is_fresh(workspace, words):
+        with costs.measured(workspace, "score", "units") as work:
+            scorer = _Scorer(workspace, concepts, features, settings, digest(inputs, of_method))
+            scorer.write_vocabulary(words, parameters)
+            for units in scorer.run(stale, progress):
+                work.items += units
+    listed = scores_table(workspace, planned)
+    made = write_listing(workspace, listed, parameters) or bool(stale)
+    remove_others(workspace, planned)
+    return _summarize(listed, len(concepts), made=made)
+
+
+def _is_fresh(workspace: Workspace, words: str) -> bool:
+    return is_fresh(workspace.table("vocabulary"), words)
 
 
 def _parameters(settings: ScoreSettings, features: Features) -> dict[str, Any]:
@@ -144,29 +145,74 @@ def _warn_of_few(images: int, similarity: Similarity) -> None:
         )
 
 
-def _label_all(
-    workspace: Workspace, images: ProbeImages, texts: Tensor, method: Method, progress: Progress
-) -> list[Population]:
-    """The populations of all runs, layers and epochs, with their labels."""
-    shards = workspace.read("shards").to_pylist()
-    populations = (
-        read_population(workspace, shard, images, method)
-        for shard in progress(shards, "reading activations", len(shards))
-    )
-    found = []
-    for together in passes(populations):
-        layers = [population.kept for population in together if population.kept]
-        labels = iter(labelling.label(method, images.vectors, texts, layers, progress) if layers else ())
-        found += [one.labelled(next(labels) if one.kept else None) for one in together]
-    return found
+@dataclass
+class _Scorer:
+    """Scores groups of one workspace, and writes their files as soon as a pass over the concepts is done."""
+
+    workspace: Workspace
+    concepts: Sequence[Concept]
+    features: Features
+    settings: ScoreSettings
+    shared_origin: str
+    """Hash of all that passes over the concepts share."""
+
+    def write_vocabulary(self, origin: str, parameters: Mapping[str, Any]) -> None:
+        path = self.workspace.table("vocabulary")
+        if not is_fresh(path, origin):
+            table = result_tables.vocabulary_table(self.concepts, self._texts.numpy())
+            self.workspace.write(path, table, origin, parameters)
+
+    def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[int]:
+        """Score the groups and write their files; gives the units of each."""
+        if not groups:
+            return
+        workspace, settings = self.workspace, self.settings
+        vectors = self.features.image_vectors(progress)
+        _warn_of_few(len(vectors), settings.similarity)
+        ids = workspace.read("images").filter(pc.field("status") == "ok")["image_id"].to_numpy()
+        images = ProbeImages.shuffle(vectors, ids, settings.seed, settings.device)
+        texts = self._texts.to(settings.device)
+        shared = read_shared(workspace, self.shared_origin)
+        known = bool(shared.null or shared.products)
+        inputs = {name: workspace.origin(name) for name in ("images", "vocabulary")}
+        populations = (
+            (group, read_population(workspace, group.shard, images, settings.method))
+            for group in progress(groups, "reading activations", len(groups))
+        )
+        for together in passes(populations):
+            layers = [population.kept for _, population in together if population.kept]
+            found = []
+            if layers:
+                found = labelling.label(settings.method, images.vectors, texts, layers, progress, shared)
+                if not known:
+                    write_shared(workspace, self.shared_origin, shared)
+                    known = True
+            labels = iter(found)
+            for group, population in together:
+                labelled = population.labelled(next(labels) if population.kept else None)
+                tables = {
+                    "concepts": result_tables.concepts_table(labelled, self.concepts),
+                    "units": result_tables.units_table(labelled, self.concepts, settings.fdr),
+                }
+                group.write(workspace, tables, inputs)
+                yield tables["units"].num_rows
+
+    @cached_property
+    def _texts(self) -> Tensor:
+        """(C,D) unit vectors."""
+        return self.features.concept_vectors(
+            [concept.name for concept in self.concepts], self.settings.templates
+        )
 
 
-def _summarize(units: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
-    layers = status.count_units(units)
+def _summarize(scores: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
+    rows = scores.to_pylist()
+    shown = sort_rows(pd.DataFrame(rows).drop(columns=["activations", "origin"]))
+    layers = [{str(name): value for name, value in row.items()} for row in shown.to_dict("records")]
     return ScoreResult(
-        units.num_rows,
-        {name: sum(row[name] for row in layers) for name in STATUSES},
-        sum(row["interpretable"] for row in layers),
+        sum(row["units"] for row in rows),
+        {name: sum(row[name] for row in rows) for name in STATUSES},
+        sum(row["interpretable"] for row in rows),
         layers,
         concepts,
         made,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmon.workspace.keys import GROUP, sort_rows
+from cmon.workspace.keys import GROUP
 from cmon.workspace.status import STATUSES
 
 
@@ -37,25 +37,20 @@ def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.
     )
 
 
-def count_units(units: pa.Table) -> list[dict[str, Any]]:
-    """A row per run, layer and epoch (`keys.sort_rows`) of the table `units`.
+def count_units(units: pa.Table) -> dict[str, Any]:
+    """Of the table `units` of one run, layer and epoch: counts as a row of the table `scores` has them.
 
     How many units there are, how many have each status and are interpretable, and the most frequent label of the
     interpretable ones; of equally frequent labels the first by name.
     """
-    frame = sort_rows(units.select([*GROUP, "status", "label", "interpretable"]).to_pandas())
-    found = []
-    for key, rows in frame.groupby(GROUP, sort=False):
-        labels = rows.loc[rows["interpretable"], "label"].value_counts()
-        label = min(labels.index[labels == labels.max()], default=None)
-        found.append(
-            {
-                **dict(zip(GROUP, key, strict=True)),
-                "units": len(rows),
-                **{status: int((rows["status"] == status).sum()) for status in STATUSES},
-                "interpretable": int(labels.sum()),
-                "most frequent label": label,
-                "its units": int(labels.max()) if label else 0,
-            }
-        )
-    return found
+    frame = units.select([*GROUP, "status", "label", "interpretable"]).to_pandas()
+    labels = frame.loc[frame["interpretable"], "label"].value_counts()
+    label = min(labels.index[labels == labels.max()], default=None)
+    return {
+        **frame.iloc[0][GROUP].to_dict(),
+        "units": len(frame),
+        **{status: int((frame["status"] == status).sum()) for status in STATUSES},
+        "interpretable": int(labels.sum()),
+        "most frequent label": label,
+        "its units": int(labels.max()) if label else 0,
+    }

@@ -1,4 +1,4 @@
-"""Files and their hashes: a visible file is a whole file, and equal content has an equal hash."""
+"""Files and their hashes: a visible file is a whole file on the disk, and equal content has an equal hash."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
 
 from cmon.errors import CmonError
 from cmon.printable import printable
+
+_STRANGERS_AGE = 24 * 3600.0
+"""Seconds after which what another machine left aside counts as left for good."""
 
 
 def digest(*parts: Any) -> str:
@@ -32,15 +37,19 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a path aside to write to; move it to `path` when the block ends well, remove it when not.
+    """Give a path aside to write to; when the block ends well, sync that file and move it to `path`, else remove it.
 
-    Raises CmonError when the disk is full, or nothing may be written there.
+    So `path` is whole or as it was, also after a power cut. Raises CmonError when the disk is full, or nothing may be
+    written there.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(_aside_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(aside, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise CmonError(
             f"{path}: cannot be written",
@@ -50,6 +59,54 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def remove_files(paths: Iterable[Path], kept: set[Path]) -> None:
+    """Remove those of the files, two folders deep, that are not to be kept, and folders that this leaves empty."""
+    for path in list(paths):
+        if path in kept:
+            continue
+        path.unlink(missing_ok=True)
+        for folder in (path.parent, path.parent.parent):
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
+
+
+def sweep(root: Path) -> None:
+    """Remove what `atomic_write` left aside below a folder in processes that were killed.
+
+    To be called by the one process that may write there. What another machine began is left for a day: whether its
+    process still runs cannot be seen from here.
+    """
+    own, host = f".{os.getpid()}.part", _host()
+    for path in root.rglob(".*.part"):
+        here = path.name.rsplit(".", 3)[1] == host
+        with suppress(OSError):
+            if (here and not path.name.endswith(own)) or time.time() - path.stat().st_mtime > _STRANGERS_AGE:
+                path.unlink()
+
+
+def _aside_name(name: str) -> str:
+    """Hidden, so that readers of a folder of tables pass over it; never too long for a file system."""
+    short = name if len(os.fsencode(name)) <= 100 else digest(name)[:16]
+    return f".{short}.{_host()}.{os.getpid()}.part"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
+
+
+def _sync_folder(folder: Path) -> None:
+    """See to it that a new name in the folder is on the disk; not all file systems offer it."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

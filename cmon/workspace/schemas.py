@@ -9,18 +9,44 @@ docs/reference/tables.md is made from it. The report's schemas are beside their 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
-VERSION = 2
+from cmon.workspace.status import STATUSES
+
+VERSION = 3
 """Raised when a table changes so that an older cmon could misread it; part of every origin."""
 
-_MEANING = b"description"
+_MEANING, _WITHIN, _ONE_OF, _INFINITE = b"description", b"within", b"one of", b"not finite"
+Bounds = tuple[float | None, float | None]
 
 
-def column(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
-    """A column and what it holds; `null` says that it can be empty."""
-    return pa.field(name, kind, nullable=null, metadata={_MEANING: meaning.encode()})
+def column(
+    name: str,
+    kind: pa.DataType,
+    meaning: str,
+    *,
+    null: bool = False,
+    within: Bounds | None = None,
+    one_of: Iterable[str] = (),
+    finite: bool = True,
+) -> pa.Field:
+    """A column and what it holds.
+
+    null: whether a cell can be empty. within: the least and the largest value, None for no limit. one_of: the words
+    that it can hold, if only these. finite: whether a number can be neither NaN nor an infinity.
+    """
+    said = {
+        _MEANING: meaning,
+        _WITHIN: json.dumps(within) if within else "",
+        _ONE_OF: json.dumps(list(one_of)) if one_of else "",
+        _INFINITE: "" if finite else "yes",
+    }
+    metadata = {key: value.encode() for key, value in said.items() if value}
+    return pa.field(name, kind, nullable=null, metadata=metadata)
 
 
 def meaning(field: pa.Field) -> str:
@@ -28,12 +54,32 @@ def meaning(field: pa.Field) -> str:
     return (field.metadata or {}).get(_MEANING, b"").decode()
 
 
+def within(field: pa.Field) -> Bounds | None:
+    """The least and the largest value, None for no limit; None where neither has one."""
+    found = (field.metadata or {}).get(_WITHIN)
+    return tuple(json.loads(found)) if found else None
+
+
+def one_of(field: pa.Field) -> list[str]:
+    """The words that the column can hold; none if it can hold any."""
+    return json.loads((field.metadata or {}).get(_ONE_OF, b"[]"))
+
+
+def may_be_infinite(field: pa.Field) -> bool:
+    """Whether NaN and infinities are among its values."""
+    return _INFINITE in (field.metadata or {})
+
+
+_COUNT: Bounds = (0, None)
+_SHARE: Bounds = (0, 1)
+_DISTANCE: Bounds = (0, 2.0001)
+"""Euclidean, between unit vectors in float32."""
 RUN = column("run", pa.string(), "training run, as `--run` named it")
 LAYER = column("layer", pa.string(), "layer, by its name in the network")
 EPOCH = column(
     "epoch", pa.float64(), "epoch of the checkpoint; 0 is the untrained network where it was saved"
 )
-UNIT = column("unit", pa.int32(), "number of the unit in its layer, from 0")
+UNIT = column("unit", pa.int32(), "number of the unit in its layer, from 0", within=_COUNT)
 GROUP_FIELDS = [RUN, LAYER, EPOCH]
 UNIT_FIELDS = [*GROUP_FIELDS, UNIT]
 
@@ -74,7 +120,9 @@ CHECKPOINTS = pa.schema(
         column(
             "status",
             pa.string(),
-            "`ok`, `redundant` (another file gives its epoch), `left out` (by `--epoch`), or `skipped`",
+            "`ok`, `redundant` (another file gives its epoch), `left out` (by `--epoch`), `gone` (no longer there, but "
+            "its activations are), or `skipped`",
+            one_of=("ok", "redundant", "left out", "gone", "skipped"),
         ),
         column("error", pa.string(), "why it was not read", null=True),
     ]
@@ -82,7 +130,7 @@ CHECKPOINTS = pa.schema(
 
 IMAGES = pa.schema(
     [
-        column("image_id", pa.int32(), "number of the probe image, from 0"),
+        column("image_id", pa.int32(), "number of the probe image, from 0", within=_COUNT),
         column(
             "path",
             pa.string(),
@@ -97,7 +145,7 @@ IMAGES = pa.schema(
             null=True,
         ),
         column("sha256", pa.string(), "of the file's bytes", null=True),
-        column("status", pa.string(), "`ok` or `skipped`"),
+        column("status", pa.string(), "`ok` or `skipped`", one_of=("ok", "skipped")),
         column("error", pa.string(), "why it was skipped", null=True),
         column(
             "notes",
@@ -111,7 +159,7 @@ IMAGES = pa.schema(
 SHARDS = pa.schema(
     [
         *GROUP_FIELDS,
-        column("units", pa.int32(), "number of the layer's units"),
+        column("units", pa.int32(), "number of the layer's units", within=(1, None)),
         column(
             "axes",
             pa.string(),
@@ -119,6 +167,27 @@ SHARDS = pa.schema(
         ),
         column("pooling", pa.string(), "how a unit's map became one activation: `avg`, `max` or `cls`"),
         column("origin", pa.string(), "hash of all that the activations depend on"),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        *GROUP_FIELDS,
+        column("units", pa.int32(), "number of the layer's units", within=(1, None)),
+        *[
+            column(status, pa.int32(), f"units with status `{status}`: {words}", within=_COUNT)
+            for status, words in STATUSES.items()
+        ],
+        column("interpretable", pa.int32(), "interpretable units", within=_COUNT),
+        column(
+            "most frequent label",
+            pa.string(),
+            "of the interpretable units; of equally frequent ones the first by name",
+            null=True,
+        ),
+        column("its units", pa.int32(), "interpretable units that have it", within=_COUNT),
+        column("activations", pa.string(), "origin of the activation file that was scored"),
+        column("origin", pa.string(), "hash of all that the files of `units` and `concepts` depend on"),
     ]
 )
 
@@ -130,31 +199,33 @@ UNITS = pa.schema(
             pa.string(),
             "`ok`; `dead` (0 for every image); `constant` (the same for every image, but not 0); `tied` (which "
             "images are its top ones is arbitrary); or `non-finite`",
+            one_of=STATUSES,
         ),
         column("label", pa.string(), "concept with the best score; empty unless status is `ok`", null=True),
         column("category", pa.string(), "of the label; empty where the concept list gives none", null=True),
         column("score", pa.float32(), "of the label, in the similarity function's own unit", null=True),
-        column("margin", pa.float32(), "score minus the second concept's score", null=True),
+        column("margin", pa.float32(), "score minus the second concept's score", null=True, within=_COUNT),
         column(
             "p_value",
             pa.float64(),
             "share of pseudo-units (random image orders) whose best score is as good, 0 to 1",
             null=True,
+            within=_SHARE,
         ),
         column(
             "interpretable",
             pa.bool_(),
             "whether the score beats chance at the false discovery rate of `--fdr`, per run, layer and epoch",
         ),
-        column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first"),
-        column("top_activations", pa.list_(pa.float32()), "the unit's activations on them"),
+        column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first", within=_COUNT),
+        column("top_activations", pa.list_(pa.float32()), "the unit's activations on them", finite=False),
     ]
 )
 
 CONCEPTS = pa.schema(
     [
         *UNIT_FIELDS,
-        column("rank", pa.int32(), "0 for the label, 1 for the second concept, ..."),
+        column("rank", pa.int32(), "0 for the label, 1 for the second concept, ...", within=_COUNT),
         column("concept", pa.string(), "as the concept list spells it"),
         column("category", pa.string(), "of the concept", null=True),
         column("score", pa.float32(), "of the concept, in the similarity function's own unit"),
@@ -218,12 +289,18 @@ AGREEMENT = pa.schema(
 
 LAYOUT = pa.schema(
     [
-        column("kind", pa.string(), "`unit` or `anchor`"),
+        column("kind", pa.string(), "`unit` or `anchor`", one_of=("unit", "anchor")),
         *[column(key.name, key.type, f"{meaning(key)}; empty for anchors", null=True) for key in UNIT_FIELDS],
         column("concept", pa.string(), "the anchor's word; empty for units", null=True),
         column("category", pa.string(), "of the anchor; empty for units", null=True),
         column("status", pa.string(), "the unit's status; units that are not `ok` have no place"),
-        column("placed", pa.string(), "`fitted`, or `placed` later among others that stayed", null=True),
+        column(
+            "placed",
+            pa.string(),
+            "`fitted`, or `placed` later among others that stayed",
+            null=True,
+            one_of=("fitted", "placed"),
+        ),
         column(
             "x",
             pa.float64(),
@@ -232,22 +309,34 @@ LAYOUT = pa.schema(
         ),
         column("y", pa.float64(), "the same, upwards", null=True),
         column("nearest_anchor", pa.string(), "in the plane", null=True),
-        column("distance", pa.float64(), "to `nearest_anchor`, in the plane, in lengths of `x`", null=True),
+        column(
+            "distance",
+            pa.float64(),
+            "to `nearest_anchor`, in the plane, in lengths of `x`",
+            null=True,
+            within=_COUNT,
+        ),
         column("nearest_anchor_clip", pa.string(), "in CLIP's text space", null=True),
         column(
             "distance_clip",
             pa.float64(),
             "to `nearest_anchor_clip`, Euclidean between unit vectors: 0 to 2",
             null=True,
+            within=_DISTANCE,
         ),
         column(
             "step_clip",
             pa.float64(),
             "between its vector and that at the last epoch at which it had one, in CLIP's text space: 0 to 2",
             null=True,
+            within=_DISTANCE,
         ),
         column(
-            "from_first_clip", pa.float64(), "the same, from the first epoch at which it had one", null=True
+            "from_first_clip",
+            pa.float64(),
+            "the same, from the first epoch at which it had one",
+            null=True,
+            within=_DISTANCE,
         ),
     ]
 )
@@ -257,8 +346,8 @@ COSTS = pa.schema(
         column(
             "stage", pa.string(), "`extract`, `score`, `embed` or `report`, at its last run that did anything"
         ),
-        column("seconds", pa.float64(), "wall time"),
-        column("items", pa.int64(), "how many were worked on"),
+        column("seconds", pa.float64(), "wall time", within=_COUNT),
+        column("items", pa.int64(), "how many were worked on", within=_COUNT),
         column("item", pa.string(), "what was counted: `images x checkpoints`, `units`, ..."),
         column("items_per_second", pa.float64(), "throughput"),
         column("peak_memory_mb", pa.float64(), "largest resident size of the process, in 10^6 bytes"),
@@ -284,14 +373,35 @@ FIDELITY = pa.schema(
     ]
 )
 
+PIXELS = pa.schema(
+    [
+        column("sha256", pa.string(), "of the image file's bytes", null=True),
+        column("crc32", pa.int64(), "of its pixels; empty if it could not be read", null=True),
+        column("error", pa.string(), "why it was skipped", null=True),
+        column("notes", pa.string(), "as in `images`", null=True),
+    ]
+)
+
+SHARED = pa.schema(
+    [
+        column("part", pa.string(), "`products` of all images and concepts, or `null`, of pseudo-units"),
+        column("name", pa.string(), "of the numbers"),
+        column("shape", pa.list_(pa.int64()), "of the array that they are"),
+        column("values", pa.list_(pa.float32()), "the numbers, row by row", finite=False),
+    ]
+)
+
 
 def activations(units: int) -> pa.Schema:
     """Rows are probe images; `activations` is the row of all units' pooled activations, (units,) float32."""
     return pa.schema(
         [
-            column("image_id", pa.int32(), "of the table `images`"),
+            column("image_id", pa.int32(), "of the table `images`", within=_COUNT),
             column(
-                "activations", pa.list_(pa.float32(), units), "pooled activation of each of the layer's units"
+                "activations",
+                pa.list_(pa.float32(), units),
+                "pooled activation of each of the layer's units",
+                finite=False,
             ),
         ]
     )

@@ -1,44 +1,30 @@
-"""The workspace: where each table lies, and the rule that a visible file is a whole, fresh file.
+"""The workspace: where each table lies, and how it is read and written.
 
 Every file that a stage writes carries its *origin*: a hash of everything that its content depends on (content
 hashes of the inputs, parameters, schema version). A stage asks `is_fresh(path, origin)` before it works; names and
-dates never decide.
+dates never decide. What is checked when a file is read: `table_files`; whether tables belong together: `provenance`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-import cmon
 from cmon.errors import CmonError
 from cmon.workspace import schemas
-from cmon.workspace.files import atomic_write
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import GROUP, epoch_text
+from cmon.workspace.lock import WriterLock
+from cmon.workspace.table_files import checked_stamp, is_fresh, read_table, stamp, write_table
+from cmon.workspace.tables import KINDS, LISTED_IN
 
-_METADATA = b"cmon"
-_MADE_BY = {
-    "checkpoints": "extract",
-    "images": "extract",
-    "shards": "extract",
-    "units": "score",
-    "concepts": "score",
-    "vocabulary": "score",
-    "detections": "score --truth",
-    "agreement": "score --truth",
-    "layout": "embed",
-    "fidelity": "embed",
-    "costs": "extract",
-}
-"""The tables of a workspace, and the command that writes each."""
+__all__ = ["Workspace", "is_fresh", "read_table", "stamp"]
 
 
 class Workspace:
@@ -57,14 +43,20 @@ class Workspace:
             )
         self.written_bytes = 0
         """Bytes written through this object: the stage's cost."""
+        self._lock = WriterLock(self.root)
 
     # -- paths ------------------------------------------------------------------------------------
     def table(self, name: str) -> Path:
-        return self.root / f"{name}.parquet"
+        """The file of a table; of one that lies in many files, the file that lists them."""
+        return self.root / f"{LISTED_IN.get(name, name)}.parquet"
+
+    def group_file(self, name: str, run: str, layer: str, epoch: float) -> Path:
+        """The file of the table `name` for one run, layer and epoch."""
+        folders = (quote(part, safe=" ._-") for part in (run, layer))
+        return self.root.joinpath(name, *folders, f"{epoch_text(epoch)}.parquet")
 
     def activations(self, run: str, layer: str, epoch: float) -> Path:
-        folders = (quote(part, safe=" ._-") for part in (run, layer))
-        return self.root.joinpath("activations", *folders, f"{epoch_text(epoch)}.parquet")
+        return self.group_file("activations", run, layer, epoch)
 
     @property
     def cache(self) -> Path:
@@ -81,7 +73,7 @@ class Workspace:
 
         Raises CmonError for a name that is no table, and for a table that is not there yet.
         """
-        if name in _MADE_BY:
+        if name in KINDS and name != "activations":
             return self.read(name).to_pandas()
         path = self.report / f"{name}.parquet"
         if path.is_file():
@@ -89,7 +81,7 @@ class Workspace:
         of_report = sorted(found.stem for found in self.report.glob("*.parquet"))
         raise CmonError(
             f"{self.root}: has no table {name!r}",
-            expected="one of " + ", ".join([*_MADE_BY, *of_report]),
+            expected="one of " + ", ".join([*(name for name in KINDS if name != "activations"), *of_report]),
             found=name,
             hint=f"run `cmon report {self.root}` first for the tables of the report"
             if not of_report
@@ -101,99 +93,95 @@ class Workspace:
 
         Raises CmonError when they were not extracted.
         """
-        path = self.activations(run, layer, epoch)
-        if not path.is_file():
+        rows = [
+            row
+            for row in self.read("shards").to_pylist()
+            if (row["run"], row["layer"], row["epoch"]) == (run, layer, epoch)
+        ]
+        if not rows:
             raise CmonError(
-                f"{path}: not there",
+                f"{self.activations(run, layer, epoch)}: not there",
                 expected="activations that the table 'shards' lists",
                 found=f"run {run!r}, layer {layer!r}, epoch {epoch_text(epoch)}",
             )
-        table = read_table(path)
+        table = self.read_group("activations", rows[0])
         return pd.DataFrame(
             schemas.matrix(table["activations"]),
             index=pd.Index(table["image_id"].to_numpy(), name="image_id"),
         )
 
-    def read(self, name: str) -> pa.Table:
-        """The table, as the stage wrote it."""
-        return read_table(self._made(name))
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table, as the stage wrote it; of one that lies in many files, all that are listed.
 
-    def _stamp(self, name: str) -> dict[str, Any]:
-        path = self._made(name)
-        found = stamp(path)
-        if found.get("schema_version") != schemas.VERSION:
+        columns: only these. Raises CmonError when it is not there, or not as it was written.
+        """
+        if name not in LISTED_IN:
+            found = read_table(self._made(name))
+            return found if columns is None else found.select(list(columns))
+        listed = self.read(LISTED_IN[name]).to_pylist()
+        parts = (self.read_group(name, row) for row in listed)
+        some = [part if columns is None else part.select(list(columns)) for part in parts]
+        empty = KINDS[name].schema.empty_table()
+        return pa.concat_tables(some or [empty if columns is None else empty.select(list(columns))])
+
+    def read_group(self, name: str, row: Mapping[str, Any]) -> pa.Table:
+        """The file that a row of the table `LISTED_IN[name]` lists. Raises CmonError when it is not that one."""
+        path = self.group_file(name, *(row[key] for key in GROUP))
+        table = read_table(path) if path.is_file() else None
+        if table is None or stamp(path).get("origin") != row["origin"]:
+            command = KINDS[name].command
             raise CmonError(
-                f"{path}: was written by another version of cmon",
-                expected=f"schema version {schemas.VERSION}",
-                found=str(found.get("schema_version", "no version")),
-                hint=f"run `cmon {_MADE_BY[name]}` again",
+                f"{path}: is missing, or not the one that the table {LISTED_IN[name]!r} lists",
+                expected=f"the file that `cmon {command}` wrote at last",
+                found="none"
+                if table is None
+                else f"one of another `cmon {command}`, which was stopped or still runs",
+                hint=f"run `cmon {command}` again with the same options",
             )
-        return found
+        return table
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """The parameters that the table was made with."""
+        return checked_stamp(self._made(name))["parameters"]
+
+    def origin(self, name: str) -> str:
+        """The origin of the table: what a later stage's origin is built on."""
+        return checked_stamp(self._made(name))["origin"]
+
+    def inputs(self, name: str) -> dict[str, str]:
+        """The origins of the tables that the table was made from, by their names."""
+        return checked_stamp(self._made(name))["inputs"]
 
     def _made(self, name: str) -> Path:
         path = self.table(name)
         if not path.is_file():
-            stage = _MADE_BY[name]
+            stage = KINDS[name].made_by
             raise CmonError(
                 f"{path}: not there yet",
-                expected=f"the table {name!r}, which `cmon {stage}` writes",
+                expected=f"the table {path.stem!r}, which `cmon {stage}` writes",
                 found="an empty workspace" if not self.root.exists() else "a workspace without it",
                 hint=f"run `cmon {stage} {self.root} ...` first",
             )
         return path
 
-    def parameters(self, name: str) -> dict[str, Any]:
-        """The parameters that the table was made with."""
-        return self._stamp(name)["parameters"]
-
-    def origin(self, name: str) -> str:
-        """The origin of the table: what a later stage's origin is built on."""
-        return self._stamp(name)["origin"]
-
     # -- writing ----------------------------------------------------------------------------------
+    @contextmanager
+    def writing(self, command: str) -> Iterator[None]:
+        """Be the only one who writes to the workspace as long as the block lasts; see `WriterLock.held`."""
+        with self._lock.held(command):
+            yield
+
     def write(
-        self, path: Path, table: pa.Table, origin: str, parameters: Mapping[str, Any] | None = None
+        self,
+        path: Path,
+        table: pa.Table,
+        origin: str,
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
-        """Write a table of an explicit schema with its origin; it is visible only when whole."""
-        note = {
-            "schema_version": schemas.VERSION,
-            "cmon_version": cmon.__version__,
-            "origin": origin,
-            "parameters": dict(parameters or {}),
-        }
-        table = table.replace_schema_metadata({_METADATA: json.dumps(note, default=str).encode()})
-        with atomic_write(path) as aside:
-            pq.write_table(table, aside, compression="zstd")
-            rows = pq.read_metadata(aside).num_rows
-            if rows != table.num_rows:  # a full disk has been seen to cut files without an error
-                raise CmonError(
-                    f"{path}: could not be written whole", expected=f"{table.num_rows} rows", found=f"{rows}"
-                )
-            self.written_bytes += aside.stat().st_size
+        """Write a table of an explicit schema with its origin; it is visible only when whole.
 
-
-def read_table(path: Path) -> pa.Table:
-    """Read one Parquet file; a damaged file is a CmonError that says to delete it."""
-    try:
-        return pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CmonError(
-            f"{path}: cannot be read",
-            expected="a Parquet file that cmon wrote",
-            found=str(error).splitlines()[0],
-            hint="delete the file and run the stage again",
-        ) from error
-
-
-def stamp(path: Path) -> dict[str, Any]:
-    """The note that `Workspace.write` left in a file; empty if the file is absent or not cmon's."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError):
-        return {}
-    return json.loads(metadata.get(_METADATA, b"{}"))
-
-
-def is_fresh(path: Path, origin: str) -> bool:
-    """Whether the file is there and was made from exactly what `origin` stands for."""
-    return stamp(path).get("origin") == origin
+        inputs: the origins of the tables that it was made from, by their names.
+        """
+        place = PurePosixPath(path.relative_to(self.root).as_posix())
+        self.written_bytes += write_table(path, place, table, origin, inputs or {}, parameters or {})

@@ -147,7 +147,7 @@ def ours(function: Similarity, images: Tensor, texts: Tensor, epochs: list[Tenso
     scores = [torch.empty(size, len(texts), device=images.device) for size in sizes]
     everything = concatenate(units)
 
-    def work(block: Block) -> list[Tensor]:
+    def work(_: slice, block: Block) -> list[Tensor]:
         found = function.evidence(block, everything).split(sizes)
         return [evidence - function.layer_prior(evidence) for evidence in found]
 

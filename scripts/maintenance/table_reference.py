@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cmon.reporting.tables.catalog import FORMS, TABLES
 from cmon.workspace import schemas
+from cmon.workspace.tables import KINDS
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,24 @@ class Described:
 
 _ANY = 1
 """The width of a vector differs from workspace to workspace; its description does not."""
-WORKSPACE = (
-    Described("checkpoints.parquet", schemas.CHECKPOINTS, "run, checkpoint"),
-    Described("images.parquet", schemas.IMAGES, "probe image"),
-    Described("shards.parquet", schemas.SHARDS, "run, layer, epoch: the activation files of the workspace"),
-    Described("activations/RUN/LAYER/EPOCH.parquet", schemas.activations(_ANY), "probe image"),
-    Described("vocabulary.parquet", schemas.vocabulary(_ANY), "concept"),
-    Described("units.parquet", schemas.UNITS, "run, layer, epoch, unit"),
-    Described("concepts.parquet", schemas.CONCEPTS, "run, layer, epoch, unit, rank: a unit's best ten"),
-    Described(
-        "detections.parquet",
-        schemas.DETECTIONS,
-        "run, layer, epoch, live unit, measure (`cmon score --truth`)",
-    ),
-    Described("agreement.parquet", schemas.AGREEMENT, "run, layer, epoch, measure (`cmon score --truth`)"),
-    Described("layout.parquet", schemas.LAYOUT, "anchor; and run, layer, epoch, unit"),
-    Described("fidelity.parquet", schemas.FIDELITY, "layout seed, measure, epoch"),
-    Described("costs.parquet", schemas.COSTS, "stage"),
+_CACHED = (
     Described("cache/image-features-*.parquet", schemas.image_features(_ANY), "probe image"),
     Described("cache/text-features-*.parquet", schemas.text_features(_ANY), "text"),
+    Described(
+        "cache/pixels-*.parquet", schemas.PIXELS, "probe image: its pixels are in the file `.bin` beside it"
+    ),
+    Described("cache/shared-*.parquet", schemas.SHARED, "array that all scorings of the same concepts share"),
 )
+
+
+def workspace() -> list[Described]:
+    """All tables of a workspace."""
+    found = []
+    for name, kind in KINDS.items():
+        file = f"{name}/RUN/LAYER/EPOCH.parquet" if kind.in_groups else f"{name}.parquet"
+        of = f" (`cmon {kind.made_by}`)" if kind.made_by != kind.command else ""
+        found.append(Described(file, kind.schema, kind.one_row_per + of))
+    return [*found, *_CACHED]
 
 
 def tables() -> str:
@@ -49,7 +48,7 @@ def tables() -> str:
     parts = ["## In the workspace\n"]
     parts += [
         _described(f"`{table.file}`", f"A row for each {table.one_row_per}.", table.schema)
-        for table in WORKSPACE
+        for table in workspace()
     ]
     forms = ", ".join(f".{form}" for form in FORMS)
     parts.append(f"## In its folder `report`\n\nEach table is there as {forms}.\n")

@@ -75,7 +75,7 @@ def test_each_image_is_decoded_once_however_many_checkpoints_and_runs(job: Job, 
 
     job.run(replace(NETWORK, layers=("conv1", "conv2", "fc")))  # more to extract, nothing to decode
     torch.save({**torch.load(checkpoints[0]), "epoch": 70}, job.runs["run"] / "epoch_70.pt")
-    assert job.run().made == 2 * 2  # the new checkpoint's two layers, in both runs
+    assert job.run().made == 2 * 3  # the new checkpoint's layers, in both runs, also the one that was added
     assert sorted(decoded) == names
 
 

@@ -32,8 +32,9 @@ def test_a_pass_holds_what_there_is_room_for(
     sizes: list[int | None], together: list[list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(populations, "_PASS_BYTES", 80)
-    found = list(passes(population(epoch, size) for epoch, size in enumerate(sizes)))
-    assert [[one.epoch for one in some] for some in found] == together
+    found = list(passes((f"item {epoch}", population(epoch, size)) for epoch, size in enumerate(sizes)))
+    assert [[one.epoch for _, one in some] for some in found] == together
+    assert all(item == f"item {one.epoch}" for some in found for item, one in some)
 
 
 def test_pseudo_units_count_as_kept() -> None:
@@ -46,8 +47,9 @@ def test_a_labelled_population_keeps_nothing_that_scoring_needed() -> None:
 
 def test_the_images_have_one_order_from_the_seed() -> None:
     vectors = torch.arange(50.0)[:, None]
-    found = ProbeImages.shuffle(vectors, seed=3, device="cpu")
+    ids = np.arange(50)
+    found = ProbeImages.shuffle(vectors, ids, seed=3, device="cpu")
     assert torch.equal(found.vectors[:, 0].long(), found.order)
     assert found.order.sort().values.tolist() == list(range(50))
-    assert torch.equal(found.order, ProbeImages.shuffle(vectors, seed=3, device="cpu").order)
-    assert not torch.equal(found.order, ProbeImages.shuffle(vectors, seed=4, device="cpu").order)
+    assert torch.equal(found.order, ProbeImages.shuffle(vectors, ids, seed=3, device="cpu").order)
+    assert not torch.equal(found.order, ProbeImages.shuffle(vectors, ids, seed=4, device="cpu").order)

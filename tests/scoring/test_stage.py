@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from cmon.scoring import populations
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.workspace import schemas
+from cmon.workspace.keys import GROUP
 from cmon.workspace.workspace import Workspace, read_table
 from tests.support import tiny_models
 
@@ -133,6 +135,7 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     columns = [table["image_id"], column]
     place.write(path, pa.Table.from_arrays(columns, schema=table.schema.remove_metadata()), shard["origin"])
     place.table("units").unlink()
+    place.group_file("units", *(shard[key] for key in GROUP)).unlink()
     parts = scored(workspace, concepts_file, "--similarity", name)
     assert parts["status"][:3].tolist() == ["constant", "ok", "non-finite"]
     same = ~parts.index.isin([0, 2])
@@ -146,7 +149,7 @@ def test_passes_over_the_concepts_make_no_difference(
 ) -> None:
     """With room for one layer and epoch at a time."""
     whole = scored(workspace, concepts_file, "--similarity", name)
-    Workspace(workspace).table("units").unlink()
+    shutil.rmtree(workspace / "units")
     monkeypatch.setattr(populations, "_PASS_BYTES", 1)
     parts = scored(workspace, concepts_file, "--similarity", name)
     exact = ["run", "layer", "epoch", "unit", "status", "label", "interpretable"]

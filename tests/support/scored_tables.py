@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon.workspace import schemas
-from cmon.workspace.files import digest
 from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.workspace import Workspace
+from tests.support import stored_scores
 from tests.support.directions import WIDTH, directions, families
 
 RANKS = 3
@@ -76,18 +76,15 @@ def write(folder: Path, units: pd.DataFrame, concepts: pd.DataFrame) -> Workspac
         },
         schema=schemas.vocabulary(WIDTH),
     )
-    key = digest(units.to_csv(), concepts.to_csv())  # one for all three, as `score` does
-    workspace.write(workspace.table("vocabulary"), vocabulary, key, {})
-    for name, frame, schema in (
-        (
-            "units",
-            units.assign(top_images=[[]] * len(units), top_activations=[[]] * len(units)),
-            schemas.UNITS,
-        ),
-        ("concepts", concepts, schemas.CONCEPTS),
-    ):
-        table = pa.Table.from_pandas(frame.reindex(columns=schema.names), schema=schema, preserve_index=False)
-        workspace.write(workspace.table(name), table, key, {})
+    workspace.write(workspace.table("vocabulary"), vocabulary, "the words", {})
+    tables = [
+        pa.Table.from_pandas(frame.reindex(columns=schema.names), schema=schema, preserve_index=False)
+        for frame, schema in (
+            (units.assign(top_images=[[]] * len(units), top_activations=[[]] * len(units)), schemas.UNITS),
+            (concepts, schemas.CONCEPTS),
+        )
+    ]
+    stored_scores.write(workspace, *tables)
     return workspace
 
 

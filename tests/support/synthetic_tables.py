@@ -21,6 +21,7 @@ from cmon.workspace import schemas
 from cmon.workspace.files import digest, file_digest
 from cmon.workspace.keys import epoch_text, sort_rows
 from cmon.workspace.workspace import Workspace
+from tests.support import stored_scores
 
 WORDS = {
     "object": "dog car cat boat chair lamp horse bird bicycle mug house tree",
@@ -166,13 +167,18 @@ def write(folder: Path, world: World, tables: dict[str, list[dict[str, Any]]] | 
          "peak_memory_mb": 640.0, "written_mb": 3.2}
         for stage, item in (("extract", "images x checkpoints"), ("score", "units"), ("embed", "points"))
     ]  # fmt: skip
-    for name, content in tables.items():
-        schema = getattr(schemas, name.upper())
-        table = pa.Table.from_pylist(content, schema=schema)
-        parameters = {"fdr": 0.05, "prior": "null"} if name == "units" else {"made by": "a test"}
-        scored = [tables["units"], tables["concepts"]]  # by one stage, under one key
-        key = digest(scored) if name in ("units", "concepts") else digest(name, content)
-        workspace.write(workspace.table(name), table, key, parameters)
+    made = {
+        name: pa.Table.from_pylist(content, schema=getattr(schemas, name.upper()))
+        for name, content in tables.items()
+    }
+    units, concepts = made.pop("units"), made.pop("concepts")
+    layout = made.pop("layout")
+    for name, table in made.items():
+        workspace.write(workspace.table(name), table, digest(name, tables[name]), {"made by": "a test"})
+    stored_scores.write(workspace, units, concepts, tables["shards"], {"fdr": 0.05, "prior": "null"})
+    inputs = {"scores": workspace.origin("scores")}
+    origin = digest(tables["layout"], inputs)
+    workspace.write(workspace.table("layout"), layout, origin, {"made by": "a test"}, inputs)
     return workspace
 
 

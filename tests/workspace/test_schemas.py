@@ -100,7 +100,7 @@ def test_a_matrix_survives_as_a_column_of_vectors(shape: tuple[int, int], order:
 
 def test_every_column_says_what_it_holds() -> None:
     every = [
-        *(table.schema for table in table_reference.WORKSPACE),
+        *(table.schema for table in table_reference.workspace()),
         *(table.schema for table in catalog.TABLES),
     ]
     for schema in every:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest, file_digest
-from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from tests.support import scored_tables
 
-TABLE = pa.table({"image_id": [1, 2, 3]})
+TABLE = pa.Table.from_pylist(
+    [{"image_id": number, "path": "a", "status": "ok"} for number in range(3)], schema=schemas.IMAGES
+)
 
 
 @pytest.fixture
@@ -26,33 +28,6 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-def test_a_table_comes_back_as_it_was_written(workspace: Workspace) -> None:
-    path = workspace.table("images")
-    workspace.write(path, TABLE, "key", {"a": 1})
-    assert read_table(path).to_pydict() == TABLE.to_pydict()
-    assert workspace.read("images").to_pydict() == TABLE.to_pydict()
-    assert workspace.origin("images") == "key"
-    assert workspace.parameters("images") == {"a": 1}
-    assert stamp(path)["schema_version"] == schemas.VERSION
-    assert workspace.written_bytes == path.stat().st_size
-    assert pd.read_parquet(path)["image_id"].tolist() == [1, 2, 3]  # readable without cmon
-
-
-def test_only_the_same_key_is_fresh(workspace: Workspace, tmp_path: Path) -> None:
-    path = workspace.table("images")
-    assert not is_fresh(path, "key")
-    workspace.write(path, TABLE, "key")
-    assert is_fresh(path, "key")
-    assert not is_fresh(path, "other")
-    os.utime(path, (0, 0))
-    assert is_fresh(path, "key"), "dates must not decide"
-    path.write_bytes(path.read_bytes()[:-20])
-    assert not is_fresh(path, "key"), "a damaged file is not fresh"
-    foreign = tmp_path / "foreign.parquet"
-    pq.write_table(TABLE, foreign)
-    assert not is_fresh(foreign, "key")
 
 
 def test_a_file_that_fails_while_it_is_written_is_not_seen(workspace: Workspace) -> None:
@@ -76,7 +51,7 @@ def test_a_write_that_fails_keeps_the_old_file(workspace: Workspace) -> None:
 def test_a_killed_process_leaves_no_visible_file(workspace: Workspace) -> None:
     path = workspace.table("images")
     program = (
-        "import os, sys; from pathlib import Path; from cmon.workspace.workspace import atomic_write\n"
+        "import os, sys; from pathlib import Path; from cmon.workspace.files import atomic_write\n"
         "with atomic_write(Path(sys.argv[1])) as aside: aside.write_text('half'); os._exit(9)"
     )
     repository = Path(__file__).parents[2]
@@ -103,25 +78,6 @@ def test_a_missing_table_names_the_command_that_makes_it(
             ask(table)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
-def test_a_damaged_table_says_what_to_do(workspace: Workspace, damage: str) -> None:
-    path = workspace.table("units")
-    workspace.write(path, TABLE, "key")
-    content = {"truncated": path.read_bytes()[:-30], "empty": b"", "text": b"hello, I am no table at all"}
-    path.write_bytes(content[damage])
-    with pytest.raises(CmonError, match="delete the file and run the stage again"):
-        workspace.read("units")
-
-
-def test_a_table_of_another_schema_version_is_not_misread(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace.write(workspace.table("units"), TABLE, "key")
-    monkeypatch.setattr(schemas, "VERSION", schemas.VERSION + 1)
-    with pytest.raises(CmonError, match="run `cmon score` again"):
-        workspace.origin("units")
-
-
 def test_digests_depend_on_content_and_order_but_not_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": [2.5, None]}) == digest({"b": [2.5, None], "a": 1})
     different = [digest(), digest(None), digest("1"), digest(1), digest([1, 2]), digest([2, 1]), digest(1, 2)]
@@ -141,3 +97,35 @@ def test_activation_files_of_different_layers_never_share_a_path(workspace: Work
     for path in paths:
         assert path.parents[3] == workspace.root, "a name must not open folders of its own"
     assert workspace.activations("a", "b", 0.5).name == "0.5.parquet"
+
+
+def test_what_was_written_is_counted(workspace: Workspace) -> None:
+    workspace.write(workspace.table("images"), TABLE, "key")
+    assert workspace.written_bytes == workspace.table("images").stat().st_size
+
+
+def test_a_table_in_many_files_is_read_as_it_is_listed(tmp_path: Path) -> None:
+    units, concepts = scored_tables.units({"good": 3, "poor": 2}, {"early": 2, "late": 5})
+    place = scored_tables.write(tmp_path, units, concepts)
+    found = place.read("units", ["run", "layer", "epoch", "unit", "status"]).to_pandas()
+    pd.testing.assert_frame_equal(
+        found, units[found.columns].astype({"unit": "int32", "epoch": float}), check_dtype=False
+    )
+    assert place.frame("concepts")["concept"].tolist() == concepts["concept"].tolist()
+    row = place.read("scores").to_pylist()[3]
+    path = place.group_file("units", row["run"], row["layer"], row["epoch"])
+    other = place.group_file("units", "poor", "late", 0.0)
+    for change in (path.unlink, lambda: place.write(path, read_table(other), "of another scoring")):
+        change()
+        with pytest.raises(CmonError, match=r"(?s)missing, or not the one that .*run `cmon score` again"):
+            place.read("units")
+
+
+def test_tables_in_many_files_are_one_data_set_for_other_programs(tmp_path: Path) -> None:
+    units, concepts = scored_tables.units({"good": 3, "poor": 2}, {"early": 2, "late": 5})
+    place = scored_tables.write(tmp_path, units, concepts)
+    (tmp_path / "units" / "good" / "early" / ".9.parquet.host.1.part").write_text("half")
+    keys = ["run", "layer", "epoch", "unit"]
+    ours = place.frame("units")[keys].sort_values(keys, ignore_index=True)
+    theirs = pd.read_parquet(tmp_path / "units")[keys].sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(theirs, ours)

@@ -57,10 +57,13 @@ class Similarity(ABC):
         """What is kept of units. activations: (N,K), finite."""
 
     @abstractmethod
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+    def blocks(
+        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         """Blocks of concepts in order: (the concepts' slice, a call that makes what `evidence` needs of them).
 
-        What all blocks share is computed here, on all cores.
+        What all blocks share is computed here, on all cores; what of it took a pass over all concepts is put into
+        `known`, from where the next call with the same images and texts takes it.
         """
 
     @abstractmethod

@@ -35,12 +35,14 @@ def concept_slices(images: int, concepts: int) -> list[slice]:
 
 
 def map_blocks(
-    work: Callable[[Item], Result], blocks: Iterable[tuple[slice, Callable[[], Item]]], device: torch.device
+    work: Callable[[slice, Item], Result],
+    blocks: Iterable[tuple[slice, Callable[[], Item]]],
+    device: torch.device,
 ) -> Iterator[tuple[slice, Result]]:
-    """(the concepts' slice, `work` of their block) for each block, in order, on all cores."""
+    """(the concepts' slice, `work` of them and their block) for each block, in order, on all cores."""
 
     def make_and_work(block: tuple[slice, Callable[[], Item]]) -> tuple[slice, Result]:
         concepts, make = block
-        return concepts, work(make())
+        return concepts, work(concepts, make())
 
     return map_in_order(make_and_work, blocks, device)

@@ -141,7 +141,7 @@ def _score(
     scores = torch.empty(activations.shape[1], len(texts), device=images.device)
     blocks = function.blocks(images, texts)
     for concepts, evidence in map_blocks(
-        lambda block: function.evidence(block, units), blocks, images.device
+        lambda _, block: function.evidence(block, units), blocks, images.device
     ):
         scores[:, concepts] = evidence - function.layer_prior(evidence) if len(evidence) else evidence
     return scores

@@ -70,7 +70,9 @@ class CosSimilarity(_InnerProduct):
             total += torch.stack([x.sum(dim=0), x.square().sum(dim=0)], dim=1)
         return _normalize(vectors, len(images), *total.T)
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+    def blocks(
+        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         dtype, width = widest_float(images.device), images.shape[1]
         squares = torch.zeros(width, width, dtype=dtype, device=images.device)
         for part in images.split(max(1, _CHUNK // width)):
@@ -104,7 +106,9 @@ class CosSimilarityCubed(_InnerProduct):
         vectors, mean, deviation = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
         return vectors.T, mean, deviation
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+    def blocks(
+        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = torch.tensor(len(images))
 
         def block(cosines: Callable[[], Tensor]) -> Block:

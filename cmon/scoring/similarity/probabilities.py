@@ -28,14 +28,20 @@ class Exponentials(NamedTuple):
 
 
 def probability_blocks(
-    images: Tensor, texts: Tensor, a: float
+    images: Tensor, texts: Tensor, a: float, known: dict[str, Tensor] | None = None
 ) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
     """Blocks of concepts: (the concepts' slice, a call that makes their P, (N,C') float32).
 
-    P[i,c] = softmax over all concepts of a * cosine(image i, text c).
+    P[i,c] = softmax over all concepts of a * cosine(image i, text c). known: where the softmax's normalizer, (N,), is
+    taken from if it is there, and else put.
     """
     kept: dict[int, Exponentials] = {}
-    normalizer = log_normalizer(images, texts, a, kept)
+    normalizer = (known or {}).get("normalizer")
+    if normalizer is None:
+        normalizer = log_normalizer(images, texts, a, kept)
+        if known is not None:
+            known["normalizer"] = normalizer.cpu()
+    normalizer = normalizer.to(images.device)
     product = CosineProduct(images)
 
     def probabilities(concepts: slice, pieces: Pieces) -> Tensor:

@@ -70,7 +70,9 @@ class RankReorder(Similarity):
         variance = torch.where(varies, variance / torch.where(varies, random_error, 1).square(), 0)
         return top, values, random_error, variance
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+    def blocks(
+        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
         parts = [

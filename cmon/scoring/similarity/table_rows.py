@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WORTH_COMPILING = 2**28
-"""Factors in a block from which on compiling pays: it takes a second or two, once on a machine."""
+WORTH_COMPILING = 2**20
+"""Numbers in a block of images and concepts from which on compiling pays: it takes a second or two, once on a machine,
+and loading what was compiled half a second."""
 
 
 def row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:

@@ -51,7 +51,9 @@ class _TopImagesFunction(Similarity):
     def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
         return (ranking(activations.T, self.top_k),)
 
-    def blocks(self, images: Tensor, texts: Tensor) -> Iterator[tuple[slice, Callable[[], Block]]]:
+    def blocks(
+        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         """Blocks of one tensor: P of all images and the block's concepts, (N,C') float32."""
 
         def block(probabilities: Callable[[], Tensor]) -> Block:
@@ -59,7 +61,7 @@ class _TopImagesFunction(Similarity):
 
         return (
             (concepts, partial(block, probabilities))
-            for concepts, probabilities in probability_blocks(images, texts, self.a)
+            for concepts, probabilities in probability_blocks(images, texts, self.a, known)
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
@@ -67,7 +69,8 @@ class _TopImagesFunction(Similarity):
         (probabilities,), (top,) = block, units
         constant, odds = self.factors(top.shape[1])
         largest = float(probabilities.max())
-        many = top.numel() * probabilities.shape[1] >= table_rows.WORTH_COMPILING
+        # By the block alone, not by how many units there are: a unit's evidence never depends on the others.
+        many = probabilities.numel() >= table_rows.WORTH_COMPILING
         if many and probabilities.device.type == "cpu" and table_rows.can_compile():
             return _log_sums_by_products(constant, probabilities, top, odds, largest)
         return _log_sums_by_tables(probabilities, top, odds, largest).add_(constant)

@@ -32,7 +32,7 @@ def test_what_blocks_share_is_made_on_all_cores(monkeypatch: pytest.MonkeyPatch)
     torch.set_num_threads(3)
     try:
         function = SoftWPMI()
-        list(map_blocks(len, function.blocks(images, texts), images.device))
+        list(map_blocks(lambda _, block: len(block), function.blocks(images, texts), images.device))
     finally:
         torch.set_num_threads(before)
     assert torch_cores == [3]

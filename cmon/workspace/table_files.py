@@ -1,0 +1,213 @@
+"""One Parquet file of a workspace: written whole with a note of what it was made from, and checked when it is read.
+
+The note holds the file's place in its workspace, its *origin* (a hash of everything that its content depends on), the
+origins of the tables that it was made from (`inputs`), and a hash of its content. So a file that is damaged, swapped
+with another, changed by hand or of another version of cmon is an error by name, in the one function that reads any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import cmon
+from cmon.errors import CmonError
+from cmon.workspace import schemas
+from cmon.workspace.files import atomic_write
+from cmon.workspace.tables import KINDS
+from cmon.workspace.values import find_fault
+
+_METADATA = b"cmon"
+
+
+def write_table(
+    path: Path,
+    place: PurePosixPath,
+    table: pa.Table,
+    origin: str,
+    inputs: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> int:
+    """Write a table of an explicit schema with its note; gives its size in bytes. It is visible only when whole.
+
+    place: relative to the workspace. inputs: origins of the tables that it was made from, by their names.
+    """
+    note = {
+        "schema_version": schemas.VERSION,
+        "cmon_version": cmon.__version__,
+        "place": str(place),
+        "origin": origin,
+        "inputs": dict(inputs),
+        "parameters": dict(parameters),
+        "content": content_digest(table),
+    }
+    table = table.replace_schema_metadata({_METADATA: json.dumps(note, default=str).encode()})
+    with atomic_write(path) as aside:
+        with aside.open("wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        rows = pq.read_metadata(aside).num_rows
+        if rows != table.num_rows:  # a full disk has been seen to cut files without an error
+            raise CmonError(
+                f"{path}: could not be written whole", expected=f"{table.num_rows} rows", found=f"{rows}"
+            )
+        return aside.stat().st_size
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read one file that cmon wrote.
+
+    Raises CmonError when it is damaged, of another version, another file's, or not as it was written, and when its
+    columns, keys or values are not those of its kind of table.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise CmonError(
+            f"{path}: cannot be read",
+            expected="a Parquet file that cmon wrote",
+            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            hint=_remake(path),
+        ) from error
+    note = _parse(table.schema.metadata)
+    _check_note(path, note)
+    if content_digest(table) != note["content"]:
+        raise CmonError(
+            f"{path}: was changed since cmon wrote it",
+            expected="the content of then",
+            found="other values",
+            hint=_remake(path),
+        )
+    table = table.replace_schema_metadata(None)
+    kind = KINDS.get(PurePosixPath(note["place"]).with_suffix("").parts[0])
+    fault = kind and (_wrong_columns(table.schema, kind.schema) or find_fault(table, kind.schema, kind.keys))
+    if fault:
+        raise CmonError(
+            f"{path}: holds what it cannot hold",
+            expected="the columns and values of docs/reference/tables.md",
+            found=fault,
+            hint=_remake(path),
+        )
+    return table
+
+
+def stamp(path: Path) -> dict[str, Any]:
+    """The note that `write_table` left in a file; empty if the file is absent or not cmon's."""
+    try:
+        return _parse(pq.read_schema(path).metadata)
+    except (pa.ArrowException, OSError):
+        return {}
+
+
+def checked_stamp(path: Path) -> dict[str, Any]:
+    """The note of a file that is there. Raises CmonError unless it is of this version and lies where it was written."""
+    found = stamp(path)
+    _check_note(path, found)
+    return found
+
+
+def is_fresh(path: Path, origin: str) -> bool:
+    """Whether the file is there and was made from exactly what `origin` stands for."""
+    found = stamp(path)
+    return found.get("origin") == origin and _in_place(path, found)
+
+
+def content_digest(table: pa.Table) -> str:
+    """Hex SHA-256 of a table's columns and values, however they lie in memory."""
+    found = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        found.update(f"{name}\0{len(column)}\0".encode())
+        _hash_array(found, column)
+    return found.hexdigest()
+
+
+def _hash_array(found: Any, array: pa.Array) -> None:
+    """What lies under a null is arbitrary, and so are the bits around a slice: hash neither."""
+    if isinstance(array, pa.ChunkedArray):  # pyarrow gives one of an empty column
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.null_count:
+        found.update(pc.is_null(array).to_numpy(zero_copy_only=False).tobytes())
+        array = array.drop_null()
+    kind = array.type
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        found.update(pc.list_value_length(array).to_numpy(zero_copy_only=False).tobytes())
+        _hash_array(found, array.flatten())
+    elif pa.types.is_string(kind):
+        found.update(pc.binary_length(array).to_numpy(zero_copy_only=False).tobytes())
+        found.update(_text_bytes(array.cast(pa.large_string())))
+    else:
+        found.update(array.to_numpy(zero_copy_only=False).data)
+
+
+def _text_bytes(array: pa.Array) -> bytes | memoryview:
+    """The UTF-8 of all texts, one after the other. array: of large_string, without nulls."""
+    _, offsets, data = array.buffers()
+    if not len(array) or data is None:
+        return b""
+    edges = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return memoryview(data)[edges[0] : edges[-1]]
+
+
+def _parse(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    try:
+        found = json.loads((metadata or {}).get(_METADATA, b"{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _check_note(path: Path, note: Mapping[str, Any]) -> None:
+    if not note:
+        raise CmonError(
+            f"{path}: was not written by cmon",
+            expected="a Parquet file with cmon's note of what it was made from",
+            found="one without it, perhaps written by another program",
+            hint=_remake(path),
+        )
+    if note.get("schema_version") != schemas.VERSION:
+        raise CmonError(
+            f"{path}: was written by another version of cmon",
+            expected=f"schema version {schemas.VERSION}",
+            found=str(note.get("schema_version", "no version")),
+            hint=_remake(path, delete=False),
+        )
+    if not _in_place(path, note):
+        raise CmonError(
+            f"{path}: is another file under this name",
+            expected="the file that cmon wrote there",
+            found=f"the one that it wrote as {note.get('place')}",
+            hint=_remake(path),
+        )
+
+
+def _in_place(path: Path, note: Mapping[str, Any]) -> bool:
+    place = PurePosixPath(str(note.get("place", ""))).parts
+    return bool(place) and path.parts[-len(place) :] == place
+
+
+def _remake(path: Path, *, delete: bool = True) -> str:
+    """What to do about a file that is not to be used."""
+    names = [part.removesuffix(".parquet") for part in path.parts]
+    known = [name for name in names if name in KINDS]
+    command = f"`cmon {KINDS[known[-1]].made_by}`" if known else "the command that wrote it"
+    return f"delete it, and run {command} again" if delete else f"run {command} again"
+
+
+def _wrong_columns(found: pa.Schema, expected: pa.Schema) -> str | None:
+    if found.names != expected.names:
+        return f"the columns {', '.join(found.names)}; not {', '.join(expected.names)}"
+    for ours, theirs in zip(expected, found, strict=True):
+        width = ours.type if not pa.types.is_fixed_size_list(ours.type) else None
+        same = theirs.type == width if width is not None else pa.types.is_fixed_size_list(theirs.type)
+        if not same:
+            return f"a column {ours.name} of {theirs.type}, not of {ours.type}"
+    return None
