@@ -39,8 +39,8 @@ WORKSPACE = (
     Described("layout.parquet", schemas.LAYOUT, "anchor; and run, layer, epoch, unit"),
     Described("fidelity.parquet", schemas.FIDELITY, "layout seed, measure, epoch"),
     Described("costs.parquet", schemas.COSTS, "stage"),
-    Described("cache/image-features-*.parquet", schemas.image_features(_ANY), "probe image"),
-    Described("cache/text-features-*.parquet", schemas.text_features(_ANY), "text"),
+    Described("cache/image-features-*/*.parquet", schemas.image_features(_ANY), "image"),
+    Described("cache/text-features-*/*.parquet", schemas.text_features(_ANY), "text"),
 )
 
 
