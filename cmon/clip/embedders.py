@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cmon.clip import open_clip, own, weights
 from cmon.clip.own import Embedder
 from cmon.errors import CmonError
-from cmon.images import decoding, preprocessing
+from cmon.images import preprocessing
+from cmon.images.trial import trial_pictures
 from cmon.workspace.files import digest
 
 __all__ = [
@@ -70,20 +72,32 @@ def truncated_lengths(embedder: Embedder, texts: Sequence[str]) -> list[int | No
 
 
 def prepared_shape(embedder: Embedder) -> tuple[int, ...]:
-    """The shape of what `preprocess` makes of an image: (3,H,W). Raises CmonError where it makes something else."""
+    """The shape of what `preprocess` makes of an image: (3,H,W).
+
+    Raises CmonError where it makes something else, or of the same image something else each time.
+    """
+    picture = trial_pictures(1)[0]
+    custom = preprocessing.CustomPreprocess(embedder.preprocess)
     try:
-        prepared = embedder.preprocess(decoding.blank())
-        found = None if _is_picture(prepared) else _in_words(prepared)
-        if found is None:
-            return preprocessing.CustomPreprocess(embedder.preprocess).pixels(decoding.blank()).shape
+        prepared = embedder.preprocess(picture)
+        if fits := isinstance(prepared, Tensor) and prepared.ndim == 3 and prepared.shape[0] == 3:
+            first, second = custom.pixels(picture), custom.pixels(picture)
+        found = _in_words(prepared)
     except Exception as error:  # a user's function can fail in any way
-        found = f"{type(error).__name__}: {error}"
-    raise CmonError(
-        f"--clip {embedder.name}: its preprocess makes no picture for it",
-        expected="a tensor of shape (3, height, width) of an RGB image of Pillow's",
-        found=found,
-        hint="torchvision.transforms.functional.to_tensor makes one of an image, and torch.from_numpy of an array",
-    )
+        fits, found = False, f"{type(error).__name__}: {error}"
+    if not fits:
+        raise CmonError(
+            f"--clip {embedder.name}: its preprocess makes no picture for it",
+            expected="a tensor of shape (3, height, width) of an RGB image of Pillow's",
+            found=found,
+            hint="torchvision.transforms.functional.to_tensor makes one of an image, torch.from_numpy of an array",
+        )
+    if not np.array_equal(first, second, equal_nan=True):
+        raise CmonError(
+            f"--clip {embedder.name}: its preprocess gives the same picture other values each time",
+            hint="leave out random crops, flips and other augmentation",
+        )
+    return first.shape
 
 
 def image_features(embedder: Embedder, batch: Tensor, names: Sequence[str] = ()) -> Tensor:
@@ -132,10 +146,6 @@ def _normalize(embedder: Embedder, function: str, features: Tensor, of: Sequence
                 hint=hint,
             )
     return (values / lengths[:, None]).float()
-
-
-def _is_picture(prepared: object) -> bool:
-    return isinstance(prepared, Tensor) and prepared.ndim == 3 and prepared.shape[0] == 3
 
 
 def _in_words(found: object) -> str:

@@ -176,7 +176,7 @@ class Parts:
                 isinstance(cause, OSError) and cause.errno is not None
             ):  # the disk's or its rights', not the file's
                 raise
-            fault = error.line
+            fault = error.problem.removeprefix(f"{path}: ") + (f" ({error.found})" if error.found else "")
         if fault is None:
             return table.replace_schema_metadata(None)
         if not path.exists():
@@ -188,21 +188,21 @@ class Parts:
         """Why a part cannot be used; None if it can."""
         kind = table.schema.types[-1] if table.num_columns else pa.null()
         if not (pa.types.is_fixed_size_list(kind) and table.schema.equals(self.schema(kind.list_size))):
-            return f"other columns than {', '.join(self.schema(0).names)}"
+            return f"holds other columns than {', '.join(self.schema(0).names)}"
         if origin != self.origin:
-            return "vectors of another model"
+            return "holds vectors of another model"
         required = [field.name for field in table.schema if not field.nullable]
         if (
             any(table[name].null_count for name in required)
             or table["vector"].combine_chunks().flatten().null_count
         ):
-            return "empty cells"
+            return "holds empty cells"
         if len(table[self._key].unique()) < table.num_rows:
-            return "a key twice"
+            return "holds a key twice"
         vectors = schemas.matrix(table["vector"])
         lengths = np.linalg.norm(vectors, axis=1)
         if not (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all():  # also where a number is not finite
-            return "vectors that are not of length 1"
+            return "holds vectors that are not of length 1"
         return None
 
     def _agreeing(self, parts: dict[Path, pa.Table]) -> dict[Path, pa.Table]:
@@ -210,11 +210,11 @@ class Parts:
         widths = {table.schema.field("vector").type.list_size for table in parts.values()}
         if len(widths) > 1:
             for path in parts:
-                self._drop(path, "vectors of other lengths in other files beside it")
+                self._drop(path, "holds vectors of another number of dimensions than a file beside it")
             return {}
         while contradicting := self._contradicting(parts):
             for path in sorted(contradicting):
-                self._drop(path, "another vector of the same key in another file beside it")
+                self._drop(path, "holds another vector of the same key than a file beside it")
             parts = {path: table for path, table in parts.items() if path not in contradicting}
         return parts
 
@@ -235,7 +235,7 @@ class Parts:
         return {paths[number] for number in owner[np.concatenate([again[apart], first[apart]])]}
 
     def _drop(self, path: Path, fault: str) -> None:
-        logger.warning("%s: is not used, and what it held is made again: it has %s", path, fault)
+        logger.warning("%s: %s; it is removed, and what it held is made again", path, fault)
         _remove(path)
 
 

@@ -245,5 +245,12 @@ def test_a_preprocess_that_makes_no_picture_is_refused(
         embedders.prepared_shape(odd)
 
 
+def test_a_random_preprocess_is_refused() -> None:
+    odd = Odd(None)
+    odd.preprocess = lambda image: torch.rand(3, 4, 4)  # type: ignore[assignment, method-assign]
+    with pytest.raises(CmonError, match=r"other values each time\n  next:     leave out random crops"):
+        embedders.prepared_shape(odd)
+
+
 def test_a_preprocess_that_makes_a_picture_is_taken() -> None:
     assert embedders.prepared_shape(Odd(None)) == (3, 1, 1)

@@ -297,7 +297,7 @@ def without_a_vector(path: Path, parts: Parts) -> None:
         (with_a_long_vector, "not of length 1"),
         (with_a_key_twice, "a key twice"),
         (without_a_key, "other columns than sha256, vector"),
-        (without_a_vector, "empty cells"),
+        (without_a_vector, "(empty cells|was changed)"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -310,7 +310,8 @@ def test_a_damaged_part_is_dropped_with_a_warning(
     caplog.set_level(logging.WARNING)
     assert parts.read().missing(["a", "b", "c"]) == ["b", "c"]
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith(f"{path}: is not used, and what it held is made again: it has ")
+    assert said.startswith(f"{path}: ")
+    assert said.endswith("; it is removed, and what it held is made again")
     assert re.search(message, said)
     assert not path.exists()
     add(parts, "b", "c")
