@@ -34,6 +34,8 @@ def python_object(reference: str, option: str) -> Callable[..., Any]:
         ]
         raise CmonError(
             f"{option} python:{reference}: {module_name!r} has no callable {factory!r}",
+            expected="a function or a class",
+            found=f"a {type(found).__name__}" if hasattr(module, factory) else "nothing of this name",
             hint=nearest_names(factory, public),
         )
     return found

@@ -408,8 +408,8 @@ def activations(units: int) -> pa.Schema:
 
 
 def image_features(width: int) -> pa.Schema:
-    """CLIP's vector of each probe image, (width,) float32, L2-normalised."""
-    return pa.schema([column("image_id", pa.int32(), "of the table `images`"), _vector(width, "image")])
+    """CLIP's vector of each image, (width,) float32, L2-normalised."""
+    return pa.schema([column("sha256", pa.string(), "of the image file's bytes"), _vector(width, "image")])
 
 
 def text_features(width: int) -> pa.Schema:

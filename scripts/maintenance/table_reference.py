@@ -24,8 +24,8 @@ class Described:
 _ANY = 1
 """The width of a vector differs from workspace to workspace; its description does not."""
 _CACHED = (
-    Described("cache/image-features-*.parquet", schemas.image_features(_ANY), "probe image"),
-    Described("cache/text-features-*.parquet", schemas.text_features(_ANY), "text"),
+    Described("cache/image-features-*/*.parquet", schemas.image_features(_ANY), "probe image"),
+    Described("cache/text-features-*/*.parquet", schemas.text_features(_ANY), "text"),
     Described(
         "cache/pixels-*.parquet", schemas.PIXELS, "probe image: its pixels are in the file `.bin` beside it"
     ),

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -101,7 +103,7 @@ def test_the_identity_of_weights_on_disk_is_their_content(tmp_path: Path) -> Non
 
 
 def test_the_identity_of_an_own_embedder_is_its_name(tmp_path: Path) -> None:
-    program = "class E:\n    name = {!r}\n    preprocess = encode_images = encode_texts = None\n"
+    program = "class E:\n    name = {!r}\n    preprocess = encode_images = encode_texts = len\n"
     identities = []
     for name in ("one", "two"):
         (tmp_path / "mine.py").write_text(program.format(name))
@@ -176,21 +178,79 @@ class Odd:
     encode_images = encode_texts  # type: ignore[assignment]
 
 
+NAN, INF = torch.nan, torch.inf
+
+
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ([1.0], "found:    list"),
-        (torch.ones(3), r"found:    \(3,\)"),
-        (torch.tensor([[1.0, torch.nan]]), "not finite"),
-        (torch.tensor([[torch.inf, 0.0]]), "not finite"),
-        (torch.ones(3, 4), r"found:    \(3, 4\)"),
+        ([1.0], r"expected: a tensor of floats of shape \(1, dimensions\).*found:    list"),
+        (np.ones((1, 3)), r"found:    ndarray of shape \(1, 3\)"),
+        (torch.ones(3), r"found:    a tensor of shape \(3,\), float32"),
+        (torch.ones(3, 4), r"found:    a tensor of shape \(3, 4\), float32"),
+        (torch.ones(1, 0), r"found:    a tensor of shape \(1, 0\), float32"),
+        (torch.ones(1, 4, dtype=torch.int64), r"found:    a tensor of shape \(1, 4\), int64"),
+        (torch.ones(1, 4, dtype=torch.complex64), r"\(1, 4\), complex64"),
+        (torch.tensor([[1.0, NAN]]), "not finite for 1 of 1: 'dog'.*next:     try --precision fp32"),
+        (torch.tensor([[INF, 0.0]]), "not finite for 1 of 1: 'dog'"),
+        (torch.zeros(1, 4), "only zeros for 1 of 1: 'dog'"),
     ],
 )
 def test_features_that_are_none_are_refused(features: object, message: str) -> None:
-    """Asked for one text; the last case gives three."""
-    with pytest.raises(CmonError, match=f"(?s)--clip odd: gave .*{message}"):
+    """Asked for one text."""
+    with pytest.raises(CmonError, match=f"(?s)--clip odd: encode_texts gave .*{message}"):
         embedders.text_features(Odd(features), ["dog"])
 
 
-def test_features_of_nothing_are_not_made_into_directions() -> None:
-    assert embedders.text_features(Odd(torch.zeros(1, 4)), ["dog"]).tolist() == [[0, 0, 0, 0]]
+def test_the_inputs_without_a_direction_are_named() -> None:
+    rows = torch.tensor([[1.0, 0], [0, 0], [0, 0], [2, 0], [0, 0], [0, 0]])
+    with pytest.raises(CmonError, match=r"only zeros for 4 of 6: 'b\.png', 'c\.png', 'e\.png'\n"):
+        embedders.image_features(Odd(rows), torch.zeros(6, 3, 1, 1), [f"{letter}.png" for letter in "abcdef"])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_vectors_of_any_length_become_unit_vectors(scale: float) -> None:
+    """The square of 1e30 is no float32."""
+    rows = torch.tensor([[3.0, 4.0], [0.0, -2.0]])
+    found = embedders.text_features(Odd(rows * scale), ["a", "b"])
+    torch.testing.assert_close(found, torch.tensor([[0.6, 0.8], [0.0, -1.0]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_any_precision_are_taken(dtype: torch.dtype) -> None:
+    found = embedders.text_features(Odd(torch.tensor([[3.0, 4.0]], dtype=dtype)), ["a"])
+    torch.testing.assert_close(found, torch.tensor([[0.6, 0.8]]))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "message"),
+    [
+        (lambda image: image, r"found:    Image"),
+        (lambda image: np.asarray(image), r"found:    ndarray of shape \(256, 256, 3\)"),
+        (lambda image: torch.zeros(4, 4, 3), r"found:    a tensor of shape \(4, 4, 3\), float32"),
+        (lambda image: torch.zeros(1, 3, 4, 4), r"found:    a tensor of shape \(1, 3, 4, 4\)"),
+        (lambda image: image.no_such_thing, "found:    AttributeError: .*no_such_thing"),
+        (lambda image: torch.zeros(3, 4, 4, requires_grad=True), "found:    RuntimeError: .*requires grad"),
+    ],
+)
+def test_a_preprocess_that_makes_no_picture_is_refused(
+    preprocess: Callable[[Image.Image], object], message: str
+) -> None:
+    odd = Odd(None)
+    odd.preprocess = preprocess  # type: ignore[assignment, method-assign]
+    with pytest.raises(
+        CmonError,
+        match=r"(?s)odd: its preprocess .*expected: a tensor of shape \(3, height, width\).*" + message,
+    ):
+        embedders.prepared_shape(odd)
+
+
+def test_a_random_preprocess_is_refused() -> None:
+    odd = Odd(None)
+    odd.preprocess = lambda image: torch.rand(3, 4, 4)  # type: ignore[assignment, method-assign]
+    with pytest.raises(CmonError, match=r"other values each time\n  next:     leave out random crops"):
+        embedders.prepared_shape(odd)
+
+
+def test_a_preprocess_that_makes_a_picture_is_taken() -> None:
+    assert embedders.prepared_shape(Odd(None)) == (3, 1, 1)

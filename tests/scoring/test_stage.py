@@ -102,8 +102,8 @@ def test_templates_are_part_of_the_origin_and_anchors_are_read_in_them(
     (tmp_path / "anchors.txt").write_text("red\nmauve\n")
     result = run("embed", workspace, "--anchors", tmp_path / "anchors.txt", "--device", "cpu")
     assert result.exit_code == 0, result.output
-    (cache,) = place.cache.glob("text-features-*")
-    texts = set(read_table(cache)["text"].to_pylist())
+    parts = place.cache.glob("text-features-*/*.parquet")
+    texts = {text for part in parts for text in read_table(part)["text"].to_pylist()}
     assert {"red", "a red wall", "a mauve wall"} <= texts
     assert "mauve" not in texts
     vocabulary = place.read("vocabulary").to_pandas().set_index("concept")["vector"]
