@@ -172,7 +172,7 @@ def test_a_table_that_is_not_there_says_which_are(tmp_path: Path) -> None:
         cmon.Workspace(tmp_path).frame("units")
     with pytest.raises(cmon.CmonError, match="expected: one of checkpoints, images"):
         cmon.Workspace(tmp_path).frame("unit")
-    with pytest.raises(cmon.CmonError, match="run 'a', layer 'b', epoch 3"):
+    with pytest.raises(cmon.CmonError, match="the table 'shards'"):
         cmon.Workspace(tmp_path).activation_frame("a", "b", 3)
 
 

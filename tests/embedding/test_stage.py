@@ -190,8 +190,8 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
 
 def test_a_scoring_that_was_stopped_is_not_embedded(tmp_path: Path) -> None:
     workspace = scored(tmp_path)
-    workspace.write(workspace.table("concepts"), workspace.read("concepts"), "another scoring", {})
-    with pytest.raises(CmonError, match="do not belong together"):
+    workspace.write(workspace.table("vocabulary"), workspace.read("vocabulary"), "other words", {})
+    with pytest.raises(CmonError, match="made from other vocabulary"):
         run(workspace)
 
 
