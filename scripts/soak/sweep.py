@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import pkgutil
 import random
@@ -107,6 +108,7 @@ def _load_everything() -> None:
     for module in pkgutil.walk_packages(cmon.__path__, "cmon."):
         if module.name != "cmon.__main__":
             importlib.import_module(module.name)
+    logging.getLogger("cmon").addHandler(logging.NullHandler())  # warnings of so few images say nothing here
     for name in (
         "bokeh.plotting",
         "filelock",
@@ -135,12 +137,10 @@ def differences(place: Path, whole: Path) -> list[str]:
     names = {name for name in (*ours, *theirs) if not name.startswith(".lock")}
     problems = [f"{name} is missing" for name in sorted(names - ours.keys())]
     problems += [f"{name} is left over" for name in sorted(names - theirs.keys())]
-    compared = sorted(ours.keys() & theirs.keys())
-    for name in compared:
-        if name.endswith(".parquet") and not name.endswith(TIMED):
-            if not read_table(ours[name]).equals(read_table(theirs[name])):
-                problems.append(f"{name} has other values")
-    return problems
+    tables = sorted(name for name in ours.keys() & theirs.keys() if name.endswith(".parquet"))
+    compared = [name for name in tables if not name.endswith(TIMED)]
+    changed = [name for name in compared if not read_table(ours[name]).equals(read_table(theirs[name]))]
+    return problems + [f"{name} has other values" for name in changed]
 
 
 def instants(sweep: Sweep, points: int, generator: random.Random) -> Iterator[tuple[str, str, int]]:

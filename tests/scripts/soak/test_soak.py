@@ -39,7 +39,6 @@ def test_differences_are_seen(tmp_path: Path) -> None:
     assert sweep.differences(place, whole.root) == []
     (place / ".units.parquet.host.3.part").write_text("half")
     (place / "vocabulary.parquet").unlink()
-    units, _ = scored_tables.units({"a": 2}, {"x": 3})
     path = whole.group_file("units", "a", "x", 1.0).relative_to(whole.root)
     other = Workspace(place)
     table = other.read("units").slice(0, 3)
