@@ -51,7 +51,7 @@ def list_paths(source: Path, say: bool = True) -> list[Path]:
     """
     if source.is_dir():
         listing = list_folder(source)
-    elif source.is_file():
+    elif os.path.exists(source):
         listing = _read_list(source)
     else:
         raise CmonError(
@@ -97,5 +97,5 @@ def _hash(path: Path, name: str) -> ImageFile:
         return ImageFile(path, name, None, error.strerror)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        broken = f"a link to {os.readlink(path)}: " if path.is_symlink() else ""
+        broken = f"a link to {os.readlink(path)}: " if os.path.islink(path) else ""
         return ImageFile(path, name, None, f"cannot be read: {broken}{why}")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 START = b"PK\x03\x04"
-_END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+END = b"PK\x05\x06"
+_END_64, _LOCATOR_64 = b"PK\x06\x06", b"PK\x06\x07"
 _END_SIZE, _END_64_SIZE, _LOCATOR_64_SIZE, _HEADER_SIZE = 22, 56, 20, 30
 _MOST_DIRECTORY = 8 << 20
 """Bytes of a table of members, about 100,000 of them: Python makes fifty times as much of it."""
@@ -69,7 +70,7 @@ def _read_directory(file: BinaryIO) -> zipfile.ZipFile:
     file.seek(max(0, size - _END_64_SIZE - _LOCATOR_64_SIZE - _END_SIZE))
     tail = file.read()
     end = tail[-_END_SIZE:]
-    if len(end) < _END_SIZE or not end.startswith(_END) or end[20:] != b"\0\0":
+    if len(end) < _END_SIZE or not end.startswith(END) or end[20:] != b"\0\0":
         raise BadArchive("the end of the archive is missing, or something follows it")
     directory = struct.unpack("<I", end[12:16])[0]
     directory = 0 if directory == 0xFFFFFFFF else directory

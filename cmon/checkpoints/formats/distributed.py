@@ -77,7 +77,8 @@ def _state_folders(folder: Path) -> tuple[Path, Path]:
 def _read_saved(folder: Path, values: bool) -> dict[str, Any]:
     """The nested dict that was saved, without the optimizer: tensors, and plain values such as the epoch.
 
-    values: whether tensors are read; otherwise they are on the device `meta`, with shape and dtype only.
+    values: whether tensors are given; otherwise they are on the device `meta`, with shape and dtype only. Their parts
+    are looked at in any case: no other pass tells whether their bytes are still those that were written.
     Raises PickledCode, ValueError, OSError, or whatever torch raises on damaged files.
     """
     import torch
@@ -96,8 +97,6 @@ def _read_saved(folder: Path, values: bool) -> dict[str, Any]:
         if values and len(tensor.chunks) > 1
     }
     for name, chunk in chunks_of(saved):
-        if flat[name].is_meta:
-            continue
         part = _read_piece(folder, chunk.piece)
         if not isinstance(part, torch.Tensor) or (tuple(part.shape), part.dtype, part.layout) != (
             chunk.sizes,
@@ -105,6 +104,8 @@ def _read_saved(folder: Path, values: bool) -> dict[str, Any]:
             torch.strided,
         ):
             raise ValueError(f"{name} has a part that is not what {METADATA} says")
+        if flat[name].is_meta:
+            continue
         box = tuple(
             slice(start, start + length) for start, length in zip(chunk.offsets, chunk.sizes, strict=True)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cmon.checkpoints.formats.archive import START, BadArchive, list_names
+from cmon.checkpoints.formats.archive import END, START, BadArchive, list_names
 from cmon.errors import CmonError
 from cmon.regular_files import open_regular
 
@@ -110,6 +110,8 @@ def _look(path: Path) -> tuple[str, str] | None:
 
 def _look_into_zip(path: Path) -> tuple[str, str] | None:
     names = _list_zip(path)
+    if not names and _has_end(path):
+        return None
     if not names:
         return (
             "the beginning of an archive whose end is missing, as of a download that was cut off",
@@ -124,6 +126,13 @@ def _look_into_zip(path: Path) -> tuple[str, str] | None:
     if any("archive_format" in name or "serialized_exported_program" in name for name in names):
         return "a program of torch.export", "save its state dict: torch.export.load(path).state_dict"
     return None
+
+
+def _has_end(path: Path) -> bool:
+    """Whether there is an end of an archive, though not one that torch.save writes."""
+    with open_regular(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+        return END in file.read()
 
 
 def _list_zip(path: Path) -> list[str]:

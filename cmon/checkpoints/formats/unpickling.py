@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
-_MOST_STEPS = 2_000_000
+_MOST_STEPS = 1_000_000
 """Readings of a pickle: a tensor takes about 60, a number in a list 2."""
 _MOST_BYTES = 1 << 26
 """In one pickle, and in all copies that its functions are asked for."""
