@@ -27,7 +27,7 @@ _COUNTER = "num_batches_tracked"
 """Buffer that old checkpoints lack, and that changes nothing in eval mode."""
 
 
-_MOST_PREFIXES = 64
+_MOST_PREFIXES = 16
 """A checkpoint that holds more networks than that was not made by training one."""
 
 
