@@ -15,6 +15,8 @@ from cmon.text_files import normalize
 logger = logging.getLogger(__name__)
 
 _FORMAT = text_files.Format("a concept list", "one concept a line, or CSV with the columns concept,category")
+_LONGEST = 1_000
+"""Letters of a concept; CLIP reads about 300 of them."""
 _LIST_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
@@ -99,6 +101,13 @@ def _merged(path: Path, rows: Iterable[tuple[str, str]]) -> list[Concept]:
         name = normalize(name)
         if not name:
             continue
+        if max(len(name), len(category)) > _LONGEST:
+            raise CmonError(
+                f"{path}: a concept or category of {max(len(name), len(category)):,} letters",
+                expected=f"{_FORMAT.content}, each of at most {_LONGEST:,} letters",
+                found=f"{(name if len(name) > _LONGEST else category)[:40]!r} and so on",
+                hint="one concept stands on each line",
+            )
         if folded(name) in concepts:
             doubles.append(name)
             continue

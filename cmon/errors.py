@@ -19,11 +19,11 @@ class CmonError(Exception):
         self, problem: str, *, expected: str | None = None, found: str | None = None, hint: str | None = None
     ) -> None:
         self.problem, self.expected, self.found, self.hint = problem, expected, found, hint
-        lines = [problem]
-        lines += [f"  expected: {expected}"] if expected else []
-        lines += [f"  found:    {found}"] if found else []
-        lines += [f"  next:     {hint}"] if hint else []
-        super().__init__(printable("\n".join(lines)))
+        lines = [printable(problem)]
+        lines += [f"  expected: {_one_line(expected)}"] if expected else []
+        lines += [f"  found:    {_one_line(found)}"] if found else []
+        lines += [f"  next:     {_one_line(hint)}"] if hint else []
+        super().__init__("\n".join(lines))
 
     @property
     def line(self) -> str:
@@ -34,7 +34,12 @@ class CmonError(Exception):
             self.found and f"found {self.found}",
             self.hint and f"next: {self.hint}",
         ]
-        return printable("; ".join(" ".join(part.split()) for part in parts if part))
+        return "; ".join(_one_line(part) for part in parts if part)
+
+
+def _one_line(text: str) -> str:
+    """Without line ends, as messages of other libraries have them, so that no name can begin a line."""
+    return printable(" ".join(text.split()))
 
 
 class OptionError(CmonError):

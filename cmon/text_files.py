@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmon.errors import CmonError
+from cmon.regular_files import read_regular
 
+LARGEST = 64 << 20
+"""Bytes of a file of text: a million paths."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line: a CSV file of 10,000 columns has shorter ones."""
 DELIMITERS = (",", ";", "\t")
 """What may separate the cells of CSV; Excel writes semicolons where the comma is the decimal point."""
 
@@ -66,14 +71,16 @@ def read_text(path: Path, expected: Format) -> str:
     """
     problem = f"{path}: cannot be read as {expected.name}"
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, LARGEST)
     except OSError as error:
         raise CmonError(problem, expected=expected.content, found=error.strerror or str(error)) from error
 
     utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "UTF-16" if utf_16 else "UTF-8"
-    # UTF-16 without its mark is valid UTF-8, with a zero beside every letter.
-    _refuse_zeros(problem, expected, raw.decode(encoding, errors="replace"))
+    if not utf_16:
+        # UTF-16 without its mark is valid UTF-8, with a zero beside every letter.
+        _refuse_zeros(problem, expected, raw.find(b"\0"), raw)
+        _refuse_long_lines(problem, expected, raw)
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -86,6 +93,9 @@ def read_text(path: Path, expected: Format) -> str:
             found=f"byte {raw[error.start]:#04x} at offset {error.start}, in line {number}{as_latin_1}",
             hint=f"save it as UTF-8, for example: iconv -f latin1 -t utf-8 {path.name} > utf8-{path.name}",
         ) from error
+    if utf_16:
+        _refuse_zeros(problem, expected, text.find("\0"), text)
+        _refuse_long_lines(problem, expected, text.encode())
     return text.replace("\ufeff", "")
 
 
@@ -192,12 +202,28 @@ def _column_name(cell: str) -> str:
     return normalize(cell).casefold()
 
 
-def _refuse_zeros(problem: str, expected: Format, text: str) -> None:
-    position = text.find("\0")
+def _refuse_zeros(problem: str, expected: Format, position: int, content: bytes | str) -> None:
+    """position: of the first zero; below 0 where there is none."""
     if position >= 0:
+        above = content[:position]
+        lines = above.count(b"\n") if isinstance(above, bytes) else above.count("\n")
         raise CmonError(
             f"{problem}: it is not text",
             expected=f"{expected.content}, in UTF-8",
-            found=f"a zero byte in line {text.count(chr(10), 0, position) + 1}",
+            found=f"a zero byte in line {lines + 1}",
             hint="if it is text in UTF-16 or UTF-32, save it as UTF-8",
         )
+
+
+def _refuse_long_lines(problem: str, expected: Format, raw: bytes) -> None:
+    start = 0
+    while len(raw) - start > LONGEST_LINE:
+        end = max(raw.rfind(mark, start, start + LONGEST_LINE + 1) for mark in (b"\n", b"\r"))
+        if end < 0:
+            number = raw.count(b"\n", 0, start) + 1
+            raise CmonError(
+                f"{problem}: line {number} has more than {LONGEST_LINE:,} bytes",
+                expected=expected.content,
+                found=f"{raw[start : start + 40].decode(errors='replace')!r} and so on",
+            )
+        start = end + 1

@@ -10,11 +10,12 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cmon"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
-BASE = "errors printable progress"  # imported by anybody
+BASE = "errors printable progress regular_files"  # imported by anybody
 MAY_IMPORT = {
     "printable": "",
     "errors": "printable",
     "progress": "",
+    "regular_files": "",
     "trajectories": "",
     "rank_correlation": "",
     "text_files": BASE,

@@ -99,7 +99,7 @@ def test_a_missing_file_a_folder_and_a_locked_file_say_so(
 ) -> None:
     with pytest.raises(CmonError, match="No such file"):
         concepts.read(tmp_path / "nothing.txt")
-    with pytest.raises(CmonError, match="Is a directory"):
+    with pytest.raises(CmonError, match="a folder, not a file"):
         concepts.read(tmp_path)
     with without_rights(), pytest.raises(CmonError, match="Permission denied"):
         concepts.read(locked_folder / "epoch_1.pt")

@@ -5,19 +5,19 @@ Files are read as weights only: a pickle that needs code is refused, never run, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cmon.checkpoints.find import hash_checkpoint
+from cmon.checkpoints.bytes_read import read_bytes
 from cmon.checkpoints.formats.base import Format
 from cmon.checkpoints.formats.registry import find_format
 from cmon.checkpoints.kinds import NO_VALUES, kind_of, shape_of, way_out
 from cmon.checkpoints.names import ParsedName, parse_name
-from cmon.checkpoints.weights import Weights, find_weights
+from cmon.checkpoints.weights import Weights, check_sizes, find_weights
 from cmon.errors import CmonError
 from cmon.printable import printable
 from cmon.workspace.files import digest, printable_path
@@ -109,7 +109,10 @@ def inspect(
         found = replace(found, stamp=_stamp(path))
         format = find_format(path)
         parsed = parsed or parse_name(relative.as_posix(), format.counts_steps)
-        found = replace(found, sha256=hash_checkpoint(path, format), format=format, parsed_name=parsed)
+        read_once = read_bytes(path, format.content_files(path))
+        found = replace(found, sha256=read_once.sha256, format=format, parsed_name=parsed)
+        if read_once.damage:
+            return found.skipped(read_once.damage)
         row = (known or {}).get((found.name, found.sha256 or ""))
         # A row with another epoch does not say which one is stored.
         if row and row.get("signature") and row.get("weights") == weights and row["epoch_from"] == "stored":
@@ -117,6 +120,7 @@ def inspect(
             return _with_epoch(found, row["epoch"], row["step"])
         content = format.read(path, values=False, trust_pickle=trust_pickle)
         held = find_weights(path, content, found.entry)
+        check_sizes(path, held.tensors, _size(found.stamp))
         if format.suffixes and format.name == "torch":  # the others give no values where none are asked for
             _check_values(path, held)
     except OSError as error:
@@ -125,7 +129,7 @@ def inspect(
         return found.skipped(error)
     shapes = sorted((name, shape_of(tensor), kind_of(tensor)) for name, tensor in held.tensors.items())
     label = "ema" if held.averaged else weights
-    found = replace(found, wrapper=held.wrapper, signature=digest(shapes), weights=label)
+    found = replace(found, wrapper=printable(held.wrapper), signature=digest(shapes), weights=label)
     return _with_epoch(found, held.epoch, held.step)
 
 
@@ -136,10 +140,12 @@ def read(path: Path, entry: str = "raw", trust_pickle: bool = False) -> Weights:
     Raises CmonError when it is damaged, needs pickled code, or holds no such weights.
     """
     try:
+        size = _size(_stamp(path))
         content = find_format(path).read(path, values=True, trust_pickle=trust_pickle)
     except OSError as error:
         raise CmonError(f"{path}: cannot be read", found=error.strerror or str(error)) from error
     held = find_weights(path, content, entry)
+    check_sizes(path, held.tensors, size)
     _check_values(path, held)
     return held
 
@@ -186,3 +192,8 @@ def _check_values(path: Path, held: Weights) -> None:
 def _stamp(path: Path) -> tuple[tuple[int, int, int, int], ...]:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return tuple((at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns) for at in (file.stat() for file in files))
+
+
+def _size(stamp: Sequence[tuple[int, int, int, int]]) -> int:
+    """Bytes of all files of a checkpoint."""
+    return sum(size for *_, size, _ in stamp)

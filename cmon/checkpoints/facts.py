@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from cmon.checkpoints.numbers import MOST_EPOCHS
+from cmon.checkpoints.numbers import MOST_EPOCHS, MOST_STEPS
 
 EPOCHS = ("epoch", "ep", "current_epoch")
 STEPS = (
@@ -31,7 +33,7 @@ def find_facts(content: Mapping[str, Any]) -> tuple[float | None, int | None]:
     epoch, step = _first_number(facts, EPOCHS), _first_number(facts, STEPS)
     if epoch is not None and not 0 <= epoch <= MOST_EPOCHS:
         epoch = None
-    if step is not None and (step < 0 or not step.is_integer()):
+    if step is not None and not (0 <= step <= MOST_STEPS and step.is_integer()):
         step = None
     return epoch, None if step is None else int(step)
 
@@ -60,7 +62,7 @@ def _ignite_engine(content: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(value, dict) and "epoch_length" in value and {"max_epochs", "max_iters"} & value.keys():
             length, iteration = value["epoch_length"], value.get("iteration")
             if isinstance(iteration, int) and isinstance(length, int) and length > 0:
-                return {"epoch": iteration / length, "step": iteration}
+                return {"epoch": Fraction(iteration, length), "step": iteration}
             return {"epoch": value.get("epoch")}
     return {}
 
@@ -72,7 +74,18 @@ def _first_number(facts: Mapping[str, Any], names: tuple[str, ...]) -> float | N
 def _numbers(values: Iterator[Any]) -> Iterator[float]:
     """The finite numbers among values, tensors of one number included, True and False not."""
     for value in values:
-        if isinstance(value, Tensor) and not value.is_nested and value.numel() == 1 and not value.is_meta:
-            value = value.item()
-        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
-            yield float(value)
+        try:
+            value = value.item() if isinstance(value, Tensor) and _holds_one(value) else value
+            if not isinstance(value, numbers.Real) or isinstance(value, bool):
+                continue
+            number = float(value)
+        except (OverflowError, RuntimeError):  # 10**400; a dtype whose values torch does not give
+            continue
+        if math.isfinite(number):
+            yield number
+
+
+def _holds_one(tensor: Tensor) -> bool:
+    """Whether a tensor is one number that is there."""
+    plain = not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
+    return plain and tensor.numel() == 1

@@ -6,11 +6,12 @@ import os
 import re
 from pathlib import Path
 
+from cmon.checkpoints.bytes_read import read_bytes
 from cmon.checkpoints.formats.base import Format
 from cmon.checkpoints.formats.foreign import describe_others
 from cmon.checkpoints.formats.registry import claim_checkpoints, describe_formats, find_format, list_files
 from cmon.errors import CmonError
-from cmon.workspace.files import digest, file_digest, natural_key
+from cmon.workspace.files import natural_key
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
@@ -46,10 +47,7 @@ def hash_checkpoint(path: Path, format: Format | None = None) -> str:
 
     format: of the checkpoint, where it is known already. Raises CmonError or OSError when files are missing.
     """
-    files = (format or find_format(path)).content_files(path)
-    if files == [path]:
-        return file_digest(path)
-    return digest([(file.name, file_digest(file)) for file in files])
+    return read_bytes(path, (format or find_format(path)).content_files(path)).sha256
 
 
 _HIDDEN = frozenset(("__MACOSX", "@eaDir", "@Recently-Snapshot", "#recycle", "$RECYCLE.BIN", "lost+found"))

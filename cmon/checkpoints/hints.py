@@ -56,15 +56,16 @@ def _parametrized(norms: Mapping[tuple[str, bool], set[str]]) -> Cause:
 def _find_norms(names: Collection[str]) -> dict[tuple[str, bool], set[str]]:
     """Layers by (norm, whether it is a parametrization); the norm is empty where it is another parametrization."""
     found: dict[tuple[str, bool], set[str]] = {}
+    new: dict[tuple[str, str], set[str]] = {}
     old: dict[tuple[str, str], set[str]] = {}
     for name in names:
         if match := _PARAMETRIZED.fullmatch(name):
-            start = name.removesuffix(match["part"])
-            parts = {other.removeprefix(start) for other in names if other.startswith(start)}
-            norm = "weight_norm" if "original1" in parts else "spectral_norm" if "0._u" in parts else ""
-            found.setdefault((norm, True), set()).add(match["layer"] or "")
+            new.setdefault((match["layer"] or "", match["weight"]), set()).add(match["part"])
         elif match := _OLD_PARTS.fullmatch(name):
             old.setdefault((match["layer"] or "", match["weight"]), set()).add(match["part"])
+    for (layer, _), parts in new.items():
+        norm = "weight_norm" if "original1" in parts else "spectral_norm" if "0._u" in parts else ""
+        found.setdefault((norm, True), set()).add(layer)
     for (layer, _), parts in old.items():
         for norm, needed in _OLD_NORMS.items():
             if needed <= parts:

@@ -48,6 +48,8 @@ class Number:
 
 MOST_EPOCHS = 1_000_000
 """A larger number is a date, a time or a hash."""
+MOST_STEPS = 2**53
+"""A larger number is none that a float, as epochs are kept, tells from the next."""
 
 _DIGITS = r"(?P<number>\d+)(?!\d|\.\d|e[-+]?\d)"
 _STEPS = "global[-_ ]?steps?|(?:train[-_ ]?|num[-_])?steps?|iterations?|iters?|(?:num[-_])?updates?|ba"
@@ -188,6 +190,6 @@ def _count(match: re.Match[str]) -> Number:
 def _limited(match: re.Match[str], kind: Kind, value: float, total: bool = False) -> Number:
     """The number, as OTHER where it is too large to be an epoch."""
     place = "fraction" if match.groupdict().get("fraction") else "number"
-    if kind is not Kind.STEP and value > MOST_EPOCHS:
+    if value > (MOST_STEPS if kind is Kind.STEP else MOST_EPOCHS):
         return Number(Kind.OTHER, match[place], match.start(place), varies=True)
     return Number(kind, match[place], match.start(place), value, total)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cmon.checkpoints import checkpoint, duplicates
 from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.counting import settle_epochs
 from cmon.checkpoints.find import find_checkpoints
 from cmon.checkpoints.formats.registry import find_format
+from cmon.checkpoints.kinds import INTEGERS, NUMBERS, kind_of
 from cmon.checkpoints.names import averaged_twin, parse_names
 from cmon.errors import CmonError
 from cmon.progress import Progress, silent
@@ -133,9 +135,13 @@ def _same_weights(one: Checkpoint, other: Checkpoint, trust_pickle: bool) -> boo
         )
     except CmonError:
         return False
-    return first.keys() == second.keys() and all(
-        first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first
-    )
+    return first.keys() == second.keys() and all(_are_equal(first[name], second[name]) for name in first)
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same values; of kinds that cannot be a network's weights, none do."""
+    plain = kind_of(one) == kind_of(other) in (NUMBERS, INTEGERS)
+    return plain and one.dtype == other.dtype and torch.equal(one, other)
 
 
 def find_disagreements(found: Sequence[Checkpoint]) -> list[tuple[Checkpoint, float]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cmon.checkpoints.averaging import is_averaged
 from cmon.checkpoints.hints import find_cause
-from cmon.checkpoints.kinds import kind_of, may_stand_for, shape_of, way_out
+from cmon.checkpoints.kinds import INTEGERS, NUMBERS, kind_of, may_stand_for, shape_of, way_out
 from cmon.errors import CmonError
 
 _WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
@@ -25,6 +25,10 @@ _HEAD = re.compile(r"(^|\.)(fc|heads?|classifier|last_linear|output|linear)(\.|$
 """Last layer of most networks, which has a row for each class."""
 _COUNTER = "num_batches_tracked"
 """Buffer that old checkpoints lack, and that changes nothing in eval mode."""
+
+
+_MOST_PREFIXES = 16
+"""A checkpoint that holds more networks than that was not made by training one."""
 
 
 class WeightsMismatch(CmonError):
@@ -76,7 +80,7 @@ class Match:
         """Mean and standard deviation of three channels, of a normaliser in front of the network if there is one."""
         for name, mean in self.outside.items():
             std = self.outside.get(name.removesuffix("mean") + "std")
-            if name.endswith("mean") and std is not None and mean.numel() == std.numel() == 3:
+            if name.endswith("mean") and std is not None and _are_three(mean) and _are_three(std):
                 return mean.flatten().tolist(), std.flatten().tolist()
         return None
 
@@ -165,9 +169,18 @@ def _apply_masks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     pruned = dict(tensors)
     for name in tensors:
         stem = name.removesuffix("_mask")
-        if stem != name and f"{stem}_orig" in tensors and stem not in tensors:
-            pruned[stem] = pruned.pop(f"{stem}_orig") * pruned.pop(name)
+        if stem == name or f"{stem}_orig" not in tensors or stem in tensors:
+            continue
+        whole, mask = tensors[f"{stem}_orig"], tensors[name]
+        plain = kind_of(whole) == NUMBERS and kind_of(mask) in (NUMBERS, INTEGERS)
+        if plain and whole.shape == mask.shape:  # of others, the product would be larger than both
+            del pruned[f"{stem}_orig"], pruned[name]
+            pruned[stem] = whole * mask
     return pruned
+
+
+def _are_three(tensor: Tensor) -> bool:
+    return kind_of(tensor) == NUMBERS and tensor.numel() == 3
 
 
 def _likely_prefixes(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
@@ -180,7 +193,8 @@ def _likely_prefixes(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
                 counts[".".join(parts[:start]) + ("." if start else "")] += 1
     most = max(counts.values(), default=0)
     needed = sum(not name.endswith(_COUNTER) for name in own)
-    return sorted((prefix for prefix, count in counts.items() if count >= min(most, needed)), key=len)
+    likely = sorted((prefix for prefix, count in counts.items() if count >= min(most, needed)), key=len)
+    return likely[:_MOST_PREFIXES]
 
 
 def _match_prefix(prefix: str, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], spec: str) -> Match:

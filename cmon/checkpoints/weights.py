@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cmon.checkpoints.averaging import (
@@ -19,6 +20,7 @@ from cmon.checkpoints.averaging import (
 )
 from cmon.checkpoints.facts import EPOCHS, STEPS, find_facts
 from cmon.errors import CmonError
+from cmon.printable import printable
 
 _RAW = (
     "state_dict",
@@ -45,6 +47,9 @@ _EMA = (
     "avg_model",
     "average_model",
 )
+_LONGEST_NAME = 1_000
+_MOST_SHARED = 4
+"""How many times over the bytes of a checkpoint may be used, by tensors that share them in part."""
 _NO_NETWORK = re.compile(r"optim|^opt$|sched|scaler|rng|random|sampler|callback|metric|criterion|loss", re.I)
 """Entries that hold tensors and are no network."""
 
@@ -76,6 +81,37 @@ def find_weights(path: Path, content: dict[str, Any], weights: str) -> Weights:
         return Weights(*_find_averaged(path, content), epoch, step, averaged=True)
     tensors, wrapper = _find_raw(path, content)
     return Weights(tensors, wrapper, epoch, step, averaged=is_averaged_model(tensors))
+
+
+def check_sizes(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
+    """Raise CmonError for weights that are larger than the checkpoint that they are in, or whose names are no text.
+
+    A tensor may repeat its values (`expand`), so that a few bytes stand for as many as anybody likes.
+    size: of the checkpoint, in bytes.
+    """
+    names = [name for name in tensors if len(name) > _LONGEST_NAME or printable(name) != name]
+    if names:
+        raise CmonError(
+            f"{path}: {len(names)} of its tensors have names that are no text",
+            expected=f"printable names of at most {_LONGEST_NAME} letters",
+            found=names[0][:60],
+        )
+    total = 0
+    seen = set()
+    for name, tensor in tensors.items():
+        if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta:
+            continue  # refused by their kind, or compared with the file by their format
+        own = tensor.numel() * tensor.element_size()
+        view = tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+        total += 0 if view in seen else own
+        seen.add(view)
+        if own > size or total > _MOST_SHARED * size:
+            raise CmonError(
+                f"{path}: its weights are larger than itself",
+                expected="tensors whose values are all in the file",
+                found=f"{max(own, total):,} bytes up to {name}, in a checkpoint of {size:,}",
+                hint="save tensor.clone() of those that were expanded",
+            )
 
 
 def _unwrap(content: dict[str, Any]) -> dict[str, Any]:

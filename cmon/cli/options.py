@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -31,6 +32,8 @@ class RunFolder(click.ParamType):
             self.fail(f"{value!r} is not NAME=FOLDER, for example standard=runs/standard", param, ctx)
         if name in (".", "..") or "/" in name:
             self.fail(f"the run's name {name!r} cannot be a path", param, ctx)
+        if len(quote(name, safe=" ._-")) > 255:
+            self.fail(f"the run's name {name[:40]!r}... is too long for a folder", param, ctx)
         return name, Path(folder).expanduser()
 
 

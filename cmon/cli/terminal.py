@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cmon.printable import printable
+from cmon.printable import printable, printable_lines
 from cmon.progress import Progress
 from cmon.workspace.keys import epoch_number
 
@@ -50,13 +50,13 @@ class Terminal:
     def say(self, text: str) -> None:
         """A line of the summary."""
         if not self.quiet:
-            self.errors.print(escape(printable(text)))
+            self.errors.print(escape(printable_lines(text)))
 
     def warn(self, text: str) -> None:
         self.errors.print(f"[yellow]warning:[/yellow] {escape(printable(text))}")
 
     def error(self, text: str) -> None:
-        self.errors.print(f"[red]error:[/red] {escape(text)}")
+        self.errors.print(f"[red]error:[/red] {escape(printable_lines(text))}")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -131,7 +131,7 @@ def print_table(rows: Sequence[Row], form: str, title: str = "") -> None:
     elif form == "csv":
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_records(rows))
+        writer.writerows(_shown(record) for record in _records(rows))
     else:
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for name, value in rows[0].items() if rows else ():
@@ -162,6 +162,11 @@ def _records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def _shown(record: Row) -> Row:
+    """With control characters shown in texts: a terminal may read what is meant for a program."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
+
+
 def _plain(value: Any) -> Any:
     """For programs: no number is null, as JSON has neither NaN nor infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -174,4 +179,4 @@ def _cell(value: Any) -> str:
         if value.is_integer():
             return str(int(value))
         return f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.1e}"
-    return escape(str(value))
+    return escape(printable(str(value)))

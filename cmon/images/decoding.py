@@ -1,11 +1,14 @@
 """Image files as upright RGB pictures.
 
-Of a file with several pictures (an animation, a TIFF of many pages) the first is read. A photograph whose EXIF data
-is damaged is read; it is turned upright if its orientation can still be read, and else left as it lies.
+Only the formats of FORMATS are opened, by what is in a file, not by its name: for some others Pillow starts programs.
+
+Of a file with several pictures (an animation, a TIFF of many pages) the first is read. A photograph whose EXIF data is
+damaged is read; it is turned upright if its orientation can still be read, and else left as it lies.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +19,22 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from cmon.images.modes import to_rgb
+from cmon.regular_files import open_regular
 
-RULES = 2
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of what is read; JPEG includes the files of several views that cameras write (MPO)."""
+RULES = 3
 """Raised when a file is read as other pixels than before; part of the origin of all that is made from them."""
 MOST_ELONGATED = 200
 """A picture of which one side is so many times the other is none that a network could be shown: scaled to the
 network's input by its shorter side it would need gigabytes."""
+MOST_PIXELS = 2**26
+"""67 million: more than cameras of the size of a photographer's have. Decoded, that is 268 MB."""
+MOST_BYTES = 1 << 28
+"""Of a file."""
+_MOST_SCANNED = 2**30
+"""Pixels of a JPEG times its scans: each goes over the whole picture again, and may take no more than 10 bytes."""
+_SCAN = b"\xff\xda"
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,8 +48,8 @@ _UPRIGHT = {
 """From EXIF's orientation to what turns the stored pixels upright."""
 _ORIENTATION = 0x0112
 _TIFF_KIND, _TIFF_INNER = 254, 330
-_ONE_PICTURE = ("MPO", "PSD", "ICO", "ICNS")
-"""Formats that hold a picture in several sizes, parts or views: Pillow gives the whole one."""
+_ONE_PICTURE = ("MPO",)
+"""Formats that hold a picture in several views: Pillow gives the whole one."""
 _SIGNATURES = (
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
@@ -50,6 +63,14 @@ _SIGNATURES = (
     (0, b"%PDF", "PDF"),
     (0, b"\x93NUMPY", "NumPy"),
     (128, b"DICM", "DICOM"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\xd7\xcd\xc6\x9a", "WMF"),
+    (40, b" EMF", "EMF"),
+    (0, b"SIMPLE  =", "FITS"),
+    (0, b"\x89HDF", "HDF5"),
+    (0, b"qoif", "QOI"),
 )
 """Offset and first bytes of formats that are pictures, though Pillow may not read them."""
 
@@ -74,12 +95,8 @@ def decode(path: Path) -> Image.Image:
 
 def decode_with_notes(path: Path) -> Picture:
     """As `decode`, with what was decided on the way."""
-    with bombs_refused():
-        picture = _read(path, None)
-    width, height = picture.image.size
-    if max(width, height) > MOST_ELONGATED * min(width, height):
-        raise ValueError(f"{width} x {height} pixels: one side is over {MOST_ELONGATED} times the other")
-    return picture
+    with bombs_refused(), open_regular(path) as file:
+        return _read(file, None)
 
 
 @contextmanager
@@ -94,7 +111,7 @@ def bombs_refused() -> Iterator[None]:
         yield
 
 
-def upright(source: Path | IO[bytes], enough: int | None = None) -> Image.Image:
+def upright(source: IO[bytes], enough: int | None = None) -> Image.Image:
     """As `decode`, but to be called inside `bombs_refused`, by any number of threads.
 
     enough: pixels per side that are needed; a JPEG is then decoded at the smallest of its own scales that has them,
@@ -103,14 +120,17 @@ def upright(source: Path | IO[bytes], enough: int | None = None) -> Image.Image:
     return _read(source, enough).image
 
 
-def _read(source: Path | IO[bytes], enough: int | None) -> Picture:
+def _read(source: IO[bytes], enough: int | None) -> Picture:
+    size = source.seek(0, os.SEEK_END)
+    if size > MOST_BYTES:
+        raise ValueError(f"a file of {size:,} bytes: none over {MOST_BYTES:,} is read as a picture")
+    source.seek(0)
     try:
-        opened = Image.open(source)
+        opened = Image.open(source, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise ValueError(_not_an_image(source)) from error
     with opened:
-        if min(opened.size) == 0:
-            raise ValueError(f"{opened.width} x {opened.height} pixels: holds no picture")
+        _require_photograph(opened, source)
         if enough:
             opened.draft("RGB", (enough, enough))  # other formats ignore it
         several = _holds_several(opened)
@@ -124,6 +144,35 @@ def _read(source: Path | IO[bytes], enough: int | None) -> Picture:
         said,
     ]
     return Picture(image, tuple(note for note in notes if note))
+
+
+def _require_photograph(opened: Image.Image, source: IO[bytes]) -> None:
+    """Raise ValueError or DecompressionBombError for what would take too much memory or time to decode."""
+    width, height = opened.size
+    if min(width, height) == 0:
+        raise ValueError(f"{width} x {height} pixels: holds no picture")
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError(
+            f"{width} x {height} pixels, where {MOST_PIXELS:,} at most are read"
+        )
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        raise ValueError(f"{width} x {height} pixels: one side is over {MOST_ELONGATED} times the other")
+    if opened.format in ("JPEG", "MPO"):
+        scans = _count_scans(source)
+        if scans * width * height > _MOST_SCANNED:
+            raise ValueError(f"a JPEG of {scans} scans over {width} x {height} pixels")
+
+
+def _count_scans(source: IO[bytes]) -> int:
+    """Times that the mark of a scan stands in a file, those of its previews and other views included."""
+    at = source.tell()
+    source.seek(0)
+    found, before = 0, b""
+    while block := source.read(1 << 20):
+        found += (before + block).count(_SCAN)
+        before = block[-1:] if block.endswith(_SCAN[:1]) else b""
+    source.seek(at)
+    return found
 
 
 def _holds_several(opened: Image.Image) -> bool:
@@ -154,16 +203,12 @@ def reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _not_an_image(source: Path | IO[bytes]) -> str:
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            start = file.read(160)
-    else:
-        source.seek(0)
-        start = source.read(160)
+def _not_an_image(source: IO[bytes]) -> str:
+    source.seek(0)
+    start = source.read(160)
     for offset, signature, name in _SIGNATURES:
         if start[offset:].startswith(signature):
-            return f"a {name} file that is damaged, or of a kind that Pillow does not read: save it as PNG"
+            return f"a {name} file that is damaged, or of a kind that is not read: save it as PNG"
     return "not an image, or an empty one"
 
 

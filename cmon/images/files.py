@@ -10,7 +10,9 @@ from pathlib import Path
 
 from cmon import text_files
 from cmon.errors import CmonError
+from cmon.images.decoding import MOST_BYTES
 from cmon.images.listing import Listing, add_once, list_folder
+from cmon.regular_files import NotAFile
 from cmon.workspace import stored_paths
 from cmon.workspace.files import file_digest
 
@@ -49,7 +51,7 @@ def list_paths(source: Path, say: bool = True) -> list[Path]:
     """
     if source.is_dir():
         listing = list_folder(source)
-    elif source.is_file():
+    elif os.path.exists(source):
         listing = _read_list(source)
     else:
         raise CmonError(
@@ -84,14 +86,16 @@ def _read_list(source: Path) -> Listing:
 
 def _hash(path: Path, name: str) -> ImageFile:
     try:
-        kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
-            os.scandir(path).close()
-            return ImageFile(path, name, None, "a folder, not a file")
-        if not stat.S_ISREG(kind):  # reading a pipe would wait forever
-            return ImageFile(path, name, None, "not a file")
+        at = path.stat()
+        if stat.S_ISDIR(at.st_mode):
+            os.scandir(path).close()  # the reason why it cannot be read comes before that it is a folder
+        elif stat.S_ISREG(at.st_mode) and at.st_size > MOST_BYTES:
+            why = f"a file of {at.st_size:,} bytes: none over {MOST_BYTES:,} is read as a picture"
+            return ImageFile(path, name, None, why)
         return ImageFile(path, name, file_digest(path), None)
+    except NotAFile as error:
+        return ImageFile(path, name, None, error.strerror)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        broken = f"a link to {os.readlink(path)}: " if path.is_symlink() else ""
+        broken = f"a link to {os.readlink(path)}: " if os.path.islink(path) else ""
         return ImageFile(path, name, None, f"cannot be read: {broken}{why}")

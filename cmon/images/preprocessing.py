@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cmon.images.decoding import decode_with_notes, reason
+from cmon.images.decoding import MOST_PIXELS, decode_with_notes, reason
 from cmon.images.files import ImageFile
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -74,6 +74,8 @@ class ResizeCrop:
         width, height = (
             max(self.resize if self.squash else self.resize * side // short, self.crop) for side in image.size
         )
+        if width * height > MOST_PIXELS:
+            raise ValueError(f"scaled to the network's input it would have {width} x {height} pixels")
         left, top = (width - self.crop) / 2, (height - self.crop) / 2
         if self.channels == 1:
             image = image.convert("L")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +38,10 @@ _LABELS = {*_METRIC_NAMES, "split", "phase", "subset", "stage", "mode", "set", "
 """Columns that say what a row's numbers are of."""
 _IDENTITIES = {"run", "run_id", "run_name", "experiment", "seed", "fold", "trial", "rank", "worker"}
 """Columns that say whose a row's numbers are: rows of several have no one curve."""
+
+_MOST = 1e100
+"""A larger value is that of a training that broke; the range of its curve would be no number any more."""
+_MOST_EPOCH = 1e9
 
 Cells = list[tuple[float, LogRow]]
 """Rows in the file's order, with their epochs."""
@@ -76,7 +79,7 @@ def read(path: Path, run: str) -> pd.DataFrame:
     Several rows of an epoch (Lightning logs training and validation apart, or by steps) count as one: the last
     value of each column. Rows that differ in a column such as `phase` or `metric` are metrics of their own. Where a
     log goes back to an epoch that it had before, what followed then is of a training that was given up, and is left
-    out. Cells that are empty, and infinite ones, give no row; columns that are not numeric are left out. Names of
+    out. Cells that are empty, infinite or beyond 1e100 give no row; columns that are not numeric are left out. Names of
     columns are compared without regard to case and to spaces around them.
 
     Raises CmonError if the file cannot be read, has no epochs or no numbers, or a line is not clear.
@@ -133,7 +136,7 @@ def _with_epochs(path: Path, rows: Iterable[LogRow]) -> Cells:
         epoch = to_number(cell)
         if epoch is None and (text := _EPOCH.fullmatch(cell)):
             epoch = float(text.group(1))
-        if epoch is None or not math.isfinite(epoch):
+        if epoch is None or not abs(epoch) <= _MOST_EPOCH:
             raise CmonError(
                 f"{path}, line {row.line}: its epoch is no number", expected=FORMAT.content, found=repr(cell)
             )
@@ -220,7 +223,7 @@ def _drop_later(values: dict[float, float], epoch: float) -> bool:
 
 
 def _put(values: dict[float, float], epoch: float, value: float | None) -> None:
-    if value is None or not math.isfinite(value):
+    if value is None or not abs(value) <= _MOST:
         values.pop(epoch, None)
     else:
         values[epoch] = value
@@ -231,11 +234,11 @@ def _warn_of_infinite(path: Path, metrics: Sequence[str], cells: Cells) -> None:
         (row.line, name)
         for _, row in cells
         for name in metrics
-        if math.isinf(to_number(row.cells.get(name, "")) or 0)
+        if abs(to_number(row.cells.get(name, "")) or 0) > _MOST
     ]
     if lines:
         logger.warning(
-            "%s: infinite values are left out: %d, the first in line %d, column %s",
+            "%s: infinite and immense values are left out: %d, the first in line %d, column %s",
             path,
             len(lines),
             *lines[0],

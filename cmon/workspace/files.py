@@ -15,6 +15,7 @@ from typing import Any
 
 from cmon.errors import CmonError
 from cmon.printable import printable
+from cmon.regular_files import open_regular
 
 _STRANGERS_AGE = 24 * 3600.0
 """Seconds after which what another machine left aside counts as left for good."""
@@ -27,8 +28,8 @@ def digest(*parts: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Hex SHA-256 of a file's bytes. Raises OSError, also for what is no regular file."""
+    with open_regular(path) as file:
         found = hashlib.sha256()
         while block := file.read(1 << 22):
             found.update(block)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,8 @@ from cmon.workspace.tables import KINDS
 from cmon.workspace.values import find_fault
 
 _METADATA = b"cmon"
+_ALWAYS_READ, _MOST_PACKED = 1 << 28, 200
+"""Bytes of a table that are never too many, and how many times as large as its file it may be beyond them."""
 
 
 def write_table(
@@ -69,6 +72,7 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            _require_bounded(path, file.metadata)
             table = file.read()
     except (pa.ArrowException, OSError, EOFError) as error:
         raise CmonError(
@@ -99,8 +103,26 @@ def read_table(path: Path) -> pa.Table:
     return table
 
 
+def _require_bounded(path: Path, metadata: pq.FileMetaData) -> None:
+    """Raise CmonError for a file that would fill the memory: one value repeated takes no room in Parquet."""
+    size = path.stat().st_size
+    unpacked = max(
+        8 * metadata.num_rows * metadata.num_columns,
+        sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)),
+    )
+    if unpacked > max(_ALWAYS_READ, _MOST_PACKED * size):
+        raise CmonError(
+            f"{path}: would take {unpacked:,} bytes of memory",
+            expected="a Parquet file that cmon wrote",
+            found=f"{metadata.num_rows:,} rows in {size:,} bytes",
+            hint=_remake(path),
+        )
+
+
 def stamp(path: Path) -> dict[str, Any]:
     """The note that `write_table` left in a file; empty if the file is absent or not cmon's."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return {}
     try:
         return _parse(pq.read_schema(path).metadata)
     except (pa.ArrowException, OSError):
@@ -160,9 +182,16 @@ def _text_bytes(array: pa.Array) -> bytes | memoryview:
 def _parse(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     try:
         found = json.loads((metadata or {}).get(_METADATA, b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and _is_whole(found) else {}
+
+
+def _is_whole(note: Mapping[str, Any]) -> bool:
+    """Whether a note of this version has all that is asked of it; of another version, only that is looked at."""
+    kinds = {"place": str, "origin": str, "content": str, "inputs": dict, "parameters": dict}
+    here = note.get("schema_version") == schemas.VERSION
+    return not here or all(isinstance(note.get(name), kind) for name, kind in kinds.items())
 
 
 def _check_note(path: Path, note: Mapping[str, Any]) -> None:

@@ -52,7 +52,14 @@ class Workspace:
 
     def group_file(self, name: str, run: str, layer: str, epoch: float) -> Path:
         """The file of the table `name` for one run, layer and epoch."""
-        folders = (quote(part, safe=" ._-") for part in (run, layer))
+        folders = [quote(part, safe=" ._-") for part in (run, layer)]
+        if longest := max((len(one) for one in folders if len(one) > 255), default=0):
+            raise CmonError(
+                f"the run {run[:40]!r}, layer {layer[:40]!r}: a name too long for a folder",
+                expected="at most 255 letters; those that are not of English count three times or more",
+                found=f"{longest}",
+                hint="give the run a shorter name",
+            )
         return self.root.joinpath(name, *folders, f"{epoch_text(epoch)}.parquet")
 
     def activations(self, run: str, layer: str, epoch: float) -> Path:

@@ -251,7 +251,7 @@ def test_a_folder_below_that_may_not_be_read_is_a_row(
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (file,) = find_images(tmp_path)
-    assert file.error == "not a file"
+    assert file.error == "a named pipe, not a file"
 
 
 @pytest.mark.parametrize(

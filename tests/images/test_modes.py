@@ -164,7 +164,7 @@ def test_what_rounding_puts_outside_the_range_is_cut(tmp_path: Path) -> None:
         (np.array([[-5, 200]], "<i4"), "integer pixels from -5 to 200: no known range"),
         (np.array([[0, 70_000]], ">i4"), "integer pixels from 0 to 70000: no known range"),
         (np.array([[-1, 5]], "<i2"), "integer pixels from -1 to 5"),
-        (np.array([[0.0, 1.0]], "<f8"), "a TIFF file that is damaged, or of a kind that Pillow does not read"),
+        (np.array([[0.0, 1.0]], "<f8"), "a TIFF file that is damaged, or of a kind that is not read"),
     ],
 )  # fmt: skip
 def test_values_of_no_known_range_are_refused(tmp_path: Path, values: np.ndarray, reason: str) -> None:

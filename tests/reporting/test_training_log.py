@@ -173,7 +173,7 @@ def test_what_is_left_out_is_said_with_its_line(tmp_path: Path, caplog: pytest.L
     assert said == [
         "rows without an epoch are left out: 1, the first in line 4",
         "the column acc is left out: in line 3 it has 'oops', which is no number",
-        "infinite values are left out: 2, the first in line 2, column loss",
+        "infinite and immense values are left out: 2, the first in line 2, column loss",
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Set
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from cmon.checkpoints.formats import trainer_state
 from cmon.checkpoints.formats.base import Claim, damaged
-from cmon.checkpoints.formats.recognise import name_foreign
+from cmon.checkpoints.formats.notes import read_notes
+from cmon.checkpoints.formats.recognise import name_pointer
 from cmon.checkpoints.formats.safetensors_file import read_safetensors
 from cmon.checkpoints.formats.torch_file import read_torch_file
 from cmon.errors import CmonError
@@ -126,14 +126,14 @@ def _find_weights(folder: Path) -> list[Path]:
         raise FileNotFoundError(2, "No such file or directory", str(folder / "model.safetensors"))
     if first.name not in _INDEXES:
         return [first]
+    expected = "an index of shards: {'weight_map': {name: file}}"
     try:
-        places = json.loads(first.read_bytes())["weight_map"].values()
-        shards = sorted({Path(str(name)).name for name in places})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        pointer = name_foreign(first) if first.read_bytes().startswith(b"version https://git-lfs") else None
-        raise (
-            pointer or damaged(first, "an index of shards: {'weight_map': {name: file}}", error)
-        ) from error
+        places = read_notes(first, expected).get("weight_map")
+    except CmonError as error:
+        raise (name_pointer(first) or error) from error
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise damaged(first, expected, ValueError("no weight_map of names"))
+    shards = sorted({Path(name).name for name in places.values()})
     return [first, *(folder / name for name in _require(folder, shards))]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.formats.base import Claim
 from cmon.checkpoints.formats.hugging_face import OTHER_FILES
+from cmon.checkpoints.formats.notes import read_notes
 from cmon.errors import CmonError
 
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_model.pt")
@@ -46,7 +46,7 @@ class AdapterFolder:
 def _read_kind(path: Path) -> str:
     """'adapters of PEFT (LORA)', as far as is known."""
     try:
-        kind = json.loads((path / _CONFIG).read_bytes())["peft_type"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "adapters of PEFT"
-    return f"adapters of PEFT ({kind})"
+        kind = read_notes(path / _CONFIG, "PEFT's settings").get("peft_type")
+    except (OSError, CmonError):
+        kind = None
+    return f"adapters of PEFT ({kind[:40]})" if isinstance(kind, str) else "adapters of PEFT"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
+from cmon.checkpoints.formats.archive import END, START, BadArchive, list_names
 from cmon.errors import CmonError
+from cmon.regular_files import open_regular
 
 _STATE_DICT = "save the state dict in PyTorch: torch.save(model.state_dict(), path)"
 _STARTS = (
@@ -50,6 +51,15 @@ def name_foreign(path: Path, cause: Exception | None = None) -> CmonError | None
     return error
 
 
+def name_pointer(path: Path) -> CmonError | None:
+    """The error for a git-lfs pointer that stands for a file of any kind; None for any other."""
+    try:
+        found = _look(path)
+    except OSError:
+        return None
+    return name_foreign(path) if found and found[0] == _STARTS[0][1] else None
+
+
 def is_torchscript(path: Path) -> bool:
     """Whether a zip archive is what torch.jit.save writes: a network with its code."""
     names = _list_zip(path)
@@ -68,8 +78,8 @@ def torchscript_error(path: Path) -> CmonError:
 
 def _look(path: Path) -> tuple[str, str] | None:
     """(what it is, what to do)."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.read(4096)
         file.seek(-min(size, 8), os.SEEK_END)
         end = file.read(8)
@@ -85,7 +95,7 @@ def _look(path: Path) -> tuple[str, str] | None:
         return "a web page", _DOWNLOAD + "; its address leads to a page, or needs a login"
     if text.startswith((b'{"', b"{\n", b"{'")):
         return "a JSON text", _DOWNLOAD + ", or give the folder that it lies in"
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(START):
         return _look_into_zip(path)
     if end == _TENSORFLOW:
         return "a checkpoint of TensorFlow", _STATE_DICT
@@ -100,6 +110,8 @@ def _look(path: Path) -> tuple[str, str] | None:
 
 def _look_into_zip(path: Path) -> tuple[str, str] | None:
     names = _list_zip(path)
+    if not names and _has_end(path):
+        return None
     if not names:
         return (
             "the beginning of an archive whose end is missing, as of a download that was cut off",
@@ -116,10 +128,17 @@ def _look_into_zip(path: Path) -> tuple[str, str] | None:
     return None
 
 
+def _has_end(path: Path) -> bool:
+    """Whether there is an end of an archive, though not one that torch.save writes."""
+    with open_regular(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+        return END in file.read()
+
+
 def _list_zip(path: Path) -> list[str]:
     """Names in a zip archive; none where it is no whole one."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        with open_regular(path) as file:
+            return list_names(file)
+    except (BadArchive, OSError):
         return []

@@ -55,12 +55,11 @@ def find_format(path: Path) -> Format:
 
 
 def list_files(folder: Path) -> set[str]:
-    """The names of the files directly in a folder: links too, also where they lead nowhere; no hidden files."""
+    """The names of all that is no folder directly in a folder: links that lead nowhere too; no hidden files."""
     return {
         entry.name
         for entry in folder.iterdir()
-        if (entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
-        and (entry.name == METADATA or not entry.name.startswith("."))
+        if not entry.is_dir() and (entry.name == METADATA or not entry.name.startswith("."))
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix
 from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.errors import CmonError
-from cmon.workspace.files import printable_path
+from cmon.regular_files import open_regular
+
+_MOST_HEADER = 16 << 20
+"""Bytes: about 150,000 tensors."""
 
 
 class SafetensorsFile:
@@ -39,14 +43,14 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
     damaged.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with _open_named(path) as name, safe_open(name, framework="pt") as file:
             numbers = {
                 name: float(text)
                 for name, text in (file.metadata() or {}).items()
-                if text.replace(".", "", 1).isdecimal()
+                if len(text) < 20 and text.replace(".", "", 1).isdecimal()
             }
             names = list(file.keys())
             if values:
@@ -56,23 +60,30 @@ def read_safetensors(path: Path, values: bool) -> dict[str, Any]:
                 name: torch.empty(piece.get_shape(), dtype=_find_dtype(piece.get_dtype()), device="meta")
                 for name, piece in pieces.items()
             }
-    except SafetensorError as error:
+    except OSError:
+        raise
+    except Exception as error:  # SafetensorError; OverflowError and others for shapes that torch cannot have
         raise name_foreign(path) or CmonError(
             f"{path}: damaged",
             expected="a safetensors file",
-            found=str(error),
+            found=str(error) or type(error).__name__,
             hint="download or copy it again",
         ) from error
 
 
 @contextmanager
 def _open_named(path: Path) -> Iterator[str]:
-    """A name of the file that safetensors can open: it takes none that is not UTF-8."""
-    if printable_path(path) == path.as_posix():
-        yield str(path)
-        return
-    with path.open("rb") as file:
-        yield f"/dev/fd/{file.fileno()}"
+    """A name of the file, whose header has a size that weights need, by which safetensors can open it.
+
+    Where the system has such names, it is one of the opened file: another file may lie at the path by then, and
+    safetensors takes no name that is not UTF-8. Raises ValueError for a header that is too large.
+    """
+    with open_regular(path) as file:
+        (length,) = struct.unpack("<Q", file.read(8).rjust(8, b"\0"))
+        if length > _MOST_HEADER:
+            raise ValueError(f"a header of {length:,} bytes, where {_MOST_HEADER:,} at most are read")
+        opened = Path(f"/dev/fd/{file.fileno()}")
+        yield str(opened if opened.exists() else path)
 
 
 def _find_dtype(name: str) -> Any:

@@ -8,11 +8,15 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from cmon.checkpoints.formats.archive import START
 from cmon.checkpoints.formats.base import Claim, claim_by_suffix, damaged, no_warnings
 from cmon.checkpoints.formats.plain_data import plain_data_classes
 from cmon.checkpoints.formats.recognise import is_torchscript, name_foreign, torchscript_error
+from cmon.checkpoints.formats.torch_archive import read_archive
+from cmon.checkpoints.formats.torch_old import read_before_archives
+from cmon.checkpoints.formats.unpickling import TooMuch
 from cmon.errors import CmonError
-from cmon.workspace.files import printable_path
+from cmon.regular_files import NotAFile, open_regular
 
 _EXPECTED = "a file that torch.save wrote"
 
@@ -56,21 +60,18 @@ def read_torch_file(path: Path, values: bool, trust_pickle: bool) -> dict[str, A
 def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
     import torch
 
-    with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    if is_zip and not trust_pickle and is_torchscript(path):
-        raise torchscript_error(path)
     try:
-        with no_warnings(), torch.serialization.safe_globals(plain_data_classes()):
-            if printable_path(path) != path.as_posix():  # torch cannot open a name that is not UTF-8
-                with path.open("rb") as file:
-                    return torch.load(file, map_location="cpu", weights_only=not trust_pickle)
-            # Memory-mapped, the tensors of the zip format are not read before they are used.
-            return torch.load(
-                path, map_location="cpu", weights_only=not trust_pickle, mmap=is_zip and not values
-            )
+        with open_regular(path) as file:
+            is_zip = file.read(4) == START
+            if is_zip and not trust_pickle and is_torchscript(path):
+                raise torchscript_error(path)
+            file.seek(0)
+            with no_warnings(), torch.serialization.safe_globals(plain_data_classes()):
+                if trust_pickle:
+                    return torch.load(file, map_location="cpu", weights_only=False)
+                return read_archive(file, values, check=False) if is_zip else read_before_archives(file)
     except pickle.UnpicklingError as error:
-        code = _list_code(path, str(error))
+        code = [] if isinstance(error, TooMuch) else _list_code(path, str(error))
         if trust_pickle or not code:
             raise name_foreign(path) or damaged(path, _EXPECTED, error) from error
         raise CmonError(
@@ -80,9 +81,9 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
             hint="save the state dict instead: torch.save(model.state_dict(), path); or, only if you trust "
             "whoever made the file, --trust-pickle",
         ) from error
-    except (FileNotFoundError, PermissionError):
+    except (CmonError, FileNotFoundError, PermissionError, NotAFile):
         raise
-    except Exception as error:  # torch.load fails on broken files in any way: IndexError, OSError, ...
+    except Exception as error:  # broken files fail in any way: IndexError, OSError, RecursionError, ...
         if trust_pickle and isinstance(error, (ImportError, AttributeError)):
             raise CmonError(
                 f"{path}: the code that its pickle needs cannot be imported",
@@ -100,7 +101,7 @@ def _list_code(path: Path, message: str) -> list[str]:
     import torch
 
     try:
-        with torch.serialization.safe_globals(plain_data_classes()), path.open("rb") as file:
+        with torch.serialization.safe_globals(plain_data_classes()), open_regular(path) as file:
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except Exception:  # torch cannot list those of its old format
         return re.findall(r"GLOBAL ([\w.]+)", message)[:1]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from cmon.checkpoints.formats.base import damaged
+from cmon.checkpoints.formats.notes import read_notes
 
 NAME = "trainer_state.json"
 
@@ -23,11 +22,6 @@ def read_trainer_state(*folders: Path) -> dict[str, Any]:
     """
     facts: dict[str, Any] = {}
     for file in find_trainer_state(*folders):
-        try:
-            state = json.loads(file.read_bytes())
-            if not isinstance(state, dict):
-                raise ValueError(f"a {type(state).__name__}")
-        except ValueError as error:
-            raise damaged(file, "a JSON object that the Trainer wrote", error) from error
+        state = read_notes(file, "a JSON object that the Trainer wrote")
         facts = {name: state[name] for name in ("epoch", "global_step") if name in state}
     return facts

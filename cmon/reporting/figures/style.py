@@ -5,6 +5,7 @@ Colours are those of Okabe & Ito (2008), which stay apart for colour-blind reade
 
 from __future__ import annotations
 
+import io
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import IO, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from cmon.printable import printable_lines
 from cmon.reporting.categories import NO_CATEGORY
 
 WIDTH = 7.2
@@ -126,10 +128,22 @@ def using(theme: Theme = LIGHT) -> Iterator[None]:
 
 
 def save(figure: Figure, target: Path | IO[bytes], form: str, theme: Theme = LIGHT) -> None:
-    """Write a figure as 'png' or 'svg'; the same figure gives the same bytes."""
+    """Write a figure as 'png' or 'svg'; the same figure gives the same bytes, and the SVG is well-formed.
+
+    XML has no control characters, not even escaped: in texts of an SVG they are shown as their numbers.
+    """
     with using(theme):
         freeze_layout(figure)  # to lay it out again for every file would take half of the time
-        figure.savefig(target, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else None)
+        if form != "svg":
+            figure.savefig(target, format=form, dpi=DPI)
+            return
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", dpi=DPI, metadata={"Date": None})
+    shown = printable_lines(drawn.getvalue().decode()).encode()
+    if isinstance(target, Path):
+        target.write_bytes(shown)
+    else:
+        target.write(shown)
 
 
 def freeze_layout(figure: Figure) -> None:

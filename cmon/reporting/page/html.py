@@ -1,7 +1,7 @@
 """The report's page as HTML: one file that needs nothing else, not even a network.
 
-Everything that comes from a table is escaped by jinja2, or enters the page as text by the page's own scripts, and
-the page's security policy allows no script but those in it, by their hashes.
+Everything that comes from a table is escaped by jinja2, with its control characters shown, or enters the page as text
+by the page's own scripts; and the page's security policy allows no script but those in it, by their hashes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from cmon.printable import printable_lines
 from cmon.reporting.page import explorer_panels
 from cmon.reporting.page.views import Page
 
@@ -47,9 +49,11 @@ def render(page: Page, images_beside: int = 0) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.finalize = _shown
     environment.filters |= {"number": number, "svg_uri": _svg_uri}
     environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of names has a meaning
     scripts = [explorer_panels.library(), *map(_read, _SCRIPTS)]
+    page = replace(page, explorer=_shown_inside(page.explorer))
     panels = explorer_panels.panels(len(page.explorer["runs"]), page.explorer["half"])
     return environment.get_template("page.html.j2").render(
         page=page,
@@ -66,6 +70,20 @@ def with_thumbnails(html: str, css: str) -> str:
     """The page with the classes that `thumbnails.css` gives."""
     # Text from files cannot hold this mark: its angle brackets would be escaped.
     return html.replace(_THUMBNAILS, _THUMBNAILS.replace("><", f">\n{css}<"), 1)
+
+
+def _shown(value: Any) -> Any:
+    """Text with control characters and marks of direction shown; markup of our own as it is."""
+    return printable_lines(value) if type(value) is str else value
+
+
+def _shown_inside(value: Any) -> Any:
+    """The same for all texts in dicts and lists."""
+    if isinstance(value, Mapping):
+        return {_shown(name): _shown_inside(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown_inside(inner) for inner in value]
+    return _shown(value)
 
 
 def _policy(scripts: Iterable[str], images_beside: bool) -> str:

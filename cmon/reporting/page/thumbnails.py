@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from PIL import Image, ImageOps
 
-from cmon.images.decoding import bombs_refused, reason, upright
+from cmon.images.decoding import MOST_BYTES, bombs_refused, reason, upright
 from cmon.progress import Progress, silent
+from cmon.regular_files import read_regular
 
 Files = Mapping[int, tuple[Path, str | None]]
 """image_id to path and SHA-256 of the bytes that were scored."""
@@ -88,7 +89,7 @@ class _Changed(Exception):
 
 
 def _read(path: Path, sha256: str | None, size: int) -> Image.Image:
-    data = path.read_bytes()
+    data = read_regular(path, MOST_BYTES)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise _Changed
     # Scaling from twice the size is as good as from the original, and a JPEG gives it in a fraction of the time.

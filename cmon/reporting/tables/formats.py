@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from cmon.printable import printable, printable_lines
 from cmon.workspace.keys import epoch_text
 
 _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<!\w)_|_(?!\w)")
@@ -17,8 +18,16 @@ _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<!\w)_|_(?!\w)")
 
 
 def csv(table: pa.Table) -> str:
-    """With a header and all digits; what is null is an empty cell, and a whole epoch has no decimals."""
-    frame = pd.DataFrame(rows_of(table), columns=table.column_names, dtype=object)
+    """With a header and all digits; what is null is an empty cell, and a whole epoch has no decimals.
+
+    Control characters in a text are shown, since CSV is also looked at in a terminal. A text that begins with = is
+    left so, though a spreadsheet takes it as a formula: a program must read the name that it is (docs/security.md).
+    """
+    rows = (
+        {name: printable_lines(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows_of(table)
+    )
+    frame = pd.DataFrame(rows, columns=table.column_names, dtype=object)
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -44,7 +53,7 @@ def markdown_text(text: str) -> str:
     >>> print(markdown_text("snake_case | *bold*"))
     snake_case \| \*bold\*
     """
-    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 
 def short_number(value: float) -> str:

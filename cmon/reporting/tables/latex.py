@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cmon.printable import printable
 from cmon.reporting.tables.formats import rows_of, short_number
 
 LONGEST_FLOAT = 40
@@ -57,7 +58,7 @@ def escape(text: str) -> str:
     >>> print(escape("50 % of layer_1"))
     50 \% of layer\_1
     """
-    text = _LIGATURES.sub(r"\1" + "\0", " ".join(text.replace("\0", " ").split()))
+    text = _LIGATURES.sub(r"\1" + "\0", printable(" ".join(text.replace("\0", " ").split())))
     return "".join(_escaped(character) for character in text)
 
 
