@@ -134,7 +134,7 @@ def find_steps(measures: Iterable[Measures]) -> tuple[str, dict[float, int]]:
     Epochs that are no whole numbers are left out where there are no steps: TensorBoard would round them.
     """
     known = {one.epoch: 0 if one.step is None and one.epoch == 0 else one.step for one in measures}
-    epochs = sorted(known)
+    epochs = sorted(map(float, known))
     steps = [step for epoch in epochs if (step := known[epoch]) is not None]
     if len(steps) == len(epochs) and any(steps) and all(low < high for low, high in pairwise(steps)):
         return STEPS, dict(zip(epochs, steps, strict=True))

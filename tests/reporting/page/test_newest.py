@@ -28,13 +28,13 @@ def make(folder: Path, epochs: int) -> Workspace:
 
 @pytest.fixture(scope="module")
 def three_epochs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("three"), 3).root
+    return make(tmp_path_factory.mktemp("three"), 3).root.parent
 
 
 @pytest.fixture
 def place(three_epochs: Path, tmp_path: Path) -> Path:
-    """A workspace with a report of three epochs."""
-    return shutil.copytree(three_epochs, tmp_path / "work")
+    """A folder with a workspace, and in it a report of three epochs."""
+    return shutil.copytree(three_epochs, tmp_path / "place")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def slider(page: Any) -> str | None:
 
 
 def test_an_open_page_shows_the_new_epoch_and_the_reader_stays_where_they_were(window, place):
-    page = window(place / "report/index.html")
+    page = window(place / "workspace/report/index.html")
     assert slider(page) == "2"
 
     page.locator("#only-layer").select_option(label="layer3")
@@ -111,7 +111,7 @@ def test_an_open_page_shows_the_new_epoch_and_the_reader_stays_where_they_were(w
 
 
 def test_an_earlier_epoch_that_was_chosen_stays_chosen(window, place):
-    page = window(place / "report/index.html")
+    page = window(place / "workspace/report/index.html")
     page.locator("#epoch").fill("1")
     shown_epoch(page, 1)
     make(place, 4)
@@ -122,12 +122,12 @@ def test_an_earlier_epoch_that_was_chosen_stays_chosen(window, place):
 
 
 def test_the_same_report_is_not_loaded_again_and_a_cut_off_one_only_once(window, place):
-    page = window(place / "report/index.html")
-    report(Workspace(place), ReportSettings(track=(("layer4", 7),)))
+    page = window(place / "workspace/report/index.html")
+    report(Workspace(place / "workspace"), ReportSettings(track=(("layer4", 7),)))
     page.wait_for_timeout(7_000)
     assert page.loads == [page.url]
     # A newer page is promised that is not there: it was removed, or its writing was cut off.
-    newest = place / "report/newest.css"
+    newest = place / "workspace/report/newest.css"
     newest.write_text(newest.read_text().replace('"', '"f'))
     page.wait_for_timeout(16_000)
     assert len(page.loads) == 2
@@ -135,7 +135,7 @@ def test_the_same_report_is_not_loaded_again_and_a_cut_off_one_only_once(window,
 
 
 def test_a_page_that_was_sent_alone_only_asks_less_and_less_often(window, place, tmp_path):
-    alone = shutil.copy(place / "report/index.html", tmp_path / "alone.html")
+    alone = shutil.copy(place / "workspace/report/index.html", tmp_path / "alone.html")
     page = window(Path(alone))
     asked: list[str] = []
     page.on("requestfailed", lambda request: asked.append(request.url))
