@@ -18,7 +18,7 @@ from cmon import concepts as concept_lists
 from cmon import devices
 from cmon.concepts import Concept
 from cmon.errors import OptionError, require_known
-from cmon.kept_options import keeps_options
+from cmon.kept_options import keep_dropped, keeps_options
 from cmon.progress import Progress, silent
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
@@ -172,7 +172,9 @@ def drop(workspace: AnyWorkspace, *, runs: Sequence[str] = (), layers: Sequence[
         raise OptionError("Missing option '--run' or '--layer'.")
     place = _workspace(workspace)
     with place.writing("drop"):
-        return dropping.drop(place, tuple(runs), tuple(layers))
+        dropped = dropping.drop(place, tuple(runs), tuple(layers))
+        keep_dropped(place)
+    return dropped
 
 
 @keeps_options

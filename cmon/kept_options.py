@@ -85,14 +85,29 @@ def keep_options(workspace: Workspace, call: Call) -> None:
         logger.warning("the options of `cmon %s` are not kept for `cmon watch`: %s", call.stage, error.line)
 
 
-def forget_run(workspace: Workspace, run: str) -> None:
-    """Take a run out of the kept options of `extract` and `report`."""
-    for stage, option in (("extract", "runs"), ("report", "metrics")):
-        kept = _read(workspace, stage)
-        for one in kept:
-            if one.get(option):
-                one[option] = {name: path for name, path in one[option].items() if name != run}
-        _write(workspace, stage, [one for one in kept if stage != "extract" or one.get("runs", True)])
+def keep_dropped(workspace: Workspace) -> None:
+    """Keep that runs or layers were taken out of the workspace: no kept call brings them back.
+
+    Each call of `extract` then names the layers that are left of its runs.
+    """
+    layers, calls = _layers_by_run(workspace), []
+    for kept in _read(workspace, "extract"):
+        left: dict[tuple[str, ...], dict[str, Any]] = {}
+        for run, path in kept.get("runs", {}).items():
+            there = layers.get(run, [])
+            patterns = tuple(kept["layers"]["$tuple"])
+            named, without = match_all(patterns, there)
+            if named:
+                left.setdefault(tuple(named) if without else patterns, {})[run] = path
+        calls += [{**kept, "runs": runs, "layers": {"$tuple": list(own)}} for own, runs in left.items()]
+        calls += [kept] if "not_kept" in kept else []
+    _write(workspace, "extract", calls)
+    reports = _read(workspace, "report")
+    for kept in reports:
+        if kept.get("metrics"):
+            kept["metrics"] = {run: path for run, path in kept["metrics"].items() if run in layers}
+    if reports:
+        _write(workspace, "report", reports)
 
 
 def read_calls(workspace: Workspace) -> list[Call]:
@@ -165,9 +180,7 @@ def _still_valid(workspace: Workspace, call: Call) -> list[dict[str, Any]]:
         before = _read(workspace, "extract")
     except CmonError:  # and is replaced
         return []
-    layers: dict[str, set[str]] = {}
-    for shard in workspace.read("shards").select(["run", "layer"]).to_pylist():
-        layers.setdefault(shard["run"], set()).add(shard["layer"])
+    layers = _layers_by_run(workspace)
     found = []
     for kept in before:
         if "not_kept" in kept:
@@ -175,9 +188,9 @@ def _still_valid(workspace: Workspace, call: Call) -> list[dict[str, Any]]:
         runs = {
             run: path
             for run, path in kept["runs"].items()
-            if _matching(kept["layers"]["$tuple"], layers.get(run, set()))
+            if _matching(kept["layers"]["$tuple"], layers.get(run, []))
             - (
-                _matching(call.options["layers"], layers.get(run, set()))
+                _matching(call.options["layers"], layers.get(run, []))
                 if run in call.options["runs"]
                 else set()
             )
@@ -187,8 +200,16 @@ def _still_valid(workspace: Workspace, call: Call) -> list[dict[str, Any]]:
     return found
 
 
-def _matching(patterns: Sequence[str], layers: set[str]) -> set[str]:
-    return set(match_all(list(patterns), sorted(layers))[0])
+def _layers_by_run(workspace: Workspace) -> dict[str, list[str]]:
+    """The layers of each run that are in the workspace."""
+    found: dict[str, dict[str, None]] = {}
+    for shard in workspace.read("shards").select(["run", "layer"]).to_pylist():
+        found.setdefault(shard["run"], {})[shard["layer"]] = None
+    return {run: list(layers) for run, layers in found.items()}
+
+
+def _matching(patterns: Sequence[str], layers: Sequence[str]) -> set[str]:
+    return set(match_all(list(patterns), layers)[0])
 
 
 # -- from options to JSON and back -------------------------------------------------------------------------

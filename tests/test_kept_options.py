@@ -18,7 +18,7 @@ import cmon
 from cmon import api
 from cmon.concepts import Concept
 from cmon.errors import CmonError
-from cmon.kept_options import Call, forget_run, keep_options, read_calls
+from cmon.kept_options import Call, keep_dropped, keep_options, read_calls
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
 
@@ -268,16 +268,21 @@ def test_what_an_extraction_took_out_of_the_workspace_is_not_run_again(
     assert runs_and_layers(workspace) == [({"a"}, ("layer3", "layer4"))]
 
 
-def test_a_run_can_be_forgotten(workspace: Workspace, project: Path) -> None:
-    keep_options(workspace, Call("extract", extract_options(project)))
+def test_a_dropped_run_is_not_brought_back(workspace: Workspace, project: Path) -> None:
+    keep_options(workspace, Call("extract", extract_options(project, layers=("layer*",))))
     metrics = {"a": project / "a.csv", "b": project / "truth.csv"}
     keep_options(workspace, Call("report", defaults(api.report) | {"metrics": metrics}))
-    forget_run(workspace, "b")
-    assert set(given_back(workspace, "extract")["runs"]) == {"a"}
+    list_shards(workspace, [("a", "layer3"), ("a", "layer4")])
+    keep_dropped(workspace)
+    assert runs_and_layers(workspace) == [({"a"}, ("layer*",))]
     assert given_back(workspace, "report")["metrics"] == {"a": project / "a.csv"}
-    forget_run(workspace, "a")
-    with pytest.raises(CmonError, match="does not say with which options"):
-        read_calls(workspace)
+
+
+def test_a_dropped_layer_is_not_brought_back(workspace: Workspace, project: Path) -> None:
+    keep_options(workspace, Call("extract", extract_options(project)))
+    list_shards(workspace, [("a", "layer3"), ("b", "layer3"), ("b", "layer4")])
+    keep_dropped(workspace)
+    assert runs_and_layers(workspace) == [({"a"}, ("layer3",)), ({"b"}, ("layer3", "layer4"))]
 
 
 # -- files that are not as they should be ----------------------------------------------------------------

@@ -15,7 +15,6 @@ from cmon.cli.report import report
 from cmon.cli.score import score
 
 _COMMANDS: dict[str, click.Command] = {"extract": extract, "score": score, "embed": embed, "report": report}
-INTERRUPTED_EXIT = 130
 
 
 @click.command()
@@ -57,8 +56,7 @@ INTERRUPTED_EXIT = 130
     "--dry-run", is_flag=True, help="Print the stages as they would be run, as command lines; run nothing."
 )
 @options.quiet
-@click.pass_context
-def watch(ctx: click.Context, workspace: Path, dry_run: bool, quiet: bool, **given: Any) -> None:
+def watch(workspace: Path, dry_run: bool, quiet: bool, **given: Any) -> None:
     """Run the stages again for every new checkpoint, while training runs.
 
     The stages are those that this workspace has seen, each with the options that it was last given. A checkpoint
@@ -81,10 +79,4 @@ def watch(ctx: click.Context, workspace: Path, dry_run: bool, quiet: bool, **giv
 
     shown = terminal.Terminal(quiet)
     with terminal.warnings_shown(shown):
-        try:
-            run_stages(workspace, **given, say=shown.say, progress=shown.passing_progress)
-        except KeyboardInterrupt:
-            shown.error(
-                "stopped watching; every epoch that was reported is whole, and the same command goes on"
-            )
-            ctx.exit(INTERRUPTED_EXIT)
+        run_stages(workspace, **given, say=shown.say, progress=shown.passing_progress)

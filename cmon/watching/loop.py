@@ -117,7 +117,10 @@ class Watch:
         finished = {path: files for path, files in still.items() if path in checkpoints}
         if finished and (is_new or changed or self._read_again or self._trouble):
             try:
-                self._finish(self._run(finished), still)
+                with self.workspace.writing(
+                    "watch"
+                ):  # of all stages, so that nobody else's tables come between
+                    self._finish(self._run(finished), still)
             except (CmonError, OSError, MemoryError, RuntimeError) as error:
                 may_pass = waiting_helps(error) or self._settling.moving & others.keys()
                 if self._done is None or not may_pass:

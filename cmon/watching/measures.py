@@ -89,7 +89,7 @@ def read_findings(workspace: Workspace, calls: Sequence[Call]) -> Findings:
 
 def _steps(workspace: Workspace) -> dict[tuple[str, float], int]:
     read = workspace.frame("checkpoints")
-    known = read[(read["status"] == "ok") & read["step"].notna()]
+    known = read[read["status"].isin(["ok", "gone"]) & read["step"].notna()]
     return {(row.run, row.epoch): int(row.step) for row in known.itertuples()}
 
 
