@@ -173,7 +173,7 @@ def drop(workspace: AnyWorkspace, *, runs: Sequence[str] = (), layers: Sequence[
     place = _workspace(workspace)
     with place.writing("drop"):
         dropped = dropping.drop(place, tuple(runs), tuple(layers))
-        keep_dropped(place)
+        keep_dropped(place, layers_too=bool(layers))
     return dropped
 
 

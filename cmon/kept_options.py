@@ -85,10 +85,10 @@ def keep_options(workspace: Workspace, call: Call) -> None:
         logger.warning("the options of `cmon %s` are not kept for `cmon watch`: %s", call.stage, error.line)
 
 
-def keep_dropped(workspace: Workspace) -> None:
-    """Keep that runs or layers were taken out of the workspace: no kept call brings them back.
+def keep_dropped(workspace: Workspace, layers_too: bool) -> None:
+    """Keep that runs were taken out of the workspace: no kept call brings them back.
 
-    Each call of `extract` then names the layers that are left of its runs.
+    layers_too: so were layers; each call of `extract` then names those that are left of its runs.
     """
     layers, calls = _layers_by_run(workspace), []
     for kept in _read(workspace, "extract"):
@@ -96,9 +96,9 @@ def keep_dropped(workspace: Workspace) -> None:
         for run, path in kept.get("runs", {}).items():
             there = layers.get(run, [])
             patterns = tuple(kept["layers"]["$tuple"])
-            named, without = match_all(patterns, there)
+            named = match_all(patterns, there)[0]
             if named:
-                left.setdefault(tuple(named) if without else patterns, {})[run] = path
+                left.setdefault(tuple(named) if layers_too else patterns, {})[run] = path
         calls += [{**kept, "runs": runs, "layers": {"$tuple": list(own)}} for own, runs in left.items()]
         calls += [kept] if "not_kept" in kept else []
     _write(workspace, "extract", calls)

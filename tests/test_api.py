@@ -35,7 +35,7 @@ TABLES = (
 )
 ONLY_COMMANDS = {"strict", "dry_run", "table_format", "quiet", "help"}
 """What decides how a command prints and ends."""
-ONLY_FUNCTIONS = {"progress", "finished"}
+ONLY_FUNCTIONS = {"progress", "finished", "say", "settle_seconds"}
 """What a command has no option for."""
 
 
@@ -123,6 +123,7 @@ def test_a_plan_reads_and_writes_nothing_else(
         ("score", api.score),
         ("embed", api.embed),
         ("report", api.report),
+        ("watch", cmon.watch),
     ],
 )
 def test_options_have_the_names_and_defaults_of_the_commands(name: str, function: Callable[..., Any]) -> None:

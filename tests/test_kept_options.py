@@ -233,7 +233,8 @@ def test_a_value_that_no_text_can_stand_for_is_refused_later_and_not_the_one_bef
 
 
 def runs_and_layers(workspace: Workspace) -> list[tuple[set[str], tuple[str, ...]]]:
-    return [(set(call.options["runs"]), call.options["layers"]) for call in read_calls(workspace)]
+    calls = [call.options for call in read_calls(workspace) if call.stage == "extract"]
+    return [(set(options["runs"]), options["layers"]) for options in calls]
 
 
 def test_an_extraction_of_another_run_stands_beside_the_first(workspace: Workspace, project: Path) -> None:
@@ -273,15 +274,15 @@ def test_a_dropped_run_is_not_brought_back(workspace: Workspace, project: Path) 
     metrics = {"a": project / "a.csv", "b": project / "truth.csv"}
     keep_options(workspace, Call("report", defaults(api.report) | {"metrics": metrics}))
     list_shards(workspace, [("a", "layer3"), ("a", "layer4")])
-    keep_dropped(workspace)
+    keep_dropped(workspace, layers_too=False)
     assert runs_and_layers(workspace) == [({"a"}, ("layer*",))]
     assert given_back(workspace, "report")["metrics"] == {"a": project / "a.csv"}
 
 
 def test_a_dropped_layer_is_not_brought_back(workspace: Workspace, project: Path) -> None:
-    keep_options(workspace, Call("extract", extract_options(project)))
+    keep_options(workspace, Call("extract", extract_options(project, layers=("layer*",))))
     list_shards(workspace, [("a", "layer3"), ("b", "layer3"), ("b", "layer4")])
-    keep_dropped(workspace)
+    keep_dropped(workspace, layers_too=True)
     assert runs_and_layers(workspace) == [({"a"}, ("layer3",)), ({"b"}, ("layer3", "layer4"))]
 
 
@@ -340,3 +341,11 @@ def test_a_stage_keeps_its_options_when_it_has_succeeded_and_not_before(
     with pytest.raises(CmonError):
         cmon.score(work, ["blue"], clip=clip, pseudo_units=200, class_names=tmp_path / "none")
     assert {call.stage: call.options for call in read_calls(work)} == calls
+
+
+def test_dropping_a_layer_is_kept(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> None:
+    work = Workspace(tmp_path / "work")
+    model = "python:tests.support.tiny_models:network"
+    cmon.extract(work, {"a": checkpoints_folder}, probe_folder, model=model, layers=["conv*"], workers=0)
+    cmon.drop(work, layers=["conv1"])
+    assert runs_and_layers(work) == [({"a"}, ("conv2",))]

@@ -45,7 +45,10 @@ def run_stages(
     stages: str = "extract score embed",
     **report: Any,
 ) -> Workspace:
-    """The stages as a user would run them before training is over."""
+    """The stages as a user would run them before training is over.
+
+    The layout is one in which a place does not depend on what else is placed: other ones keep what they placed before.
+    """
     work = Workspace(place)
     asked = stages.split()
     if "extract" in asked:
@@ -53,7 +56,7 @@ def run_stages(
     if "score" in asked:
         cmon.score(work, concepts, clip=CLIP, pseudo_units=200, top_k=8, workers=0, device="cpu")
     if "embed" in asked:
-        cmon.embed(work, device="cpu")
+        cmon.embed(work, layout="anchored", device="cpu")
     if "report" in asked:
         cmon.report(work, **report)
     return work

@@ -99,7 +99,8 @@ def test_the_tables_are_those_of_stages_that_were_run_afterwards(
     runs = {"standard": checkpoints_folder}
     after = watched.run_stages(workspace.root.with_name("after"), runs, probe_folder, concepts_file)
     for name in ("checkpoints", "images", "shards", "units", "concepts", "vocabulary", "layout"):
-        pd.testing.assert_frame_equal(workspace.frame(name), after.frame(name))
+        tables = [place.frame(name).drop(columns="placed", errors="ignore") for place in (workspace, after)]
+        pd.testing.assert_frame_equal(*tables, obj=name)
 
 
 def test_when_nothing_is_new_nothing_is_read(
@@ -379,7 +380,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files by /proc")
-def test_200_checkpoints_in_40_rounds_leave_no_file_open_and_little_in_memory(
+def test_200_checkpoints_in_20_rounds_leave_no_file_open_and_little_in_memory(
     tmp_path: Path,
     checkpoints_folder: Path,
     probe_folder: Path,
@@ -393,13 +394,13 @@ def test_200_checkpoints_in_40_rounds_leave_no_file_open_and_little_in_memory(
     watching.look(2)
     watching.watch.trackers = ()
     used = {}
-    for first in range(2, 202, 5):
-        for epoch in range(first, first + 5):
+    for first in range(2, 202, 10):
+        for epoch in range(first, first + 10):
             watched.save(checkpoints_folder, epoch)
         watching.look(2)
-        if first in (42, 197):
+        if first in (42, 192):
             used[first] = open_files(), resident_mb()
     assert len(watching.said) == 200
-    assert used[197][0] <= used[42][0]
-    assert used[197][1] - used[42][1] < 60, used
+    assert used[192][0] <= used[42][0]
+    assert used[192][1] - used[42][1] < 60, used
     shutil.rmtree(workspace.root)
