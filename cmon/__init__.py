@@ -8,7 +8,7 @@
     cmon.report("work")
     cmon.Workspace("work").frame("d_anchor")
 
-The commands `cmon extract`, `score`, `embed` and `report` call these same functions. Importing cmon loads
+The commands `cmon extract`, `score`, `embed`, `report` and `watch` call these same functions. Importing cmon loads
 nothing else: each function loads what it needs when it is first asked for.
 """
 
@@ -20,13 +20,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmon.api import drop, embed, extract, plan, report, score
     from cmon.errors import CmonError
+    from cmon.watching.watch import watch
     from cmon.workspace.workspace import Workspace
 
 __version__ = "0.2.0"
-__all__ = ["CmonError", "Workspace", "__version__", "drop", "embed", "extract", "plan", "report", "score"]
+__all__ = [
+    "CmonError",
+    "Workspace",
+    "__version__",
+    "drop",
+    "embed",
+    "extract",
+    "plan",
+    "report",
+    "score",
+    "watch",
+]
 
 _WHERE = {
     **dict.fromkeys(("extract", "plan", "score", "embed", "report", "drop"), "cmon.api"),
+    "watch": "cmon.watching.watch",
     "CmonError": "cmon.errors",
     "Workspace": "cmon.workspace.workspace",
 }

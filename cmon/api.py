@@ -18,6 +18,7 @@ from cmon import concepts as concept_lists
 from cmon import devices
 from cmon.concepts import Concept
 from cmon.errors import OptionError, require_known
+from cmon.kept_options import keep_dropped, keeps_options
 from cmon.progress import Progress, silent
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
@@ -51,6 +52,7 @@ class Scores:
     """How often labels are what the images are known to show; None without an annotated probing set."""
 
 
+@keeps_options
 def extract(
     workspace: AnyWorkspace,
     runs: Mapping[str, AnyPath],
@@ -70,6 +72,7 @@ def extract(
     precision: str = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
+    finished: Sequence[AnyPath] | None = None,
     progress: Progress = silent,
 ) -> ExtractResult:
     """Activations of every checkpoint of every run on the probing set, in `activations/RUN/LAYER/EPOCH.parquet`.
@@ -78,7 +81,8 @@ def extract(
     paths. model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
     image_size, mean, std: None takes the model's own preprocessing; the result says what that is. epochs: single ones,
     or (first, last) with both included; nothing given is every epoch. batch_size: None takes 8 on a CPU, 64 on a GPU.
-    workers: processes that decode images; None takes one for each core, at most 8.
+    workers: processes that decode images; None takes one for each core, at most 8. finished: the only
+    checkpoints to read, where others are still being written; None reads all that are there.
     Does only what is missing or stale. Raises CmonError when a folder, layer or model does not exist, or nothing can
     be read from it; a checkpoint or an image that cannot be read alone is skipped, with its reason in the result.
     """
@@ -99,6 +103,8 @@ def extract(
         precision,
         workers,
     )
+    if finished is not None:
+        settings = replace(settings, finished=frozenset(map(Path, finished)))
     from cmon.extraction.unchanged import find_unchanged
 
     found = find_unchanged(place, folders, images, settings)
@@ -166,9 +172,12 @@ def drop(workspace: AnyWorkspace, *, runs: Sequence[str] = (), layers: Sequence[
         raise OptionError("Missing option '--run' or '--layer'.")
     place = _workspace(workspace)
     with place.writing("drop"):
-        return dropping.drop(place, tuple(runs), tuple(layers))
+        dropped = dropping.drop(place, tuple(runs), tuple(layers))
+        keep_dropped(place, layers_too=bool(layers))
+    return dropped
 
 
+@keeps_options
 def score(
     workspace: AnyWorkspace,
     concepts: Words,
@@ -244,6 +253,7 @@ def score(
         )
 
 
+@keeps_options
 def embed(
     workspace: AnyWorkspace,
     anchors: AnyPath | Sequence[str | Concept] | None = None,
@@ -284,6 +294,7 @@ def embed(
         return stage.embed(place, listed, _text_vectors(place, device), settings, progress, update=update)
 
 
+@keeps_options
 def report(
     workspace: AnyWorkspace,
     *,

@@ -35,6 +35,8 @@ TABLES = (
 )
 ONLY_COMMANDS = {"strict", "dry_run", "table_format", "quiet", "help"}
 """What decides how a command prints and ends."""
+ONLY_FUNCTIONS = {"progress", "finished", "say", "settle_seconds"}
+"""What a command has no option for."""
 
 
 def command(*arguments: object) -> None:
@@ -121,6 +123,7 @@ def test_a_plan_reads_and_writes_nothing_else(
         ("score", api.score),
         ("embed", api.embed),
         ("report", api.report),
+        ("watch", cmon.watch),
     ],
 )
 def test_options_have_the_names_and_defaults_of_the_commands(name: str, function: Callable[..., Any]) -> None:
@@ -129,9 +132,9 @@ def test_options_have_the_names_and_defaults_of_the_commands(name: str, function
     keywords = {key: one.default for key, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
     inputs = set(parameters) - set(keywords)
     options = {one.name: one for one in main.commands[name].params if isinstance(one, click.Option)}
-    assert set(keywords) - {"progress"} == set(options) - ONLY_COMMANDS - inputs
+    assert set(keywords) - ONLY_FUNCTIONS == set(options) - ONLY_COMMANDS - inputs
     for key, default in keywords.items():
-        if key == "progress" or default is inspect.Parameter.empty:
+        if key in ONLY_FUNCTIONS or default is inspect.Parameter.empty:
             continue
         with click.Context(main.commands[name]) as context:
             of_command = options[key].get_default(context)

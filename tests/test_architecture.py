@@ -31,8 +31,10 @@ MAY_IMPORT = {
     "evaluation": f"{BASE} text_files concepts workspace",
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
     "reporting": f"{BASE} text_files concepts trajectories rank_correlation workspace images",
-    "api": f"{BASE} concepts devices workspace clip extraction scoring evaluation embedding reporting",
-    "cli": f"{BASE} api devices workspace extraction scoring embedding",
+    "kept_options": f"{BASE} concepts workspace",
+    "api": f"{BASE} concepts devices kept_options workspace clip extraction scoring evaluation embedding reporting",
+    "watching": f"{BASE} kept_options workspace checkpoints reporting api",
+    "cli": f"{BASE} kept_options api devices workspace extraction scoring embedding watching",
     "__main__": "cli",
 }
 """Folder or file of the package to what it may import besides itself: the data's way, from top to bottom."""
@@ -56,6 +58,7 @@ ONLY_IN = {
     "bokeh": "reporting/page",
     "jinja2": "reporting/page",
     "matplotlib": "reporting/figures reporting/page",
+    "tensorboard": "watching",
     "timm": "extraction",
     "safetensors": "checkpoints/formats",
 }

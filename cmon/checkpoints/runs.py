@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,21 @@ def inspect_runs(
     trust_pickle: bool = False,
     known: Iterable[Mapping[str, Any]] = (),
     progress: Progress = silent,
+    finished: Collection[Path] | None = None,
 ) -> RunCheckpoints:
     """Find and inspect every checkpoint of every run.
 
     folders: by the run's name. known: rows of an earlier table `checkpoints`; files with the same bytes are not
-    opened again.
+    opened again. finished: the only ones that are read, where others are still being written.
     Raises CmonError when a run's folder holds no checkpoint.
     """
     before: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {run: {} for run in folders}
     for row in known:
         before.setdefault(row["run"], {})[row["checkpoint"], row["sha256"]] = row
-    files = {run: find_checkpoints(folder) for run, folder in folders.items()}
+    files = {
+        run: [path for path in find_checkpoints(folder) if finished is None or path in finished]
+        for run, folder in folders.items()
+    }
     names = {run: _parse_all(paths, folders[run]) for run, paths in files.items()}
     work = [(run, path) for run, paths in files.items() for path in paths]
     found: RunCheckpoints = []

@@ -16,6 +16,7 @@ from cmon.cli.embed import embed
 from cmon.cli.extract import extract
 from cmon.cli.report import report
 from cmon.cli.score import score
+from cmon.cli.watch import watch
 from cmon.errors import CmonError, OptionError
 
 
@@ -39,7 +40,7 @@ class Commands(click.Group):
             ctx.exit(interrupt.EXIT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["extract", "score", "embed", "report", "drop"]  # in the order in which they are run
+        return ["extract", "score", "embed", "report", "watch", "drop"]  # in the order in which they are run
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,5 +53,5 @@ def main() -> None:
     """
 
 
-for command in (extract, score, embed, report, drop):
+for command in (extract, score, embed, report, watch, drop):
     main.add_command(command)

@@ -61,6 +61,23 @@ class Terminal:
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Give `progress(iterable, description, total)`, the form in which stages take it."""
+        with self._bars() as bars:
+
+            def track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+                # Nothing to do shows nothing: an empty bar looks like work that failed.
+                return bars.track(items, total=total, description=description) if total else items
+
+            yield track
+
+    def passing_progress(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """A `Progress` whose bars are gone once they are full, for commands that run for days; none in a file."""
+        if not (total and self.errors.is_terminal):
+            yield from items
+            return
+        with self._bars(transient=True) as bars:
+            yield from bars.track(items, total=total, description=description)
+
+    def _bars(self, transient: bool = False) -> rich.progress.Progress:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -68,13 +85,7 @@ class Terminal:
             Rate(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with rich.progress.Progress(*columns, console=self.errors, disable=self.quiet) as bars:
-
-            def track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
-                # Nothing to do shows nothing: an empty bar looks like work that failed.
-                return bars.track(items, total=total, description=description) if total else items
-
-            yield track
+        return rich.progress.Progress(*columns, console=self.errors, disable=self.quiet, transient=transient)
 
 
 class WarningLines(logging.Handler):
@@ -94,20 +105,26 @@ class WarningLines(logging.Handler):
 
 @contextmanager
 def session(quiet: bool) -> Iterator[tuple[Terminal, Progress]]:
-    """A terminal that shows what `cmon`'s modules log, and its progress bars, as long as the block lasts.
+    """A terminal that shows what `cmon`'s modules log, and its progress bars, as long as the block lasts."""
+    shown = Terminal(quiet)
+    with warnings_shown(shown), shown.progress() as progress:
+        yield shown, progress
+
+
+@contextmanager
+def warnings_shown(shown: Terminal) -> Iterator[None]:
+    """Show what `cmon`'s modules log on a terminal, as long as the block lasts.
 
     Only it does: libraries put handlers on the root logger (open_clip does by `logging.info`), which would show the
     same once more.
     """
-    shown = Terminal(quiet)
     handler = WarningLines(shown)
     logger = logging.getLogger("cmon")
     propagate = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        with shown.progress() as progress:
-            yield shown, progress
+        yield
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate

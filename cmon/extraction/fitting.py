@@ -93,7 +93,9 @@ def fit_networks(
     folders: by the run's name. known: rows of an earlier table `checkpoints`.
     Raises CmonError when a folder, model or layer does not exist, or nothing can be read from a run.
     """
-    found = runs.inspect_runs(folders, settings.weights, settings.trust_pickle, known, progress)
+    found = runs.inspect_runs(
+        folders, settings.weights, settings.trust_pickle, known, progress, settings.finished
+    )
     fits: dict[str | None, Fit] = {}
     failures: dict[str | None, WeightsMismatch] = {}
     preprocess: FoundPreprocess | None = None

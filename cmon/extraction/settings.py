@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class ExtractSettings:
     batch_size: int = 8
     """Images at a time; see `devices.images_at_a_time`."""
     workers: int = 2
+    finished: frozenset[Path] | None = None
+    """The checkpoints that may be read, while others are still being written; None reads all that are there."""
 
     @property
     def dtype(self) -> torch.dtype:

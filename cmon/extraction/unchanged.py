@@ -7,7 +7,7 @@ the request (settings and versions of the libraries that build networks) and of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,8 +23,8 @@ from cmon.workspace import schemas
 from cmon.workspace.files import digest, printable_path
 from cmon.workspace.workspace import Workspace, is_fresh, read_table
 
-_WHERE = ("device", "batch_size", "workers")
-"""Settings that change where and how fast something is computed, not what."""
+_WHERE = ("device", "batch_size", "workers", "finished")
+"""Settings that change where and how fast something is computed, or when, not what."""
 _BUILDERS = ("torch", "torchvision", "timm")
 
 Rows = list[dict[str, Any]]
@@ -68,7 +68,7 @@ def find_unchanged(
         )
         if not tables_agree or parameters["request"] != _hash_settings(settings):
             return None
-        if parameters["inputs"] != _hash_files(workspace, folders, probe):
+        if parameters["inputs"] != _hash_files(workspace, folders, probe, settings.finished):
             return None
         return _summarize(workspace, folders, parameters)
     except (OSError, ValueError, KeyError, CmonError):
@@ -97,9 +97,16 @@ def _hash_inputs(checkpoints: Sequence[tuple[str, str, str | None]], images: Seq
     return digest(checkpoints, [(image.name, image.sha256) for image in images])
 
 
-def _hash_files(workspace: Workspace, folders: Mapping[str, Path], probe: Path) -> str | None:
+def _hash_files(
+    workspace: Workspace, folders: Mapping[str, Path], probe: Path, finished: Collection[Path] | None
+) -> str | None:
     """`_hash_inputs` of the files as they are now; None, and nothing is hashed, if checkpoints have other names."""
-    found = [(run, folder, path) for run, folder in folders.items() for path in find_checkpoints(folder)]
+    found = [
+        (run, folder, path)
+        for run, folder in folders.items()
+        for path in find_checkpoints(folder)
+        if finished is None or path in finished
+    ]
     names = [(run, printable_path(path.relative_to(folder))) for run, folder, path in found]
     rows = [row for row in _read_rows(workspace, "checkpoints", folders) if row["status"] != "gone"]
     if names != [(row["run"], row["checkpoint"]) for row in rows]:

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from cmon.cli.main import main
 
 REPOSITORY = Path(__file__).parents[2]
-COMMANDS = ["extract", "score", "embed", "report"]
+COMMANDS = ["extract", "score", "embed", "report", "watch"]
 MODEL = ["--model", "python:tests.support.tiny_models:network"]
 CLIP = ["--clip", "python:tests.support.tiny_models:embedder"]
 

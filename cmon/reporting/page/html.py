@@ -1,5 +1,7 @@
 """The report's page as HTML: one file that needs nothing else, not even a network.
 
+An open page looks beside itself for whether the report was made again; see `newest`.
+
 Everything that comes from a table is escaped by jinja2, with its control characters shown, or enters the page as text
 by the page's own scripts; and the page's security policy allows no script but those in it, by their hashes.
 """
@@ -32,6 +34,7 @@ _SCRIPTS = (
     "explorer_plot.js",
     "explorer_panel.js",
     "explorer.js",
+    "newest.js",
     "explorer_controls.js",
     "units_table.js",
 )
@@ -87,16 +90,19 @@ def _shown_inside(value: Any) -> Any:
 
 
 def _policy(scripts: Iterable[str], images_beside: bool) -> str:
-    """Scripts by hash and nothing from outside; styles inline, since Bokeh writes some; pictures inside or beside."""
+    """Scripts by hash and nothing from outside; styles inline, since Bokeh writes some, and newest.css beside; pictures
+    inside or beside."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts
     )
-    # Browsers differ in whether a page opened from disk is of one origin with its folder.
-    pictures = "data: 'self' file:" if images_beside else "data:"
+    beside = (
+        "'self' file:"  # browsers differ in whether a page opened from disk is of one origin with its folder
+    )
+    pictures = f"data: {beside}" if images_beside else "data:"
     return (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src {pictures}; "
-        f"style-src 'unsafe-inline'; script-src {hashes}"
+        f"style-src 'unsafe-inline' {beside}; script-src {hashes}"
     )
 
 

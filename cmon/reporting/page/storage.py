@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from cmon.reporting.output import write_bytes
 from cmon.reporting.page import html, thumbnails
+from cmon.reporting.page.newest import is_newest, mark_newest
 from cmon.reporting.page.views import Page
 from cmon.workspace.workspace import Workspace
 
@@ -28,8 +29,9 @@ def write_page(workspace: Workspace, page: Page, pictures: Mapping[int, bytes], 
         beside = len(pictures)
         text, inside = html.render(page, beside), thumbnails.css_classes(thumbnails.file_uris(pictures))
     _write_beside(workspace, pictures if beside else {})
-    # Last: where there is a page, the report is complete.
+    # Last: where there is a page, the report is complete; and then it is said to those that are open.
     write_bytes(workspace, page_path(workspace), html.with_thumbnails(text, inside).encode())
+    mark_newest(workspace, page.origin)
     return beside
 
 
@@ -40,7 +42,8 @@ def page_path(workspace: Workspace) -> Path:
 def is_fresh(workspace: Workspace, origin: str) -> bool:
     """Whether the page was made with this origin, and what it shows from its folder is there."""
     path = page_path(workspace)
-    return html.origin_of(path) == origin and html.thumbnails_beside(path) == len(_thumbnails(workspace))
+    whole = html.origin_of(path) == origin and html.thumbnails_beside(path) == len(_thumbnails(workspace))
+    return whole and is_newest(workspace, origin)
 
 
 def thumbnails_beside(workspace: Workspace) -> int:

@@ -151,8 +151,8 @@ def _visits(browser, workspace: Workspace, **window) -> Iterator[Visit]:
     made.context.close()
     assert made.complaints == []
     assert made.asked_for[0] == path.as_uri()
-    beside = (path.parent / "thumbnails").as_uri()
-    assert all(url.startswith(("data:", beside)) for url in made.asked_for[1:])
+    beside = tuple((path.parent / name).as_uri() for name in ("thumbnails", "newest.css"))
+    assert all(url.startswith(("data:", *beside)) for url in made.asked_for[1:])
 
 
 def of(units: pd.DataFrame, run: str, epoch: float) -> pd.DataFrame:

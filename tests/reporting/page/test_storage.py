@@ -75,7 +75,7 @@ def test_thumbnails_stand_in_the_page_up_to_its_size_and_else_beside_it(workspac
     size = storage.page_path(workspace).stat().st_size
     assert not folder.exists()
     assert [uri[:23] for uri in pictures_of(workspace)] == ["data:image/webp;base64,"] * 3
-    assert "file:" not in policy_of(workspace)
+    assert "img-src data:;" in policy_of(workspace)
 
     assert storage.write_page(workspace, page, PICTURES, size / 1e6) == 0
     assert storage.write_page(workspace, page, PICTURES, (size - 100) / 1e6) == 3
@@ -110,6 +110,19 @@ def test_a_page_is_fresh_with_its_origin_and_all_its_thumbnails(workspace, page)
     assert not storage.is_fresh(workspace, ORIGIN)
     storage.write_page(workspace, page, PICTURES, 100)
     assert storage.is_fresh(workspace, ORIGIN)
+
+
+def test_an_open_page_is_told_of_a_new_one_and_a_page_untold_is_not_fresh(workspace, page):
+    storage.write_page(workspace, page, PICTURES, 100)
+    told = workspace.report / "newest.css"
+    assert ORIGIN in told.read_text()
+    assert "style-src 'unsafe-inline' 'self' file:;" in policy_of(workspace)
+    told.write_text(
+        told.read_text().replace(ORIGIN, "0" * 64)
+    )  # as if the writing had been cut off before it
+    assert not storage.is_fresh(workspace, ORIGIN)
+    told.unlink()
+    assert not storage.is_fresh(workspace, ORIGIN)
 
 
 def test_the_policy_allows_the_scripts_that_are_there_and_no_other(workspace, page):

@@ -104,6 +104,7 @@ async function explore() {
   world.runs.forEach((_, index) => listenToPanel(explorer, index));
   listenToControls(explorer);
   listenToFrame(explorer);
+  restoreReader(explorer);
   byId("explore").dataset.ready = "yes";
 }
 
