@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cmon.embedding.anchors import TextVectors
     from cmon.embedding.stage import EmbedResult
     from cmon.evaluation.agreement import AgreementResult
+    from cmon.evaluation.class_names import HeadCheck
     from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
     from cmon.reporting.stage import ReportResult
     from cmon.scoring.stage import ScoreResult
@@ -45,9 +46,9 @@ class Scores:
 
     labels: ScoreResult
     """Counts of units by status, over all and for each run, layer and epoch."""
-    class_names: list[dict[str, Any]] | None
-    """For each run, layer and epoch of a classification head, how many of its units' labels are their classes; None
-    without class names."""
+    class_names: HeadCheck | None
+    """How near the labels of a classification head are to its classes, for each run, layer and epoch, and what each
+    class is called; None without class names."""
     agreement: AgreementResult | None
     """How often labels are what the images are known to show; None without an annotated probing set."""
 
@@ -188,6 +189,7 @@ def score(
     similarity: str = "soft_wpmi",
     prior: str = "null",
     fdr: float = 0.05,
+    baseline: str = "chance",
     top_k: int | None = None,
     pseudo_units: int = 4096,
     truth: AnyPath | None = None,
@@ -204,7 +206,8 @@ def score(
     concepts: a concept list, or the concepts. clip: open_clip's 'NAME:PRETRAINED', 'hf-hub:ORG/NAME',
     'local-dir:FOLDER' or 'python:MODULE:FACTORY'. templates: sentences with one '{}' each. class_names: a file with
     the classes of a classification head, one a line, or their names. top_k: None takes the similarity's own. fdr: the
-    share of false ones among the units called interpretable. truth: CSV that says what the probe images show.
+    share of false ones among the units called interpretable. baseline: what these beat, 'chance' or the layer's own
+    'first' epoch. truth: CSV that says what the probe images show.
     images: the folder where the probe images are now; None where they were, or where they were seen from the workspace.
     Raises CmonError when `extract` has not run, or something given cannot be read.
     """
@@ -217,6 +220,11 @@ def score(
 
     require_known("--similarity", similarity, registry.SIMILARITIES)
     require_known("--prior", prior, PRIORS)
+    require_known("--baseline", baseline, stage.BASELINES)
+    if baseline == "first" and PRIORS[prior].from_layer:
+        raise OptionError(
+            f"--baseline first compares scores of two epochs, and those of --prior {prior} cannot be"
+        )
     require_known("--precision", precision, devices.PRECISIONS)
     function = registry.create(similarity, top_k)
     place, listed = _workspace(workspace), _concepts(concepts)
@@ -240,15 +248,20 @@ def score(
         prior=PRIORS[prior],
         templates=tuple(templates),
         fdr=fdr,
+        baseline=baseline,
         pseudo_units=pseudo_units,
         seed=seed,
         device=where,
     )
+
+    def text_vectors(texts: Sequence[str]) -> Any:
+        return features.concept_vectors(texts, settings.templates).numpy()
+
     with place.writing("score"):
         labels = stage.score(place, listed, features, settings, progress)
         return Scores(
             labels,
-            class_name_lists.measure(place, names) if names else None,
+            class_name_lists.measure(place, names, text_vectors) if names else None,
             agreement.measure(place, annotated, progress) if annotated else None,
         )
 
@@ -271,7 +284,8 @@ def embed(
 ) -> EmbedResult:
     """One plane for all units of all epochs and runs, and the anchors, in the table `layout`.
 
-    anchors: a file of concepts, or files and concepts; None takes all scored concepts that have a category.
+    anchors: a file of concepts, or files and concepts; None takes the scored objects, parts and scenes, or
+    where there are none all concepts with a category.
     temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
     [...], where a layer's * stops at a dot and ** does not; epochs: single ones, or (first, last) with both
     included; nothing given is everything. update: what is placed already stays where it is. seeds: layouts to make,

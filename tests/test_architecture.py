@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "regular_files": "",
     "trajectories": "",
     "rank_correlation": "",
+    "paired_difference": "",
     "text_files": BASE,
     "concepts": f"{BASE} text_files",
     "devices": BASE,
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "scoring": f"{BASE} concepts workspace images clip",
     "evaluation": f"{BASE} text_files concepts workspace",
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
-    "reporting": f"{BASE} text_files concepts trajectories rank_correlation workspace images",
+    "reporting": f"{BASE} text_files concepts trajectories rank_correlation paired_difference workspace images",
     "kept_options": f"{BASE} concepts workspace",
     "api": f"{BASE} concepts devices kept_options workspace clip extraction scoring evaluation embedding reporting",
     "watching": f"{BASE} kept_options workspace checkpoints reporting api",
@@ -69,7 +70,14 @@ MATHEMATICS = [
     *(PACKAGE / "embedding" / "layouts").glob("*.py"),
     *[
         PACKAGE / f"{name}.py"
-        for name in ("scoring/labelling", "scoring/priors", "scoring/pseudo_units", "scoring/significance")
+        for name in (
+            "scoring/first_epoch",
+            "scoring/labelling",
+            "scoring/priors",
+            "scoring/pseudo_units",
+            "scoring/redundancy",
+            "scoring/significance",
+        )
     ],
     *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/label_placement")],
 ]

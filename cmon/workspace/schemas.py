@@ -186,6 +186,20 @@ SCORES = pa.schema(
             null=True,
         ),
         column("its units", pa.int32(), "interpretable units that have it", within=_COUNT),
+        column(
+            "overlap",
+            pa.float64(),
+            "redundancy: mean of `shared` over the live units; empty for fewer than two",
+            null=True,
+            within=_SHARE,
+        ),
+        column(
+            "overlap by chance",
+            pa.float64(),
+            "of units that order the images at random; empty where `overlap` is",
+            null=True,
+            within=_SHARE,
+        ),
         column("activations", pa.string(), "origin of the activation file that was scored"),
         column("origin", pa.string(), "hash of all that the files of `units` and `concepts` depend on"),
     ]
@@ -208,14 +222,25 @@ UNITS = pa.schema(
         column(
             "p_value",
             pa.float64(),
-            "share of pseudo-units (random image orders) whose best score is as good, 0 to 1",
+            "share of pseudo-units (random image orders) whose best score is as good, 0 to 1; with `--baseline first` "
+            "share of the layer's units at its first epoch whose label stands out as far from what that epoch's units "
+            "get for it",
             null=True,
             within=_SHARE,
         ),
         column(
             "interpretable",
             pa.bool_(),
-            "whether the score beats chance at the false discovery rate of `--fdr`, per run, layer and epoch",
+            "whether the score beats `--baseline` at the false discovery rate of `--fdr`, per run, layer and epoch",
+        ),
+        column(
+            "shared",
+            pa.float64(),
+            "mean share of the unit's 100 most activating images (of a twentieth, where there are fewer than 2,000) "
+            "that another live unit of the layer has among its own; empty unless status is `ok`, and for a unit that "
+            "is alone",
+            null=True,
+            within=_SHARE,
         ),
         column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first", within=_COUNT),
         column("top_activations", pa.list_(pa.float32()), "the unit's activations on them", finite=False),
