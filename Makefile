@@ -6,7 +6,7 @@ DEMO := demo
 STAMP := $(VENV)/installed
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo validate bench test check docs format clean
+.PHONY: help demo validate bench test soak check docs format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -33,6 +33,9 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest
+
+soak: $(STAMP) ## break every stage at 300 instants and compare the tables (half an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.soak.sweep --points 300
 
 check: $(STAMP) ## ruff, mypy, generated pages, links, and the documentation (.pre-commit-config.yaml has the same)
 	$(BIN)/ruff check .
