@@ -18,8 +18,8 @@ from playwright.sync_api import sync_playwright
 
 CLIP = (60, 140, 1100, 900)
 """Left, top, right and bottom of what is kept of the window: from the slider down."""
-WIDTH = 480
-"""Pixels of each picture."""
+WIDTH, GAP = 480, 12
+"""Pixels of each picture, and between two."""
 
 
 def pictures(page: Path, until: str) -> list[Image.Image]:
@@ -50,9 +50,9 @@ def pictures(page: Path, until: str) -> list[Image.Image]:
 def side_by_side(taken: list[Image.Image]) -> Image.Image:
     chosen = [taken[0], taken[len(taken) // 2], taken[-1]]
     height = round(WIDTH * chosen[0].height / chosen[0].width)
-    whole = Image.new("RGB", (3 * WIDTH, height), "white")
+    whole = Image.new("RGB", (3 * WIDTH + 2 * GAP, height), "white")
     for position, picture in enumerate(chosen):
-        whole.paste(picture.resize((WIDTH, height), Image.Resampling.LANCZOS), (position * WIDTH, 0))
+        whole.paste(picture.resize((WIDTH, height), Image.Resampling.LANCZOS), (position * (WIDTH + GAP), 0))
     return whole.quantize(192, dither=Image.Dither.NONE, kmeans=3)
 
 
