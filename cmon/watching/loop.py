@@ -80,6 +80,9 @@ class Watch:
         """And for the second time: read again only when they change."""
         self._known = _read_origins(workspace)
         self._trouble = ""
+        """Why the last round failed, or could not begin,"""
+        self._away: list[str] = []
+        """and why folders could not be listed at the last look; to be said once."""
         if until_epoch is not None:
             _check_reachable(self._calls, until_epoch)
 
@@ -104,22 +107,20 @@ class Watch:
         try:
             calls = _read_calls(self.workspace)
             changed, self._calls = calls != self._calls, calls
-            checkpoints = list_checkpoints(folder for _, folder in self.folders)
         except CmonError as error:
-            # A folder may be emptied by a training that begins anew, or be on a network that is away.
             if self._done is None:
                 raise
             self._wait(error)
             return False
+        checkpoints = self._list()
         others = list_files(_files_of(calls))
         still = self._settling.look(checkpoints | others, now)
         is_new = any((self._done or {}).get(path) != files for path, files in still.items())
         finished = {path: files for path, files in still.items() if path in checkpoints}
         if finished and (is_new or changed or self._read_again or self._trouble):
             try:
-                with self.workspace.writing(
-                    "watch"
-                ):  # of all stages, so that nobody else's tables come between
+                # One lock for all stages, so that nobody else's tables come between.
+                with self.workspace.writing("watch"):
                     self._finish(self._run(finished), still)
             except (CmonError, OSError, MemoryError, RuntimeError) as error:
                 may_pass = waiting_helps(error) or self._settling.moving & others.keys()
@@ -134,6 +135,24 @@ class Watch:
     def unsettled(self) -> bool:
         """Whether the next look should come soon."""
         return self._done is None or bool(self._settling.moving)
+
+    def _list(self) -> dict[Path, Files]:
+        """The checkpoints of all runs whose folders are there: the others wait."""
+        found: dict[Path, Files] = {}
+        away = []
+        for _, folder in self.folders:
+            try:
+                found |= list_checkpoints([folder])
+            except CmonError as error:
+                # Emptied by a training that begins anew, or on a network that is away.
+                if self._done is None:
+                    raise
+                away.append(error.line)
+        for text in away:
+            if text not in self._away:
+                logger.warning("%s; it is looked for again at every look", text)
+        self._away = away
+        return found
 
     def _wait(self, error: BaseException) -> None:
         text = error.line if isinstance(error, CmonError) else f"{type(error).__name__}: {error}"

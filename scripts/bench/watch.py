@@ -91,7 +91,7 @@ def train(world: Path, probe: Path, images: int, epochs: int, watched: bool) -> 
         seconds = time.perf_counter() - begin
         if watched:
             watch_cpu += ended(watch)[1]
-        return Taken(statistics.median(json.loads(text)[1:]), cpu, watch_cpu, seconds)
+        return Taken(statistics.median(json.loads(text.splitlines()[-1])[1:]), cpu, watch_cpu, seconds)
 
 
 @click.command()

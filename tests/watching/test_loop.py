@@ -348,6 +348,29 @@ def test_a_folder_that_is_away_is_waited_for(
     assert epochs(workspace) == [0, 1, 2]
 
 
+def test_a_run_whose_folder_is_away_does_not_hold_up_the_others(
+    tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts_file: Path
+) -> None:
+    other = tmp_path / "runs" / "other"
+    watched.save(other, 0)
+    runs = {"standard": checkpoints_folder, "other": other}
+    workspace = watched.run_stages(tmp_path / "work", runs, probe_folder, concepts_file, "extract")
+    # As a disk that is not there now: the folder is, and holds nothing.
+    watching = Watching(workspace)
+    watching.look(2)
+    (other / "epoch_0.pt").rename(tmp_path / "aside")
+    watched.save(checkpoints_folder, 2)
+    watching.look(2)
+    shards = workspace.frame("shards")
+    assert {run: set(own["epoch"]) for run, own in shards.groupby("run")} == {
+        "standard": {0, 1, 2},
+        "other": {0},
+    }
+    (tmp_path / "aside").rename(other / "epoch_0.pt")
+    watching.look(2)
+    assert [line.partition(":")[0] for line in watching.said] == ["standard, epoch 2"]
+
+
 def test_the_first_round_waits_for_nothing(workspace: Workspace, checkpoints_folder: Path) -> None:
     block(workspace.root / "activations/standard/conv2")
     watching = Watching(workspace)

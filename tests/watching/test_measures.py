@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from cmon.reporting.tables.catalog import TableInputs, make_tables
 from cmon.reporting.training_log import TRAINING
 from cmon.watching.lines import epoch_line
 from cmon.watching.measures import Findings, Measures, read_findings
+from cmon.workspace.keys import UNIT_KEYS
 from cmon.workspace.workspace import Workspace
 from tests.support.synthetic_tables import World, rows, write
 
@@ -69,15 +69,12 @@ def test_steps_are_the_checkpoints_own(findings: Findings) -> None:
 def test_a_run_without_a_live_unit_has_no_distance_and_python_numbers_else(tmp_path: Path) -> None:
     tables = rows(WORLD)
     for name in ("units", "layout"):
+        dead = next(row for row in tables[name] if row.get("status") == "dead")
         for row in tables[name]:
             if row.get("run") == "poor" and row["epoch"] == 2.5:
-                row |= {"status": "dead"}
-                row |= {"interpretable": False, "label": None, "category": None} if name == "units" else {}
-                row |= (
-                    dict.fromkeys(("x", "y", "distance", "distance_clip"), math.nan)
-                    if name == "layout"
-                    else {}
-                )
+                row |= {key: value for key, value in dead.items() if key not in UNIT_KEYS}
+    gone = ("poor", 2.5)
+    tables["concepts"] = [row for row in tables["concepts"] if (row["run"], row["epoch"]) != gone]
     found = read_findings(write(tmp_path, WORLD, tables), STAGES)
     dead = [one for one in found.measures if (one.run, one.epoch) == ("poor", 2.5)]
     assert [(one.d_anchor, one.d_anchor_clip, one.interpretable) for one in dead] == [(None, None, 0.0)] * 2
