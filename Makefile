@@ -6,7 +6,7 @@ DEMO := demo
 STAMP := $(VENV)/installed
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo validate bench test check docs format clean
+.PHONY: help demo validate bench test fuzz check docs format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -33,6 +33,9 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest
+
+fuzz: $(STAMP) ## every parser and table on inputs that are made up, for an hour (SECONDS=600 for ten minutes)
+	$(BIN)/python -W ignore -m tests.hostile.fuzz --seconds $(or $(SECONDS),3600)
 
 check: $(STAMP) ## ruff, mypy, generated pages, links, and the documentation (.pre-commit-config.yaml has the same)
 	$(BIN)/ruff check .
