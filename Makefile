@@ -34,8 +34,8 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest
 
-fuzz: $(STAMP) ## every parser and table on inputs that are made up, for an hour (SECONDS=600 for ten minutes)
-	$(BIN)/python -W ignore -m tests.hostile.fuzz --seconds $(or $(SECONDS),3600)
+fuzz: $(STAMP) ## every parser and table on inputs that are made up, for an hour (FUZZ_SECONDS=600 for ten minutes)
+	$(BIN)/python -W ignore -m tests.hostile.fuzz --seconds $(or $(FUZZ_SECONDS),3600)
 
 check: $(STAMP) ## ruff, mypy, generated pages, links, and the documentation (.pre-commit-config.yaml has the same)
 	$(BIN)/ruff check .
