@@ -6,7 +6,7 @@ DEMO := demo
 STAMP := $(VENV)/installed
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo validate bench test soak check docs format clean
+.PHONY: help demo validate bench test soak fuzz check docs format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -36,6 +36,9 @@ test: $(STAMP) ## run the tests
 
 soak: $(STAMP) ## break every stage at 300 instants and compare the tables (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.soak.sweep --points 300
+
+fuzz: $(STAMP) ## every parser and table on inputs that are made up, for an hour (FUZZ_SECONDS=600 for ten minutes)
+	$(BIN)/python -W ignore -m tests.hostile.fuzz --seconds $(or $(FUZZ_SECONDS),3600)
 
 check: $(STAMP) ## ruff, mypy, generated pages, links, and the documentation (.pre-commit-config.yaml has the same)
 	$(BIN)/ruff check .

@@ -74,7 +74,9 @@ def read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _require_bounded(path, file.metadata)
             table = file.read()
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except CmonError:
+        raise
+    except Exception as error:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
         raise CmonError(
             f"{path}: cannot be read",
             expected="a Parquet file that cmon wrote",
@@ -125,7 +127,7 @@ def stamp(path: Path) -> dict[str, Any]:
         return {}
     try:
         return _parse(pq.read_schema(path).metadata)
-    except (pa.ArrowException, OSError):
+    except Exception:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
         return {}
 
 

@@ -36,6 +36,10 @@ def raw(content: bytes, name: str) -> Write:
     return lambda folder: _put(folder / name, content)
 
 
+def raw_later(content: Callable[[], bytes], name: str) -> Write:
+    return lambda folder: _put(folder / name, content())
+
+
 def hollow(name: str, size: int) -> Write:
     """A file of zeros that takes no room on the disk."""
 

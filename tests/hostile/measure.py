@@ -1,7 +1,7 @@
 """Memory and time that each hostile input takes, printed: python -m tests.hostile.measure
 
-Each is read in a child process of its own, beside the good checkpoint or picture; what the same child takes for the
-good one alone, before, is what the run takes in any case.
+Each is read in a child process of its own, beside a good checkpoint or picture. All that a run loads in any case is
+there before, so that what is measured is over that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import multiprocessing
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,18 @@ class Cost:
     reason: str | None
 
 
-def measure(inputs: Iterable[Bad] = CATALOGUE) -> list[Cost]:
-    """The costs of all inputs. Linux only: other systems do not tell a child's peak since a moment."""
-    found = []
+def measure(inputs: Iterable[Bad] = CATALOGUE) -> Iterator[Cost]:
+    """The costs of all inputs. Linux only: other systems do not tell a process's peak since a moment."""
+    inputs = list(inputs)
+    for kind in {bad.kind for bad in inputs}:  # so that all that is loaded at first use is there
+        good = Bad(kind, "good", "", _GOOD.get(kind, raw(b"path,epoch,loss\n1,2,3\n", "bad.csv")))
+        with tempfile.TemporaryDirectory() as folder:
+            read(good, write(good, Path(folder)))
     for bad in inputs:
         with tempfile.TemporaryDirectory() as folder:
             _in_child(_write, bad, Path(folder))
             memory, seconds, reason = _in_child(_read, bad, Path(folder))
-        found.append(Cost(bad, memory, seconds, reason))
-    return found
+        yield Cost(bad, memory, seconds, reason)
 
 
 def _in_child(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -73,9 +76,6 @@ def _write(bad: Bad, folder: Path) -> None:
 
 
 def _read(bad: Bad, folder: Path) -> tuple[int, float, str | None]:
-    good = Bad(bad.kind, "good", "", _GOOD.get(bad.kind, raw(b"path,epoch,loss\n1,2,3\n", "bad.csv")))
-    with tempfile.TemporaryDirectory() as other:  # so that all that is loaded at first use is there
-        read(good, write(good, Path(other)))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     before, start = _peak(), time.process_time()
     reason = read(bad, folder / "given")
@@ -89,9 +89,13 @@ def _peak() -> int:
 
 
 def main() -> None:
-    costs = measure()
-    for cost in costs:
-        print(f"{cost.memory / 2**20:8.1f} MB {cost.seconds:6.2f} s  {cost.bad.kind}: {cost.bad.what}")
+    costs = []
+    for cost in measure():
+        costs.append(cost)
+        print(
+            f"{cost.memory / 2**20:8.1f} MB {cost.seconds:6.2f} s  {cost.bad.kind}: {cost.bad.what}",
+            flush=True,
+        )
     most, longest = max(costs, key=lambda cost: cost.memory), max(costs, key=lambda cost: cost.seconds)
     print(f"{len(costs)} inputs")
     print(f"most memory: {most.memory / 2**20:.0f} MB ({most.bad.kind}: {most.bad.what})")

@@ -245,7 +245,7 @@ def _set(metadata: Any, place: str, value: Any) -> None:
         setattr(metadata, place, value)
     elif place == "entry":
         metadata.state_dict_metadata["model.conv1.weight"] = value
-    elif place == "planned":
+    elif place == "planned" and isinstance(metadata.planner_data, dict):
         metadata.planner_data["model.conv1.weight"] = value
     elif hasattr(entry, "chunks") and place in ("size", "chunks"):
         setattr(entry, place, value)
