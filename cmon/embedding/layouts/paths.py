@@ -18,7 +18,7 @@ def smooth_along_paths(
     """
     from scipy.linalg import solveh_banded
 
-    if len(values) == 0:
+    if len(values) < 2:
         return values
     order = np.lexsort((points.epochs, points.units))
     units, vectors, kept = points.units[order], points.vectors[order], held[order]

@@ -36,6 +36,14 @@ def test_smoothing_minimises_what_it_says() -> None:
             np.testing.assert_allclose(force, 0, atol=1e-9)
 
 
+def test_a_point_alone_stays() -> None:
+    for count in (0, 1):
+        points = some_points().subset(np.arange(count))
+        given = np.ones((count, 2))
+        found = smooth_along_paths(given, points, 1.0, 1.0, np.zeros(count, dtype=bool))
+        np.testing.assert_array_equal(found, given)
+
+
 def test_what_stands_still_gets_equal_values() -> None:
     points = Points(np.ones((3, 2)), np.zeros(3), np.arange(3.0))
     found = smooth_along_paths(np.arange(6.0).reshape(3, 2), points, 1.0, 1e-3, np.zeros(3, dtype=bool))
