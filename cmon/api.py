@@ -271,12 +271,12 @@ def embed(
     workspace: AnyWorkspace,
     anchors: AnyPath | Sequence[str | Concept] | None = None,
     *,
-    layout: str = "anchored",
+    layout: str = "umap",
     temperature: float | None = None,
     runs: Sequence[str] = (),
     layers: Sequence[str] = (),
     epochs: Epochs = (),
-    update: bool = False,
+    refit: bool = False,
     seeds: int = 1,
     device: str = "auto",
     seed: int = 0,
@@ -288,8 +288,8 @@ def embed(
     where there are none all concepts with a category.
     temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
     [...], where a layer's * stops at a dot and ** does not; epochs: single ones, or (first, last) with both
-    included; nothing given is everything. update: what is placed already stays where it is. seeds: layouts to make,
-    to see how the measures spread; the first is kept.
+    included; nothing given is everything. refit: place all anew; else, where epochs, runs or layers were only added,
+    what is placed already stays where it is. seeds: layouts to make, to see how the measures spread; the first is kept.
     Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
     """
     from cmon.embedding import stage
@@ -298,14 +298,12 @@ def embed(
     found = create_layout(layout, **({} if temperature is None else {"temperature": temperature}))
     if temperature is not None and not math.isfinite(temperature):
         raise OptionError(f"--temperature {temperature}: a finite number is needed, for example 0.1")
-    if update and seeds > 1:
-        raise OptionError("--update places among one layout that is there: --seeds cannot go with it")
     place = _workspace(workspace)
     chosen = Choice(tuple(runs), tuple(layers), _ranges(epochs))
     settings = stage.EmbedSettings(found, seed=seed, seeds=seeds, choice=chosen)
     listed = _anchors(anchors)
     with place.writing("embed"):
-        return stage.embed(place, listed, _text_vectors(place, device), settings, progress, update=update)
+        return stage.embed(place, listed, _text_vectors(place, device), settings, progress, refit=refit)
 
 
 @keeps_options

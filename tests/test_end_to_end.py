@@ -275,7 +275,7 @@ def test_what_was_not_run_again_is_told(world: Path, workspace: Path) -> None:
         result = cmon("report", copy)
         assert (result.exit_code, "was made from other scores" in result.stderr) == (1, True)
         before = pd.read_parquet(copy / "layout.parquet")
-        result = cmon("embed", copy, "--update")
+        result = cmon("embed", copy)
         assert result.exit_code == 0, result.stderr
         after = pd.read_parquet(copy / "layout.parquet")
         new = (after["run"] == "learning") & (after["epoch"] == 3)

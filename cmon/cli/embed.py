@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cmon.cli import options
 from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS
+
+if TYPE_CHECKING:
+    from cmon.embedding.stage import EmbedResult
 
 
 @click.command()
@@ -57,7 +61,10 @@ from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS
     help="Only this epoch, or those from FIRST to LAST. Can be given more than once.",
 )
 @click.option(
-    "--update", is_flag=True, help="Leave what is placed already where it is, and place the rest among it."
+    "--refit",
+    is_flag=True,
+    help="Place all anew. Without it, where epochs, runs or layers were only added since, what is placed already stays "
+    "where it is, and the rest is placed among it.",
 )
 @click.option(
     "--seeds",
@@ -78,7 +85,7 @@ def embed(workspace: Path, anchors: tuple[str, ...], table_format: str, quiet: b
     \b
     Example:
       cmon embed demo --anchors data/concepts/world_anchors.csv
-      cmon embed demo --anchors dog --anchors cat --layer layer4 --epoch 0:8 --layout joint
+      cmon embed demo --anchors dog --anchors cat --layer layer4 --epoch 0:8 --layout anchored
     """
     from cmon import api
     from cmon.cli import terminal
@@ -90,9 +97,24 @@ def embed(workspace: Path, anchors: tuple[str, ...], table_format: str, quiet: b
         table_format,
         "How far the plane keeps what CLIP's space says",
     )
-    added = f" ({found.added:,} of them added later)" if found.added else ""
+    if found.changed:
+        screen.say(f"all placed anew: {found.changed}")
     screen.say(
         f"{terminal.outcome(found.made)}: {terminal.count(found.anchors, 'anchor')} and "
-        f"{terminal.count(found.placed, 'unit')} placed{added}; {found.left_out:,} left out (no label)"
+        f"{terminal.count(found.placed, 'unit')} placed; {found.left_out:,} left out (no label)"
     )
+    if found.added:
+        screen.say(_how_added(found))
     screen.say(found.sentence)
+
+
+def _how_added(found: EmbedResult) -> str:
+    """What stayed, and how far from a full fit the rest is."""
+    if math.isnan(found.off_fit):
+        far = "how far from a fit of all cannot be told, since all others are of one epoch"
+    else:
+        far = (
+            f"about {found.off_fit:.2f} of the anchors' radius from where a fit of all has them "
+            "(told by placing the last fitted epoch again)"
+        )
+    return f"{found.added:,} of them were added to others, which stay: {far}; --refit places all anew"

@@ -31,6 +31,8 @@ class Content:
     """(A,D)."""
     others: np.ndarray
     """(O,D): scored concepts that are no anchors."""
+    fingerprints: np.ndarray
+    """(L,) of uint64: of each live unit and its scores."""
 
     @property
     def keys(self) -> pd.DataFrame:
@@ -46,10 +48,11 @@ def read_content(
     choice: Choice,
 ) -> Content:
     """Raises CmonError when something chosen is not there."""
-    units, live, vectors = read_unit_vectors(workspace, vocabulary, choice)
+    units, live, vectors, fingerprints = read_unit_vectors(workspace, vocabulary, choice)
     rows = units.iloc[live]
     points = Points(
         vectors, rows.groupby(TRAJECTORY).ngroup().to_numpy(), rows["epoch"].to_numpy(dtype=np.float64)
     )
     parameters = workspace.parameters("vocabulary")
-    return Content(units, live, points, *concept_vectors(parameters, vocabulary, anchors, text_vectors))
+    placed = concept_vectors(parameters, vocabulary, anchors, text_vectors)
+    return Content(units, live, points, *placed, fingerprints)

@@ -17,10 +17,10 @@ from cmon.workspace import schemas
 
 
 def layout_table(
-    content: Content, anchors: Sequence[Concept], places: Places, fitted: np.ndarray
+    content: Content, anchors: Sequence[Concept], places: Places, by_fit: np.ndarray
 ) -> pa.Table:
-    """Schema LAYOUT. fitted: (L,) whether a live unit's place is from a fit, not from an update."""
-    units = content.units.assign(kind="unit").join(_live_columns(content, anchors, places, fitted))
+    """Schema LAYOUT. by_fit: (L,) whether a live unit's place is from a fit, and not from growing."""
+    units = content.units.assign(kind="unit").join(_live_columns(content, anchors, places, by_fit))
     return pa.concat_tables(
         pa.Table.from_pandas(
             part.reindex(columns=schemas.LAYOUT.names), schema=schemas.LAYOUT, preserve_index=False
@@ -44,7 +44,7 @@ def _anchor_rows(anchors: Sequence[Concept], places: Places) -> pd.DataFrame:
 
 
 def _live_columns(
-    content: Content, anchors: Sequence[Concept], places: Places, fitted: np.ndarray
+    content: Content, anchors: Sequence[Concept], places: Places, by_fit: np.ndarray
 ) -> pd.DataFrame:
     """What only live units have, indexed by their row in `content.units`."""
     names = np.array([anchor.name for anchor in anchors], dtype=object)
@@ -54,7 +54,7 @@ def _live_columns(
     first = np.where(linked.previous >= 0, linked.first, -1)
     return pd.DataFrame(
         {
-            "placed": np.where(fitted, "fitted", "placed"),
+            "placed": np.where(by_fit, "fitted", "placed"),
             "x": places.points[:, 0],
             "y": places.points[:, 1],
             "nearest_anchor": names[near],

@@ -20,10 +20,17 @@ from cmon.embedding import advice, fidelity
 from cmon.embedding.anchors import TextVectors, choose_anchors, warn_of_taken
 from cmon.embedding.content import Content, read_content
 from cmon.embedding.fidelity import Fidelity
+from cmon.embedding.growing import (
+    Changed,
+    OldLayout,
+    distance_from_fit,
+    fingerprint,
+    place_new_units,
+    read_old_layout,
+)
 from cmon.embedding.layout_table import layout_table
-from cmon.embedding.layouts.base import Layout, Places
+from cmon.embedding.layouts.base import Layout, Places, UpdatableLayout
 from cmon.embedding.layouts.registry import DEFAULT, create_layout
-from cmon.embedding.update import place_new_units, read_old_layout
 from cmon.embedding.vectors import vocabulary_digest
 from cmon.progress import Progress, silent
 from cmon.workspace import costs, provenance, schemas
@@ -59,12 +66,16 @@ class EmbedResult:
     """Units that have none, since they have no label."""
     added: int
     """Of those placed, how many were placed among others that stayed."""
+    off_fit: float
+    """How far from its place in a fit such a unit lies, of `growing.distance_from_fit`; NaN if none was added."""
     measures: pd.DataFrame
     """Of `fidelity.spread_over_seeds`."""
     sentence: str
     """Of `advice.sentence`."""
     made: bool
     """False if everything was fresh."""
+    changed: str = ""
+    """Why the places that were there did not stay; empty if they did, or there were none."""
 
 
 def embed(
@@ -74,24 +85,24 @@ def embed(
     settings: EmbedSettings,
     progress: Progress = silent,
     *,
-    update: bool = False,
+    refit: bool = False,
 ) -> EmbedResult:
     """Place all chosen units and the anchors, measure the plane, and write the tables `layout` and `fidelity`.
 
     anchors: the concepts of interest; None takes `anchors.choose_anchors`' default.
     text_vectors: asked only for anchors that were not scored.
-    update: what the table `layout` places already stays where it is, and the rest is placed among it.
+    refit: fit all anew. Else, where epochs, runs or layers were only added to what the table `layout` places, and the
+    options are the same, that stays where it is and the rest is placed among it.
 
-    Raises CmonError when `score` has not run, there is no anchor, something chosen is not there, or an update is
-    asked for that cannot be.
+    Raises CmonError when `score` has not run, there is no anchor, or something chosen is not there.
     """
     vocabulary = workspace.read("vocabulary").to_pandas()
     provenance.check(workspace, "units")
     anchors = choose_anchors(anchors, vocabulary)
     listed = [asdict(anchor) for anchor in anchors]
     origin = digest(workspace.origin("units"), listed, settings.parameters(), schemas.VERSION)
-    updated_origin = digest(origin, "updated")
-    if _is_made(workspace, origin) or (update and _is_made(workspace, updated_origin)):
+    grown_origin = digest(origin, "grown")
+    if _is_made(workspace, origin) or (not refit and _is_made(workspace, grown_origin)):
         return _result(workspace, made=False)
 
     with costs.measured(workspace, "embed", "units") as work:
@@ -100,23 +111,54 @@ def embed(
             **settings.parameters(),
             "vocabulary": vocabulary_digest(vocabulary),
             "units": workspace.origin("units"),
+            "scores": fingerprint(content.fingerprints),
         }
-        old = read_old_layout(workspace, content, anchors, settings.layout, parameters) if update else None
-        made: list[tuple[Places, Fidelity]] = []
-        for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
-            if old is None:
-                places = settings.layout.fit(content.points, content.anchors, content.others, seed)
-            else:
-                places = place_new_units(content, settings.layout, seed, old)
-            made.append((places, _measure(content, places, settings.seed)))
-        written = origin if old is None else updated_origin
-        fitted = np.ones(len(content.live), dtype=bool) if old is None else old.fitted
-        table = layout_table(content, anchors, made[0][0], fitted)
-        made_from = {"scores": workspace.origin("scores"), "vocabulary": workspace.origin("vocabulary")}
-        workspace.write(workspace.table("layout"), table, written, parameters, made_from)
-        _write_fidelity(workspace, [found for _, found in made], settings.seed, written, parameters)
+        old = None if refit else read_old_layout(workspace, content, anchors, settings.layout, parameters)
+        if isinstance(old, OldLayout) and settings.seeds > 1:
+            old = Changed(f"{settings.seeds} layouts were asked for")
+        if isinstance(old, OldLayout):
+            _grow(workspace, content, anchors, settings, old, grown_origin, parameters)
+        else:
+            _fit(workspace, content, anchors, settings, origin, parameters, progress)
         work.items = len(content.live)
-    return _result(workspace, made=True)
+    return _result(workspace, made=True, changed=old.reason if isinstance(old, Changed) else "")
+
+
+def _fit(
+    workspace: Workspace,
+    content: Content,
+    anchors: Sequence[Concept],
+    settings: EmbedSettings,
+    origin: str,
+    parameters: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """A layout for each seed; the first is written, and the measures of all."""
+    made: list[tuple[Places, Fidelity]] = []
+    for seed in progress(range(settings.seed, settings.seed + settings.seeds), "placing", settings.seeds):
+        places = settings.layout.fit(content.points, content.anchors, content.others, seed)
+        made.append((places, _measure(content, places, settings.seed)))
+    by_fit = np.ones(len(content.live), dtype=bool)
+    table = layout_table(content, anchors, made[0][0], by_fit)
+    _write(workspace, table, [found for _, found in made], settings.seed, origin, parameters)
+
+
+def _grow(
+    workspace: Workspace,
+    content: Content,
+    anchors: Sequence[Concept],
+    settings: EmbedSettings,
+    old: OldLayout,
+    origin: str,
+    parameters: dict[str, Any],
+) -> None:
+    """The old places stay, and the rest is placed among them."""
+    assert isinstance(settings.layout, UpdatableLayout)  # else there is no OldLayout
+    places = place_new_units(content, settings.layout, settings.seed, old)
+    off_fit = distance_from_fit(content, settings.layout, settings.seed, old)
+    parameters = {**parameters, "off_fit": off_fit if np.isfinite(off_fit) else None}
+    table = layout_table(content, anchors, places, old.by_fit)
+    _write(workspace, table, [_measure(content, places, settings.seed)], settings.seed, origin, parameters)
 
 
 def _is_made(workspace: Workspace, origin: str) -> bool:
@@ -130,29 +172,40 @@ def _measure(content: Content, places: Places, seed: int) -> Fidelity:
     )
 
 
-def _write_fidelity(
-    workspace: Workspace, measured: Sequence[Fidelity], seed: int, origin: str, parameters: dict[str, Any]
+def _write(
+    workspace: Workspace,
+    layout: pa.Table,
+    measured: Sequence[Fidelity],
+    seed: int,
+    origin: str,
+    parameters: dict[str, Any],
 ) -> None:
-    """The measures of layouts with the seeds from `seed` on; the sentence is about the first, which is written."""
+    """The table `layout`, and `fidelity` with the measures of layouts with the seeds from `seed` on; its sentence is
+    about the first, which is the one that is written."""
+    made_from = {"scores": workspace.origin("scores"), "vocabulary": workspace.origin("vocabulary")}
+    workspace.write(workspace.table("layout"), layout, origin, parameters, made_from)
     rows = pd.concat([fidelity.to_rows(found, seed + number) for number, found in enumerate(measured)])
     table = pa.Table.from_pandas(rows, schema=schemas.FIDELITY, preserve_index=False)
     said = {**parameters, "sentence": advice.sentence(measured[0])}
     workspace.write(workspace.table("fidelity"), table, origin, said, {"layout": origin})
 
 
-def _result(workspace: Workspace, *, made: bool) -> EmbedResult:
+def _result(workspace: Workspace, *, made: bool, changed: str = "") -> EmbedResult:
     """Read off the tables as they are written."""
     table = workspace.read("layout").to_pandas()
     units = table[table["kind"] == "unit"]
     warn_of_taken(units)
     placed = int(units["x"].notna().sum())
     path = workspace.table("fidelity")
+    off_fit = workspace.parameters("layout").get("off_fit")
     return EmbedResult(
         anchors=int((table["kind"] == "anchor").sum()),
         placed=placed,
         left_out=len(units) - placed,
         added=int((units["placed"] == "placed").sum()),
+        off_fit=float("nan") if off_fit is None else off_fit,
         measures=fidelity.spread_over_seeds(read_table(path).to_pandas()),
         sentence=stamp(path)["parameters"]["sentence"],
         made=made,
+        changed=changed,
     )

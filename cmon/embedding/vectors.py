@@ -24,8 +24,11 @@ def vectors_from_scores(scores: Floats, concepts: Floats) -> Floats:
 
 def read_unit_vectors(
     workspace: Workspace, vocabulary: pd.DataFrame, choice: Choice
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """The chosen units (run, layer, epoch, unit, status), the (L,) rows of live ones, and these' (L,D) vectors."""
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    """The chosen units (run, layer, epoch, unit, status), the (L,) rows of live ones, and these' (L,D) vectors.
+
+    The last is (L,) of uint64, a fingerprint of each live unit and its scores: equal for equal ones, anywhere.
+    """
     units = workspace.read("units").select([*UNIT_KEYS, "status"]).to_pandas()
     concepts = workspace.read("concepts").select([*UNIT_KEYS, "rank", "concept", "score"]).to_pandas()
     ranks = int(concepts["rank"].max()) + 1 if len(concepts) else 1
@@ -36,12 +39,14 @@ def read_unit_vectors(
     position = pd.Series(np.arange(len(vocabulary)), index=vocabulary["concept"])
     index = position[concepts["concept"]].to_numpy().reshape(len(live_units), ranks)[block_of]
     scores = concepts["score"].to_numpy(dtype=np.float64).reshape(len(live_units), ranks)[block_of]
+    hashes = pd.util.hash_pandas_object(concepts, index=False).to_numpy()
+    fingerprints = hashes.reshape(len(live_units), ranks)[block_of].sum(axis=1, dtype=np.uint64)
     texts = np.stack(vocabulary["vector"].to_list()).astype(np.float64)
     vectors = np.empty((len(live), texts.shape[1]))
     for start in range(0, len(live), 4096):  # (4096, ranks, D) at a time
         block = slice(start, start + 4096)
         vectors[block] = vectors_from_scores(scores[block], texts[index[block]])
-    return chosen.drop(columns="row"), live, vectors
+    return chosen.drop(columns="row"), live, vectors, fingerprints
 
 
 def vocabulary_digest(vocabulary: pd.DataFrame) -> str:

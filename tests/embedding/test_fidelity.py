@@ -215,6 +215,7 @@ def test_samples_estimate_the_whole_and_depend_on_the_seed_alone(monkeypatch: py
     data = planted(units=150, noise=0.4)
     whole = measure(*data)
     monkeypatch.setattr(fidelity, "MAX_QUERIES", 200)
+    monkeypatch.setattr(fidelity, "MIN_QUERIES", 30)
     monkeypatch.setattr(fidelity, "MAX_PAIRS", 4_000)
     sampled = measure(*data, seed=3)
     assert values(sampled) == pytest.approx(values(whole), abs=0.03)

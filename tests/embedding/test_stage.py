@@ -28,7 +28,7 @@ from tests.support.scored_tables import NAMES, OTHERS, texts, unasked, word_vect
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = scored(tmp_path_factory.mktemp("scored"))
-    summary = run(workspace, EmbedSettings(seeds=2))
+    summary = run(workspace, EmbedSettings(Anchored(), seeds=2))
     assert (summary.anchors, summary.placed, summary.left_out, summary.added) == (42, 136, 24, 0)
     return workspace
 
@@ -94,7 +94,7 @@ def test_the_measures_are_of_the_places_that_are_written_and_of_the_next_seeds(m
     for name in fidelity.OVERALL:
         assert own[name] == pytest.approx(getattr(wanted, name), abs=0.01, nan_ok=True), name
     assert made.parameters("fidelity")["sentence"] == advice.sentence(wanted)
-    summary = run(made, EmbedSettings(seeds=2))
+    summary = run(made, EmbedSettings(Anchored(), seeds=2))
     assert not summary.made
     assert (summary.measures["seeds"] == 2).all()
 
@@ -135,7 +135,8 @@ def test_a_few_units_at_an_epoch_or_two_have_places(
 def test_a_part_is_placed_as_in_the_whole(made: Workspace, tmp_path: Path) -> None:
     """A place is a function of the unit's vector: leaving others out changes nothing."""
     workspace = scored(tmp_path)
-    run(workspace, EmbedSettings(choice=Choice(("good",), ("late",), ((1, 2),))))
+    choice = Choice(("good",), ("late",), ((1, 2),))
+    run(workspace, EmbedSettings(Anchored(), choice=choice))
     part = units_of(layout_of(workspace))
     assert part.groupby(["run", "layer", "epoch"]).size().to_dict() == {
         ("good", "late", 1.0): 20,
@@ -172,6 +173,7 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
     assert run(workspace, base).made
     assert not run(workspace, base).made
     for changed in (
+        replace(base, layout=Anchored()),
         replace(base, layout=Anchored(0.2)),
         replace(base, layout=Pca()),
         replace(base, seed=1),

@@ -54,7 +54,8 @@ def test_any_scores_give_a_vector_of_unit_length(scores: list[float]) -> None:
     "choice", [Choice(), Choice(runs=("poor",)), Choice(("good",), ("late",), ((1, 1),))]
 )
 def test_each_live_unit_has_its_own_vector(workspace: Workspace, choice: Choice) -> None:
-    units, live, found = read_unit_vectors(workspace, vocabulary(workspace), choice)
+    units, live, found, fingerprints = read_unit_vectors(workspace, vocabulary(workspace), choice)
+    assert len(np.unique(fingerprints)) == len(live)
     pd.testing.assert_frame_equal(
         units[UNIT_KEYS], choice.of(workspace.read("units").to_pandas())[UNIT_KEYS], check_dtype=False
     )
@@ -64,6 +65,21 @@ def test_each_live_unit_has_its_own_vector(workspace: Workspace, choice: Choice)
     for row, vector in zip(units.iloc[live].itertuples(), found, strict=True):
         own = concepts[(concepts[UNIT_KEYS] == [row.run, row.layer, row.epoch, row.unit]).all(axis=1)]
         np.testing.assert_allclose(vector, scored_tables.vector_of(own), atol=1e-6)
+
+
+def test_a_fingerprint_is_of_the_unit_and_its_scores_whatever_else_was_scored(tmp_path: Path) -> None:
+    def fingerprints(epochs: int, changed: float = 0) -> dict[tuple[object, ...], int]:
+        units, concepts = scored_tables.units({"good": epochs}, {"late": 4})
+        concepts.loc[0, "score"] += changed
+        workspace = scored_tables.write(tmp_path, units, concepts)
+        rows, live, _, found = read_unit_vectors(workspace, vocabulary(workspace), Choice())
+        keys = rows.iloc[live][UNIT_KEYS].itertuples(index=False, name=None)
+        return dict(zip(keys, found.tolist(), strict=True))
+
+    few, many = fingerprints(2), fingerprints(3)
+    assert {key: many[key] for key in few} == few
+    other = fingerprints(3, changed=1e-3)
+    assert [key for key in many if many[key] != other[key]] == [("good", "late", 0.0, 0)]
 
 
 def test_equal_words_and_vectors_are_one_vocabulary_whatever_was_scored(tmp_path: Path) -> None:

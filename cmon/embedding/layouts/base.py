@@ -33,6 +33,14 @@ class Points:
         same = self.units[order[:-1]] == self.units[order[1:]]
         return order[:-1][same], order[1:][same]
 
+    def followed_by(self, more: Points) -> Points:
+        """Both, one after the other; a number stands for the same unit in both."""
+        return Points(
+            np.concatenate([self.vectors, more.vectors]),
+            np.concatenate([self.units, more.units]),
+            np.concatenate([self.epochs, more.epochs]),
+        )
+
     def subset(self, rows: npt.NDArray[Any]) -> Points:
         """Those of the rows, given as numbers or as a mask."""
         return Points(self.vectors[rows], self.units[rows], self.epochs[rows])
@@ -50,12 +58,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a layout was fitted to, and the places that it gave."""
+    """What has a place already, by a fit or among what was fitted, and where."""
 
     points: Points
     anchors: Floats
     """(A,D) unit vectors."""
     places: Places
+    by_fit: npt.NDArray[np.bool_]
+    """(P,) whether a point took part in the fit."""
 
 
 class Layout(Protocol):
@@ -80,8 +90,11 @@ class Layout(Protocol):
 class UpdatableLayout(Layout, Protocol):
     """A layout that can place units later, while all that it has placed already stays where it is."""
 
-    def place(self, vectors: Floats, fitted: Fitted, others: Floats, seed: int) -> Floats:
-        """(N,D) unit vectors to (N,2), in the frame of `fitted.places`. others, seed: those of the fit."""
+    def place(self, points: Points, fitted: Fitted, others: Floats, seed: int) -> Floats:
+        """(N,2) places of N new points, in the frame of `fitted.places`. others, seed: those of the fit.
+
+        A number stands for the same unit in `points` and `fitted.points`; no unit has the same epoch in both.
+        """
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ class Pca(UpdatableLayout):
         plane, frame = _fit(points.vectors, anchors)
         return Places(frame.normalise(plane.project(points.vectors)), frame.normalise(plane.project(anchors)))
 
-    def place(self, vectors: Floats, fitted: Fitted, others: Floats, seed: int) -> Floats:
-        plane, frame = _fit(fitted.points.vectors, fitted.anchors)
-        return frame.normalise(plane.project(vectors))
+    def place(self, points: Points, fitted: Fitted, others: Floats, seed: int) -> Floats:
+        plane, frame = _fit(fitted.points.vectors[fitted.by_fit], fitted.anchors)
+        return frame.normalise(plane.project(points.vectors))
 
 
 @dataclass(frozen=True)

@@ -1,64 +1,146 @@
-"""umap-learn's two steps, each on its own: the fuzzy graph of given neighbours, and the places of a given graph."""
+"""The layout `umap`, the default: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
+
+Concepts lie where `anchored` puts them, and units start there. umap-learn's gradient descent then draws each unit to
+its neighbours of the same epoch, to itself at the epochs before and after, and to the concepts that it resembles.
+A UMAP loses two things, which are put back after each round of the descent:
+
+- the distance to the nearest anchor, which UMAP erases by scaling each neighbourhood to itself: a unit is drawn a part
+  of the way to where its distance in the plane is right for its distance in CLIP's space;
+- standing still: how far the descent has moved a unit is smoothed along the unit's path, the more, the less the unit
+  moves in CLIP's space. Its start is a function of its vector, and needs no smoothing.
+
+New epochs are laid out in the same way among the old ones, which stay.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from cmon.embedding.layouts.base import Floats, Integers
+from cmon.embedding.distances import nearest
+from cmon.embedding.layouts.anchored import LandmarkMap, fit_map
+from cmon.embedding.layouts.base import Fitted, Floats, Places, Points, UpdatableLayout
+from cmon.embedding.layouts.descent import Slice, descend
+from cmon.embedding.layouts.fuzzy_graph import concept_graph, unit_graph
+from cmon.embedding.layouts.paths import carry_along_paths, smooth_along_paths
 
-NEIGHBOURS = 15
-"""Of each point, itself included: umap-learn's default."""
-
-
-def umap_graph(neighbours: Integers, distances: Floats, random: np.random.RandomState) -> Any:
-    """UMAP's fuzzy graph, (P,P) sparse, of given neighbours: (P,k) indices and rising distances, itself first.
-
-    Given neighbours, umap-learn need not compile its neighbour search.
-    """
-    from umap.umap_ import fuzzy_simplicial_set
-
-    count, k = neighbours.shape
-    graph, _, _ = fuzzy_simplicial_set(
-        np.empty((count, 1), dtype=np.float32),  # only its length is used
-        k,
-        random,
-        "precomputed",
-        knn_indices=neighbours.astype(np.int32),
-        knn_dists=distances.astype(np.float32),
-    )
-    return graph
+SCALE = 30.0
+"""UMAP's units of length in the anchors' RMS radius."""
+ROUNDS = 40
+"""Of gradient descent."""
+DRAWN = 0.2
+"""The part of the way that a unit is drawn in each round to its distance from the nearest anchor."""
+FIRMNESS = 0.001
+"""Of paths; see `smooth_along_paths`."""
 
 
-def umap_places(
-    vectors: Floats,
-    graph: Any,
+@dataclass(frozen=True)
+class Umap(UpdatableLayout):
+    """umap-learn's fuzzy graph and gradient descent, among fixed concepts."""
+
+    name: ClassVar[str] = "umap"
+
+    def fit(self, points: Points, anchors: Floats, others: Floats, seed: int) -> Places:
+        concepts = fit_map(anchors, others, seed)
+        start = concepts.place(points.vectors)
+        wanted = AnchorDistances.of(points.vectors, start, concepts)
+        nobody = np.zeros(len(start), dtype=bool)
+        places = _lay_out(points, start, np.zeros_like(start), nobody, concepts, wanted, seed)
+        return Places(places, concepts.anchors)
+
+    def place(self, points: Points, fitted: Fitted, others: Floats, seed: int) -> Floats:
+        """A unit starts as far from its place in `anchored` as it lies from there at the epoch before."""
+        concepts = fit_map(fitted.anchors, others, seed)
+        own = fitted.points.subset(fitted.by_fit) if fitted.by_fit.any() else points
+        wanted = AnchorDistances.of(own.vectors, concepts.place(own.vectors), concepts)
+        everybody = fitted.points.followed_by(points)
+        held = np.arange(len(everybody.vectors)) < len(fitted.points.vectors)
+        start = concepts.place(everybody.vectors)
+        moved = np.zeros_like(start)
+        moved[held] = fitted.places.points - start[held]
+        moved = carry_along_paths(moved, everybody, held)
+        return _lay_out(everybody, start, moved, held, concepts, wanted, seed)[~held]
+
+
+@dataclass(frozen=True)
+class AnchorDistances:
+    """How far from its nearest anchor a unit is to lie in the plane: a rising function of how far it is in CLIP's
+    space."""
+
+    clip: Floats
+    """(K,) rising."""
+    plane: Floats
+    """(K,) rising. Between and beyond the K distances, linear and constant."""
+    concepts: LandmarkMap
+
+    @classmethod
+    def of(cls, vectors: Floats, start: Floats, concepts: LandmarkMap) -> AnchorDistances:
+        """The rising function nearest to what `anchored` does: vectors (P,D) and their places there, (P,2)."""
+        from sklearn.isotonic import IsotonicRegression
+
+        if len(vectors) == 0:
+            return cls(np.zeros(1), np.zeros(1), concepts)
+        _, clip = nearest(vectors, concepts.landmarks[: len(concepts.anchors)])
+        _, plane = nearest(start, concepts.anchors)
+        found = IsotonicRegression().fit(clip, plane)
+        return cls(found.X_thresholds_, found.y_thresholds_, concepts)
+
+    def wanted(self, vectors: Floats) -> Floats:
+        """(P,D) to (P,)."""
+        _, clip = nearest(vectors, self.concepts.landmarks[: len(self.concepts.anchors)])
+        return np.interp(clip, self.clip, self.plane)
+
+
+def _lay_out(
+    points: Points,
     start: Floats,
-    random: np.random.RandomState,
-    min_distance: float,
-    epochs: int | None = None,
+    moved: Floats,
+    held: npt.NDArray[np.bool_],
+    concepts: LandmarkMap,
+    distances: AnchorDistances,
+    seed: int,
 ) -> Floats:
-    """UMAP's places of a graph, (P,2), from a start (P,2); epochs None takes umap-learn's default."""
-    from umap.umap_ import find_ab_params, simplicial_set_embedding
+    """(P,2): places, from `start` + `moved` on; those of `held` (P,) stay."""
+    from scipy.sparse import hstack
 
-    a, b = find_ab_params(1.0, min_distance)
-    places, _ = simplicial_set_embedding(
-        vectors,
-        graph,
-        n_components=2,
-        initial_alpha=1.0,
-        a=a,
-        b=b,
-        gamma=1.0,
-        negative_sample_rate=5,
-        n_epochs=epochs,
-        init=(10 * start / max(np.abs(start).max(), 1e-12)).astype(np.float32),
-        random_state=random,
-        metric="euclidean",
-        metric_kwds={},
-        densmap=False,
-        densmap_kwds={},
-        output_dens=False,
-    )
-    return places.astype(np.float64)
+    free = np.flatnonzero(~held)
+    if len(free) == 0:
+        return start + moved
+    random = np.random.RandomState(seed)
+    units = unit_graph(points, free, seed)
+    to_concepts = concept_graph(points.vectors[free], concepts.landmarks, concepts.temperature)
+    graph = hstack([units.weights, to_concepts], format="csr")
+    landmarks = len(points.vectors) + np.arange(len(concepts.landmarks))
+    slices = []
+    for epoch in np.unique(points.epochs[free]):
+        own = np.flatnonzero(points.epochs[free] == epoch)
+        others = np.flatnonzero((points.epochs == epoch) & held)
+        slices.append(Slice.of(graph[own], free[own], np.concatenate([others, landmarks]), random))
+
+    wanted = distances.wanted(points.vectors[free])
+    places = np.vstack([start + moved, concepts.place(concepts.landmarks)])
+    # Points with the same vector start in the same place, where no force separates them.
+    places[free] += random.normal(scale=1e-4, size=(len(free), 2))
+    for number in range(ROUNDS):
+        places *= SCALE
+        for part in slices:
+            descend(places, part, number, 1 - number / ROUNDS, random)
+        places /= SCALE
+        places[free] = draw_to_distance(places[free], concepts.anchors, wanted, DRAWN)
+        moved[free] = places[free] - start[free]
+        moved = smooth_along_paths(moved, points, units.length, FIRMNESS, held)
+        places[free] = start[free] + moved[free]
+    return places[: len(start)]
+
+
+def draw_to_distance(places: Floats, anchors: Floats, wanted: Floats, part: float) -> Floats:
+    """(P,2) moved away from the nearest anchor or towards it, by a part of what is missing to the wanted distance (P,).
+
+    A place on an anchor has no direction, and stays.
+    """
+    near, distance = nearest(places, anchors)
+    direction = (places - anchors[near]) / np.maximum(distance, 1e-9)[:, None]
+    return places + part * (wanted - distance)[:, None] * direction

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmon.embedding.layouts.anchored import MAX_OTHERS, Anchored, absolute_temperature, fit_map
-from cmon.embedding.layouts.base import Fitted
+from cmon.embedding.layouts.base import Fitted, Points
 from cmon.embedding.layouts.landmarks import place_anchors, place_other_concepts
 from cmon.rank_correlation import spearman
 from tests.support.directions import apart, directions, families, in_a_cone, rms, training, unit
@@ -167,5 +167,6 @@ def test_the_layout_is_its_map_and_places_new_units_by_it(anchors: np.ndarray, o
     np.testing.assert_array_equal(whole.points, mapped.place(points.vectors))
     np.testing.assert_array_equal(whole.anchors, mapped.anchors)
     new = directions(5, seed=11)
-    found = layout.place(new, Fitted(points, anchors, whole), others, 0)
+    later = Points(new, np.arange(5), np.full(5, 9.0))
+    found = layout.place(later, Fitted(points, anchors, whole, points.epochs >= 0), others, 0)
     np.testing.assert_array_equal(found, mapped.place(new))

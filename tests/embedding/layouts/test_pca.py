@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from cmon.embedding.layouts.base import Fitted
+from cmon.embedding.layouts.base import Fitted, Points
 from cmon.embedding.layouts.pca import Pca, PrincipalPlane
 from tests.support.directions import directions, families, rms, training
 
@@ -44,10 +44,15 @@ def test_a_place_is_a_function_of_the_vector_and_of_what_was_fitted_alone() -> N
     assert rms(whole.anchors) == pytest.approx(1)
     old = points.epochs < 3
     part = Pca().fit(points.subset(old), anchors, none, 0)
-    fitted = Fitted(points.subset(old), anchors, part)
-    later = Pca().place(points.vectors, fitted, none, 0)
+    everywhere = Points(points.vectors, points.units, points.epochs + 9)
+    fitted = Fitted(points.subset(old), anchors, part, np.ones(old.sum(), dtype=bool))
+    later = Pca().place(everywhere, fitted, none, 0)
     np.testing.assert_allclose(later[old], part.points, atol=1e-9)
-    np.testing.assert_allclose(Pca().place(anchors, fitted, none, 0), part.anchors, atol=1e-9)
+    at_anchors = Points(anchors, np.arange(len(anchors)), np.full(len(anchors), 9.0))
+    np.testing.assert_allclose(Pca().place(at_anchors, fitted, none, 0), part.anchors, atol=1e-9)
+    # what was placed later has no part in the plane
+    grown = Fitted(points, anchors, whole, old)
+    np.testing.assert_allclose(Pca().place(everywhere, grown, none, 0), later, atol=1e-9)
     still = points.units < 15
     np.testing.assert_allclose(later[still & ~old], part.points[:15], atol=1e-9)
     assert np.abs(whole.points[old] - part.points).max() > 1e-3

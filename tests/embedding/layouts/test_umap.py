@@ -1,15 +1,131 @@
-"""The graph that umap-learn makes of given neighbours."""
+"""Neighbours, distances and movement of the default layout, never its coordinates."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from cmon.embedding.layouts.umap import umap_graph
-from tests.support.directions import unit
+from cmon.embedding.distances import nearest
+from cmon.embedding.layouts.anchored import fit_map
+from cmon.embedding.layouts.base import Fitted, Places, Points
+from cmon.embedding.layouts.umap import AnchorDistances, Umap, draw_to_distance
+from cmon.embedding.trustworthiness import neighbours_kept
+from cmon.rank_correlation import spearman
+from tests.support.directions import families, rms, training
+
+OTHERS = families(5, 4, seed=40)
 
 
-def test_a_graph_of_umap_joins_what_was_given_as_neighbours() -> None:
-    near = np.array([[0, 1], [1, 0], [2, 3], [3, 2]])
-    distances = np.array([[0, 0.1], [0, 0.1], [0, 0.2], [0, 0.2]])
-    graph = umap_graph(near, distances, np.random.RandomState(0)).toarray()
-    assert ((graph > 0) == (unit(np.eye(4))[[1, 0, 3, 2]] > 0)).all()
+@pytest.fixture(scope="module")
+def anchors() -> np.ndarray:
+    return families()
+
+
+@pytest.fixture(scope="module")
+def points(anchors: np.ndarray) -> Points:
+    whole = training(anchors, units=80)
+    return whole.subset(np.random.default_rng(0).uniform(size=len(whole.units)) > 0.1)  # some are missing
+
+
+@pytest.fixture(scope="module")
+def places(points: Points, anchors: np.ndarray) -> Places:
+    return Umap().fit(points, anchors, OTHERS, seed=0)
+
+
+def test_neighbours_are_kept_and_anchors_are_the_frame(
+    points: Points, anchors: np.ndarray, places: Places
+) -> None:
+    assert np.isfinite(places.points).all()
+    assert rms(places.anchors) == pytest.approx(1)
+    last = points.epochs == 3
+    trust, continuity = neighbours_kept(points.vectors[last], places.points[last])
+    assert min(trust, continuity) > 0.8
+    shuffled = np.random.default_rng(0).permutation(places.points[last])
+    assert max(neighbours_kept(points.vectors[last], shuffled)) < 0.6
+
+
+def test_concepts_lie_where_anchored_puts_them(anchors: np.ndarray, places: Places) -> None:
+    np.testing.assert_array_equal(places.anchors, fit_map(anchors, OTHERS, 0).anchors)
+
+
+def test_the_distance_to_the_nearest_anchor_follows_clips(
+    points: Points, anchors: np.ndarray, places: Places
+) -> None:
+    plane, clip = nearest(places.points, places.anchors)[1], nearest(points.vectors, anchors)[1]
+    assert spearman(plane, clip) > 0.9
+    assert abs(spearman(np.random.default_rng(0).permutation(plane), clip)) < 0.3
+
+
+def test_units_that_stand_still_do_not_move(points: Points, places: Places) -> None:
+    before, after = points.steps()
+    step = np.linalg.norm(places.points[before] - places.points[after], axis=1)
+    still = points.units[before] < 15
+    assert step[still].mean() < 0.01 * step[~still].mean()
+
+
+def test_a_seed_decides_the_places(points: Points, anchors: np.ndarray, places: Places) -> None:
+    again = Umap().fit(points, anchors, OTHERS, seed=0)
+    np.testing.assert_array_equal(again.points, places.points)
+    assert np.abs(Umap().fit(points, anchors, OTHERS, seed=1).points - places.points).max() > 1e-3
+
+
+def test_new_epochs_lie_near_where_a_fit_of_all_has_them(
+    points: Points, anchors: np.ndarray, places: Places
+) -> None:
+    """Nearer than they moved, and than a place that is shuffled among them."""
+    new = points.epochs == 3
+    old = points.subset(~new)
+    fitted = Fitted(old, anchors, Umap().fit(old, anchors, OTHERS, 0), np.ones((~new).sum(), dtype=bool))
+    found = Umap().place(points.subset(new), fitted, OTHERS, 0)
+    off = np.linalg.norm(found - places.points[new], axis=1)
+    shuffled = np.linalg.norm(np.random.default_rng(0).permutation(found) - places.points[new], axis=1)
+    assert off.mean() < 0.25 * shuffled.mean()
+    trust, _ = neighbours_kept(points.vectors[new], found)
+    assert trust > 0.8
+
+
+def test_a_new_point_of_a_unit_that_stands_still_lies_where_it_was(
+    points: Points, anchors: np.ndarray, places: Places
+) -> None:
+    fitted = Fitted(points, anchors, places, np.ones(len(points.units), dtype=bool))
+    last = points.epochs == 3
+    again = Points(points.vectors[last], points.units[last], np.full(last.sum(), 4.0))
+    found = Umap().place(again, fitted, OTHERS, 0)
+    np.testing.assert_allclose(found, places.points[last], atol=1e-4)
+
+
+def test_the_wanted_distance_rises_with_clips_and_is_that_of_anchored_on_the_whole(
+    points: Points, anchors: np.ndarray
+) -> None:
+    concepts = fit_map(anchors, OTHERS, 0)
+    start = concepts.place(points.vectors)
+    wanted = AnchorDistances.of(points.vectors, start, concepts).wanted(points.vectors)
+    clip = nearest(points.vectors, anchors)[1]
+    assert (np.diff(wanted[np.argsort(clip)]) >= -1e-12).all()
+    assert wanted.mean() == pytest.approx(nearest(start, concepts.anchors)[1].mean())
+
+
+def test_a_place_is_drawn_a_part_of_the_way_from_or_to_its_nearest_anchor() -> None:
+    anchors = np.array([[0.0, 0.0], [10.0, 0.0]])
+    places = np.array([[0.0, 2.0], [9.0, 0.0], [10.0, 0.0]])
+    found = draw_to_distance(places, anchors, np.array([1.0, 3.0, 1.0]), 0.5)
+    np.testing.assert_allclose(found, [[0, 1.5], [8, 0], [10, 0]])
+
+
+@pytest.mark.parametrize(
+    ("units", "epochs", "count"), [(1, 1, 1), (2, 1, 1), (1, 3, 1), (3, 2, 2), (1, 5, 4), (2, 1, 9)]
+)
+def test_few_points_have_places(units: int, epochs: int, count: int) -> None:
+    anchors = families()[:count]
+    found = Umap().fit(training(anchors, units, epochs, still=0), anchors, np.empty((0, 24)), seed=0)
+    assert found.points.shape == (units * epochs, 2)
+    assert np.isfinite(found.points).all()
+    assert np.isfinite(found.anchors).all()
+
+
+def test_many_units_with_the_same_vector_do_no_harm() -> None:
+    anchors = families()
+    same = Points(np.repeat(anchors[:1], 60, axis=0), np.repeat(np.arange(30), 2), np.tile([0.0, 1.0], 30))
+    found = Umap().fit(same, anchors, np.empty((0, 24)), seed=0)
+    assert np.isfinite(found.points).all()
+    assert np.linalg.norm(found.points - found.anchors[0], axis=1).max() < 0.2
