@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cmon.embedding.anchors import TextVectors
     from cmon.embedding.stage import EmbedResult
     from cmon.evaluation.agreement import AgreementResult
+    from cmon.evaluation.class_names import HeadCheck
     from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
     from cmon.reporting.stage import ReportResult
     from cmon.scoring.stage import ScoreResult
@@ -44,9 +45,9 @@ class Scores:
 
     labels: ScoreResult
     """Counts of units by status, over all and for each run, layer and epoch."""
-    class_names: list[dict[str, Any]] | None
-    """For each run, layer and epoch of a classification head, how many of its units' labels are their classes; None
-    without class names."""
+    class_names: HeadCheck | None
+    """How near the labels of a classification head are to its classes, for each run, layer and epoch, and what each
+    class is called; None without class names."""
     agreement: AgreementResult | None
     """How often labels are what the images are known to show; None without an annotated probing set."""
 
@@ -235,11 +236,15 @@ def score(
         seed=seed,
         device=where,
     )
+
+    def text_vectors(texts: Sequence[str]) -> Any:
+        return features.concept_vectors(texts, settings.templates).numpy()
+
     with place.writing("score"):
         labels = stage.score(place, listed, features, settings, progress)
         return Scores(
             labels,
-            class_name_lists.measure(place, names) if names else None,
+            class_name_lists.measure(place, names, text_vectors) if names else None,
             agreement.measure(place, annotated, progress) if annotated else None,
         )
 

@@ -37,7 +37,7 @@ _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
     default=None,
     show_default="no such table",
     help="The classes of a classification head among the layers, one a line in the order of its units: prints how "
-    "often a unit's label is its class.",
+    "often a unit's label is its class and how near the two are, and what every class is called.",
 )
 @click.option(
     "--similarity",
@@ -108,7 +108,8 @@ def score(workspace: Path, concepts: Path, table_format: str, quiet: bool, **giv
     labels, agreement = found.labels, found.agreement
     tables = {"units": labels.layers}
     if found.class_names is not None:
-        tables["class names"] = found.class_names
+        tables["class names"] = found.class_names.accuracy
+        tables["class labels"] = found.class_names.labels
     if agreement is not None:
         tables["agreement"] = agreement.agreement.to_pylist()
     terminal.print_tables(tables, table_format)

@@ -197,7 +197,7 @@ def fingerprint(folder: Path, test: Path, name: str, epochs: int, seed: int) -> 
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--test", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="standard", show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=7, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(folder: Path, out: Path, test: Path, recipe: str, epochs: int, seed: int) -> None:
     """Train a small ResNet-18 on the classes of TRAIN and keep every epoch in OUT."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cmon.cli.main import main
+from cmon.clip import embedders
 from cmon.errors import CmonError
 from cmon.evaluation import class_names
 from cmon.evaluation.intervals import wilson
@@ -17,6 +19,18 @@ from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
 
 WORDS = [f"word {number}" for number in range(30)]
+
+
+def vectors(names: list[str], words: list[str] = WORDS, seed: int = 5) -> class_names.Vectors:
+    """Random directions for all words, and for the names that are none of them."""
+    random = np.random.default_rng(seed)
+
+    def directions(texts: list[str]) -> np.ndarray:
+        found = random.normal(size=(len(texts), 7)) + 1  # in a cone, as CLIP's are
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    vocabulary = pd.DataFrame({"concept": words, "vector": list(directions(words).astype(np.float32))})
+    return class_names.Vectors.of(vocabulary, names, directions)
 
 
 def world(sizes: dict[str, int], epochs: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -37,7 +51,7 @@ def world(sizes: dict[str, int], epochs: int, seed: int = 0) -> tuple[pd.DataFra
 def test_accuracy_is_the_share_of_units_whose_name_is_among_their_best_concepts() -> None:
     units, concepts = world({"layer4": 25, "fc": 20}, epochs=3)
     names = [*WORDS[:9], "Word  3", "unheard of", *WORDS[10:19]]  # one twice, in another spelling
-    found = class_names.accuracy(units, concepts, WORDS, names)
+    found = class_names.accuracy(units, concepts, vectors(names), names)
     assert [(row["run"], row["layer"], row["epoch"]) for row in found] == [
         (run, "fc", epoch) for run in "ba" for epoch in (0, 1, 2)
     ]
@@ -61,11 +75,79 @@ def test_accuracy_is_the_share_of_units_whose_name_is_among_their_best_concepts(
 def test_labels_that_are_the_names_are_all_found_and_shuffled_names_are_not() -> None:
     units, concepts = world({"fc": 20}, epochs=1)
     labels = list(units.loc[units["run"] == "b", "label"].fillna("-"))
-    planted, other = class_names.accuracy(units, concepts, WORDS, labels)
+    planted, other = class_names.accuracy(units, concepts, vectors(labels), labels)
     assert (planted["top-1 found"], planted["top-5 found"]) == (19, 19), "all but the dead unit"
     assert other["top-1 found"] < 5
-    (shuffled, _) = class_names.accuracy(units, concepts, WORDS, labels[1:] + labels[:1])
+    turned = labels[1:] + labels[:1]
+    (shuffled, _) = class_names.accuracy(units, concepts, vectors(turned), turned)
     assert shuffled["top-1 found"] < 5
+    assert planted["cosine"] == pytest.approx(1), "over the units that have a label"
+    assert shuffled["cosine"] < 0.8
+
+
+def test_cosine_is_the_mean_over_labelled_units_and_beside_it_that_of_any_concept() -> None:
+    units, concepts = world({"layer4": 25, "fc": 20}, epochs=2)
+    names = [*WORDS[:9], "Word  3", "unheard of", *WORDS[10:19]]
+    found = vectors(names)
+    for row in class_names.accuracy(units, concepts, found, names):
+        own = units[
+            (units["run"] == row["run"]) & (units["epoch"] == row["epoch"]) & (units["layer"] == "fc")
+        ]
+        labels = own.sort_values("unit")["label"].fillna("").tolist()
+        cosines = [
+            float(found.names[unit] @ found.concepts[label]) for unit, label in enumerate(labels) if label
+        ]
+        assert len(cosines) == 19, "the last is dead"
+        assert row["cosine"] == pytest.approx(np.mean(cosines))
+        chance = [float(name @ vector) for name in found.names for vector in found.concepts.values()]
+        assert row["any concept's"] == pytest.approx(np.mean(chance))
+    np.testing.assert_array_equal(found.names[9], found.names[3].astype(np.float64))
+    assert np.linalg.norm(found.names, axis=1) == pytest.approx(np.ones(20), abs=1e-6)
+
+
+def test_a_name_that_is_a_concept_needs_no_clip() -> None:
+    asked: list[str] = []
+
+    def directions(texts: list[str]) -> np.ndarray:
+        asked.extend(texts)
+        return np.eye(3)[: len(texts)]
+
+    vocabulary = pd.DataFrame({"concept": ["Dog", "cat"], "vector": list(np.eye(3, dtype=np.float32)[:2])})
+    found = class_names.Vectors.of(vocabulary, ["dog ", "CAT", "lorry", "lorry"], directions)
+    assert asked == ["lorry"]
+    assert found.names.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
+
+
+def test_every_class_is_shown_with_its_label_at_the_last_epoch() -> None:
+    units, concepts = world({"layer4": 25, "fc": 20}, epochs=3)
+    names = [f"class {number}" for number in range(20)]
+    found = vectors(names)
+    rows = class_names.class_labels(units, concepts, found, names)
+    assert [(row["run"], row["layer"], row["epoch"], row["unit"]) for row in rows] == [
+        (run, "fc", 2, unit) for run in "ba" for unit in range(20)
+    ]
+    for row in rows:
+        own = concepts[(concepts["run"] == row["run"]) & (concepts["layer"] == "fc")]
+        own = own[(own["epoch"] == 2) & (own["unit"] == row["unit"])].sort_values("rank")
+        assert row["class"] == names[row["unit"]]
+        if row["unit"] == 19:
+            assert (row["label"], row["cosine"], row["top five"]) == (None, None, None), "a dead unit"
+            continue
+        assert row["label"] == own["concept"].iloc[0]
+        assert row["top five"].split("; ") == own["concept"].iloc[:5].tolist()
+        cosine = float(found.names[row["unit"]] @ found.concepts[row["label"]])
+        assert row["cosine"] == pytest.approx(cosine)
+
+
+def test_a_head_whose_units_are_all_dead_has_no_cosine() -> None:
+    units, concepts = world({"fc": 4}, epochs=1)
+    names = ["a", "b", "c", "d"]
+    nothing = concepts.iloc[:0]
+    row, _ = class_names.accuracy(units, nothing, vectors(names), names)
+    assert math.isnan(row["cosine"])
+    assert row["top-5 found"] == 0
+    labels = class_names.class_labels(units, nothing, vectors(names), names)
+    assert [row["label"] for row in labels] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -105,15 +187,22 @@ def test_a_scored_workspace_is_measured_in_one_call(
     workspace: Path, concepts_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place, names = Workspace(workspace), [*list(tiny_models.COLORS)[:4], "mauve"]
+    embedder = tiny_models.embedder()
+
+    def directions(texts: list[str]) -> np.ndarray:
+        return embedders.text_features(embedder, texts).numpy()
+
     with pytest.raises(CmonError, match="cmon score"):
-        class_names.measure(place, names)
+        class_names.measure(place, names, directions)
     assert scored(workspace, concepts_file).exit_code == 0
     with caplog.at_level(logging.WARNING, logger="cmon"):
-        found = class_names.measure(place, names)
+        found = class_names.measure(place, names, directions)
     assert "1 of 5 class names" in caplog.text
-    vocabulary = place.frame("vocabulary")["concept"].tolist()
-    assert found == class_names.accuracy(place.frame("units"), place.frame("concepts"), vocabulary, names)
-    assert len(found) == 2
+    known = class_names.Vectors.of(place.frame("vocabulary"), names, directions)
+    tables = place.frame("units"), place.frame("concepts")
+    assert found.accuracy == class_names.accuracy(*tables, known, names)
+    assert found.labels == class_names.class_labels(*tables, known, names)
+    assert (len(found.accuracy), len(found.labels)) == (2, 5)
 
 
 def test_classes_of_one_name_are_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -178,8 +267,8 @@ def test_the_command_prints_the_table_of_class_names_also_when_all_is_fresh(
         printed.append(json.loads(result.stdout))
     assert "all is fresh" in result.stderr
     assert printed[0] == printed[1]
-    assert list(printed[0]) == ["units", "class names"]
-    units, accuracy = printed[0].values()
+    assert list(printed[0]) == ["units", "class names", "class labels"]
+    units, accuracy, labels = printed[0].values()
     assert [(row["layer"], row["units"]) for row in units] == [
         ("conv2", 8),
         ("conv2", 8),
@@ -187,10 +276,13 @@ def test_the_command_prints_the_table_of_class_names_also_when_all_is_fresh(
         ("fc", 5),
     ]
     assert [(row["layer"], row["epoch"], row["nameable"]) for row in accuracy] == [("fc", 0, 4), ("fc", 1, 4)]
+    assert [(row["epoch"], row["unit"], row["class"]) for row in labels] == [
+        (1, unit, name) for unit, name in enumerate([*list(tiny_models.COLORS)[:4], "mauve"])
+    ]
     alone = scored(workspace, concepts_file, "--format", "json")
     assert json.loads(alone.stdout) == {"units": units}
     csv = scored(workspace, concepts_file, "--class-names", names, "--format", "csv").stdout
-    assert [part.count("\n") for part in csv.split("\n\n")] == [4, 3]
+    assert [part.count("\n") for part in csv.split("\n\n")] == [4, 2, 6]
 
 
 def test_names_that_fit_no_layer_list_the_layers(
