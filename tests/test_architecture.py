@@ -66,7 +66,14 @@ MATHEMATICS = [
     *(PACKAGE / "embedding" / "layouts").glob("*.py"),
     *[
         PACKAGE / f"{name}.py"
-        for name in ("scoring/labelling", "scoring/priors", "scoring/pseudo_units", "scoring/significance")
+        for name in (
+            "scoring/first_epoch",
+            "scoring/labelling",
+            "scoring/priors",
+            "scoring/pseudo_units",
+            "scoring/redundancy",
+            "scoring/significance",
+        )
     ],
     *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/label_placement")],
 ]
