@@ -266,7 +266,8 @@ def embed(
 ) -> EmbedResult:
     """One plane for all units of all epochs and runs, and the anchors, in the table `layout`.
 
-    anchors: a file of concepts, or files and concepts; None takes all scored concepts that have a category.
+    anchors: a file of concepts, or files and concepts; None takes the scored objects, parts and scenes, or
+    where there are none all concepts with a category.
     temperature: of the layout 'anchored'; None takes its default. runs, layers: names or patterns with *, ? and
     [...], where a layer's * stops at a dot and ** does not; epochs: single ones, or (first, last) with both
     included; nothing given is everything. update: what is placed already stays where it is. seeds: layouts to make,

@@ -17,7 +17,7 @@ from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS
     "--anchors",
     multiple=True,
     metavar="FILE|WORD",
-    show_default="all scored concepts that have a category",
+    show_default="the scored objects, parts and scenes; where there are none, all with a category",
     help="Concepts of interest: a file in the same form as --concepts, or a concept itself (what is no existing "
     "file). Can be given more than once.",
 )

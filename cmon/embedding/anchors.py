@@ -12,11 +12,19 @@ import pandas as pd
 
 from cmon.concepts import Concept, folded, with_category
 from cmon.errors import CmonError
+from cmon.workspace.keys import epoch_text
 
 logger = logging.getLogger(__name__)
 
 MAX_ANCHORS = 4_000
 """Placing anchors takes time and memory with the square of their number: for so many, 15 s and 1 GB."""
+CONTENT = ("object", "part", "scene")
+"""Categories of what a picture shows. The others, colors, textures and materials, say how it looks, and random filters
+answer to that: of untrained units 90 % and more lie on a color already (docs/real-photographs.md)."""
+ON = 0.25
+"""Distance in CLIP's space within which a unit lies on an anchor: it has the same nearest one in the plane, too."""
+MANY = 0.1
+"""Share of the first epoch's units on anchors above which d_anchor is warned of."""
 TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 """From (the parameters of `score`, C texts) to (C,D) unit vectors."""
 
@@ -24,15 +32,17 @@ TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 def choose_anchors(anchors: Sequence[Concept] | None, vocabulary: pd.DataFrame) -> list[Concept]:
     """The anchors, with the categories that they were scored under where they have none of their own.
 
-    None takes all scored concepts that have a category. Raises CmonError when there is no anchor, or more than
-    MAX_ANCHORS.
+    None takes the scored concepts of the categories CONTENT; where no concept has one of these, all that have a
+    category. Raises CmonError when there is no anchor, or more than MAX_ANCHORS.
     """
     scored = [
         Concept(name, category if isinstance(category, str) else None)
         for name, category in zip(vocabulary["concept"], vocabulary["category"], strict=True)
     ]
     if anchors is None:
-        anchors = with_category(scored)
+        categorized = with_category(scored)
+        content = [concept for concept in categorized if folded(concept.category or "") in CONTENT]
+        anchors = content or categorized
     if not anchors:
         raise CmonError(
             "there is no anchor",
@@ -73,6 +83,33 @@ def concept_vectors(
         known |= zip(map(folded, missing), text_vectors(parameters, missing), strict=True)
     found = np.stack([known[name] for name in names]).astype(np.float64)
     return found, np.array(others, dtype=np.float64).reshape(len(others), found.shape[1])
+
+
+def warn_of_taken(units: pd.DataFrame) -> None:
+    """Warn of layers whose units lie on anchors at their first epoch already: their d_anchor has little left to fall.
+
+    units: the units' rows of the table `layout`.
+    """
+    live = units.dropna(subset=["distance_clip"])
+    first = live[live["epoch"] == live.groupby(["run", "layer"])["epoch"].transform("min")]
+    on = first["distance_clip"] <= ON
+    shares = on.groupby([first["run"], first["layer"]], sort=False).mean()
+    taken = shares[shares > MANY]
+    if taken.empty:
+        return
+    (run, layer), share = taken.idxmax(), taken.max()
+    rows = first[on & (first["run"] == run) & (first["layer"] == layer)]
+    common = rows["nearest_anchor_clip"].value_counts().head(3)
+    logger.warning(
+        "d_anchor may mislead: at its first epoch (%s) %.0f %% of the units of %s of %s already lie on an anchor "
+        "(%s)%s; an anchor that units answer to before says nothing of training: choose other --anchors",
+        epoch_text(rows["epoch"].iloc[0]),
+        100 * share,
+        layer,
+        run,
+        ", ".join(f"{name} {count}" for name, count in common.items()),
+        f", and over {MANY:.0%} in {len(taken) - 1} other layers" if len(taken) > 1 else "",
+    )
 
 
 def _warn_of_unscored(words: Sequence[str], scored: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cmon.concepts import Concept
 from cmon.embedding import advice, fidelity
-from cmon.embedding.anchors import TextVectors, choose_anchors
+from cmon.embedding.anchors import TextVectors, choose_anchors, warn_of_taken
 from cmon.embedding.content import Content, read_content
 from cmon.embedding.fidelity import Fidelity
 from cmon.embedding.layout_table import layout_table
@@ -78,7 +78,7 @@ def embed(
 ) -> EmbedResult:
     """Place all chosen units and the anchors, measure the plane, and write the tables `layout` and `fidelity`.
 
-    anchors: the concepts of interest; None takes all scored concepts that have a category.
+    anchors: the concepts of interest; None takes `anchors.choose_anchors`' default.
     text_vectors: asked only for anchors that were not scored.
     update: what the table `layout` places already stays where it is, and the rest is placed among it.
 
@@ -144,6 +144,7 @@ def _result(workspace: Workspace, *, made: bool) -> EmbedResult:
     """Read off the tables as they are written."""
     table = workspace.read("layout").to_pandas()
     units = table[table["kind"] == "unit"]
+    warn_of_taken(units)
     placed = int(units["x"].notna().sum())
     path = workspace.table("fidelity")
     return EmbedResult(

@@ -1,13 +1,15 @@
-"""Which concepts are anchors, and whose vectors are looked up or asked for."""
+"""Which concepts are anchors, whose vectors are looked up or asked for, and when units lie on them from the start."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cmon.concepts import Concept
-from cmon.embedding.anchors import MAX_ANCHORS, choose_anchors, concept_vectors
+from cmon.embedding.anchors import MAX_ANCHORS, choose_anchors, concept_vectors, warn_of_taken
 from cmon.errors import CmonError
 from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
@@ -40,6 +42,64 @@ def test_all_concepts_with_a_category_are_the_anchors_where_none_are_given(works
         CmonError, match=r"(?s)there is no anchor.*54 concepts, none with a category.*--anchors"
     ):
         choose_anchors(None, vocabulary(workspace).assign(category=None))
+
+
+def test_of_all_categories_those_of_content_are_the_anchors_where_none_are_given() -> None:
+    categories = ["color", "object", "texture", "Scene", "part", None, "material", "emotion"]
+    mixed = pd.DataFrame({"concept": [f"word {number}" for number in range(8)], "category": categories})
+    found = choose_anchors(None, mixed)
+    assert [anchor.name for anchor in found] == ["word 1", "word 3", "word 4"]
+    others = mixed[~mixed["category"].isin(["object", "Scene", "part"])]
+    found = choose_anchors(None, others)
+    assert [anchor.category for anchor in found] == ["color", "texture", "material", "emotion"]
+
+
+def placed(shares: dict[tuple[str, str], list[float]], units: int = 40) -> pd.DataFrame:
+    """Units of which a share lies on the anchor 'white' at each epoch from 1 on, and the others far away."""
+    rows = []
+    for (run, layer), by_epoch in shares.items():
+        for epoch, share in enumerate(by_epoch, start=1):
+            near = np.arange(units) < share * units
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "run": run,
+                        "layer": layer,
+                        "epoch": float(epoch),
+                        "unit": np.arange(units),
+                        "distance_clip": np.where(near, 0.2, 0.9),
+                        "nearest_anchor_clip": np.where(near, "white", "dog"),
+                    }
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_units_that_lie_on_anchors_from_the_start_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        warn_of_taken(placed({("good", "late"): [0.1, 0.9, 1.0], ("poor", "late"): [0.05, 0]}))
+        warn_of_taken(placed({("good", "late"): [0.5]}).assign(distance_clip=np.nan))
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        warn_of_taken(
+            placed({("good", "early"): [0.5, 0], ("good", "late"): [0.75, 0.1], ("poor", "late"): [0, 1]})
+        )
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert (
+        "at its first epoch (1) 75 % of the units of late of good already lie on an anchor (white 30)" in text
+    )
+    assert "in 1 other layers" in text
+    assert "--anchors" in text
+
+
+def test_only_live_units_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    units = placed({("good", "late"): [0.5, 0.5]})
+    dead = units["unit"] >= 20
+    units.loc[dead, ["distance_clip", "nearest_anchor_clip"]] = [np.nan, None]
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        warn_of_taken(units)
+    assert "100 % of the units of late" in caplog.text
 
 
 def test_a_given_anchor_keeps_its_category_or_takes_the_one_it_was_scored_under(workspace: Workspace) -> None:

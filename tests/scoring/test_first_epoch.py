@@ -1,4 +1,4 @@
-"""Against the definition unit by unit; an untrained layer and the first epoch itself pass nothing, planted labels do."""
+"""Against the definition unit by unit; untrained layers and the first epoch itself pass nothing, planted labels do."""
 
 from __future__ import annotations
 
