@@ -20,17 +20,17 @@ def compared_images(images: int) -> int:
     return max(1, min(TOP, int(images * LARGEST_SHARE)))
 
 
-def overlap(top: npt.NDArray[np.integer]) -> float:
-    """Mean share of their top images that two different units have in common, 0 to 1; NaN for fewer than two units.
+def shared(top: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """For each unit, the mean share of its top images that another unit has among its own, (K,), 0 to 1.
 
-        mean over pairs j < k of |T_j and T_k| / T
+        shared_j = mean over k != j of |T_j and T_k| / T
 
-    top: (K,T) each unit's T most activating images, no image twice in a row. Units that put the N images in random
-    order have T / N in common. An image that c units have among their top images is common to c (c - 1) / 2 pairs,
-    so that no pair is looked at.
+    top: (K,T) each unit's T most activating images, no image twice in a row. Its mean over the units is the layer's
+    overlap, the mean over all pairs. Units that put the N images in random order share T / N. NaN for a single unit. An
+    image that c units have among their top images gives each of them c - 1, so that no pair is looked at.
     """
     units, images = top.shape
     if units < 2:
-        return float("nan")
-    counts = np.bincount(top.ravel()).astype(np.float64)
-    return float((counts * (counts - 1)).sum() / (units * (units - 1) * images))
+        return np.full(units, np.nan)
+    counts = np.bincount(top.ravel())
+    return (counts[top] - 1).sum(axis=1) / ((units - 1) * images)

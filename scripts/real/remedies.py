@@ -188,7 +188,7 @@ def measure(
         texts = material.texts.numpy()[top[:, 0]]
         cosine = float(np.einsum("ud,ud->u", texts, material.class_vectors[units]).mean())
     return Found(
-        redundancy.overlap(compared),
+        float(redundancy.shared(compared).mean()),
         counts.max() / len(top),
         int((counts > 0).sum()),
         *right,

@@ -52,7 +52,7 @@ def tell_redundancy(material: Material) -> None:
             activations, _ = material.activations(run, layer, epoch)
             compared = redundancy.compared_images(len(activations))
             top = top_k(torch.from_numpy(activations).T, compared).indices.numpy()
-            values.append((run, layer, epoch, redundancy.overlap(top)))
+            values.append((run, layer, epoch, float(redundancy.shared(top).mean())))
             epochs.add(epoch)
     chance = compared / len(activations)
     click.echo(f"## Redundancy\n\nMean overlap of two units' top {compared} images; chance {chance:.2f}.\n")
