@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from cmon.errors import CmonError
-from cmon.scoring import status
+from cmon.scoring import redundancy, status
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, remove_files
 from cmon.workspace.keys import GROUP
@@ -49,12 +49,15 @@ def plan_groups(shards: Iterable[Mapping[str, Any]], scoring: str) -> list[Group
 def scores_table(workspace: Workspace, groups: Sequence[Group]) -> pa.Table:
     """Schema SCORES, in the groups' order. Only the units of those that the table did not list yet are counted."""
     known = {row["origin"]: row for row in _listed(workspace)}
+    images = workspace.read("images")["status"].to_pylist().count("ok")
+    chance = redundancy.compared_images(images) / images if images else None
     rows = []
     for group in groups:
         row = known.get(group.origin)
         if row is None:
             units = workspace.read_group("units", {**group.shard, "origin": group.origin})
             row = {**status.count_units(units), "activations": group.shard["origin"], "origin": group.origin}
+            row["overlap by chance"] = None if row["overlap"] is None else chance
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=schemas.SCORES)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cmon.errors import CmonError
-from cmon.scoring import labelling, status
+from cmon.scoring import labelling, redundancy, status
 from cmon.scoring.labelling import Labels, LayerUnits, Method
 from cmon.scoring.similarity.top_k import top_k
 from cmon.workspace import schemas
@@ -63,6 +63,8 @@ class Population:
     """(K, SHOWN_IMAGES) image_id."""
     shown_activations: np.ndarray
     """(K, SHOWN_IMAGES) float32."""
+    shared: np.ndarray
+    """(L,) how far each live unit shares its top images with the others: `redundancy.shared`."""
     labels: Labels | None = None
     """Of the live units; None where there are none, and before they are scored."""
 
@@ -91,7 +93,8 @@ def read_population(
     finite = torch.from_numpy(activations)
     if not np.isfinite(activations).all():
         finite = finite.nan_to_num(0.0)
-    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES))
+    compared = redundancy.compared_images(len(image_ids))
+    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared))
     statuses = status.unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
     kept = None
@@ -110,6 +113,7 @@ def read_population(
         kept=kept,
         shown_images=image_ids[top.indices[:, :SHOWN_IMAGES].numpy()],
         shown_activations=top.values[:, :SHOWN_IMAGES].numpy(),
+        shared=redundancy.shared(top.indices[live, :compared].numpy()),
     )
 
 

@@ -12,7 +12,7 @@ from cmon.scoring import significance
 from cmon.scoring.populations import Population
 from cmon.workspace import schemas
 
-_LABEL_COLUMNS = ("label", "category", "score", "p_value", "margin")
+_LABEL_COLUMNS = ("label", "category", "score", "p_value", "margin", "shared")
 """Columns of the table `units` that only live units have."""
 
 
@@ -45,6 +45,7 @@ def units_table(population: Population, concepts: Sequence[Concept], fdr: float)
             "category": categories.take(best),
             "score": pa.array(scores[:, 0]),
             "p_value": pa.array(p_values),
+            "shared": pa.array(population.shared, from_pandas=True),  # NaN of a single unit is no value
         }
         if len(concepts) > 1:
             of_live["margin"] = pa.array(scores[:, 0] - scores[:, 1])

@@ -26,7 +26,7 @@ from torch import Tensor
 from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.progress import Progress, silent
-from cmon.scoring import labelling, priors, result_tables
+from cmon.scoring import labelling, priors, result_tables, status
 from cmon.scoring.groups import Group, plan_groups, remove_others, scores_table, write_listing
 from cmon.scoring.labelling import Method
 from cmon.scoring.populations import ProbeImages, passes, read_population
@@ -209,6 +209,7 @@ def _summarize(scores: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
     rows = scores.to_pylist()
     shown = sort_rows(pd.DataFrame(rows).drop(columns=["activations", "origin"]))
     layers = [{str(name): value for name, value in row.items()} for row in shown.to_dict("records")]
+    status.warn_of_one_label(layers)
     return ScoreResult(
         sum(row["units"] for row in rows),
         {name: sum(row[name] for row in rows) for name in STATUSES},

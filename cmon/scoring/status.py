@@ -5,13 +5,20 @@ Only a unit with the status 'ok' is scored. All others would get a label too, by
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from cmon.workspace.keys import GROUP
+from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.status import STATUSES
+
+logger = logging.getLogger(__name__)
+
+CROWDED = 1 / 3
+"""Share of a layer's units under one label above which it is warned of."""
 
 
 def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
@@ -40,10 +47,11 @@ def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.
 def count_units(units: pa.Table) -> dict[str, Any]:
     """Of the table `units` of one run, layer and epoch: counts as a row of the table `scores` has them.
 
-    How many units there are, how many have each status and are interpretable, and the most frequent label of the
-    interpretable ones; of equally frequent labels the first by name.
+    How many units there are, how many have each status and are interpretable, the most frequent label of the
+    interpretable ones (of equally frequent labels the first by name), and the layer's overlap.
     """
-    frame = units.select([*GROUP, "status", "label", "interpretable"]).to_pandas()
+    frame = units.select([*GROUP, "status", "label", "interpretable", "shared"]).to_pandas()
+    overlap = frame["shared"].mean()
     labels = frame.loc[frame["interpretable"], "label"].value_counts()
     label = min(labels.index[labels == labels.max()], default=None)
     return {
@@ -53,4 +61,30 @@ def count_units(units: pa.Table) -> dict[str, Any]:
         "interpretable": int(labels.sum()),
         "most frequent label": label,
         "its units": int(labels.max()) if label else 0,
+        "overlap": None if np.isnan(overlap) else float(overlap),
     }
+
+
+def warn_of_one_label(layers: Sequence[Mapping[str, Any]]) -> None:
+    """Warn of layers with one label on over a third of the units, and say how far their units share top images.
+
+    layers: rows of the table `scores`. Such a layer answers to one thing, and its label counts as one finding, not as
+    many; whether that is the network's doing or chance, the overlap says.
+    """
+    crowded = [row for row in layers if row["its units"] > CROWDED * row["units"] and row["its units"] > 1]
+    if not crowded:
+        return
+    crowded.sort(key=lambda row: row["its units"] / row["units"], reverse=True)
+    shown = [
+        f"{row['most frequent label']!r} on {row['its units']} of {row['units']} units of {row['layer']} of {row['run']} "
+        f"at epoch {epoch_text(row['epoch'])}, which share {row['overlap']:.0%} of their top images "
+        f"(chance {row['overlap by chance']:.0%})"
+        for row in crowded[:3]
+    ]
+    logger.warning(
+        "one label on over a third of a layer, in %d of %d layers and epochs: %s%s: count it as one finding",
+        len(crowded),
+        len(layers),
+        "; ".join(shown),
+        "; ..." if len(crowded) > 3 else "",
+    )

@@ -186,6 +186,20 @@ SCORES = pa.schema(
             null=True,
         ),
         column("its units", pa.int32(), "interpretable units that have it", within=_COUNT),
+        column(
+            "overlap",
+            pa.float64(),
+            "redundancy: mean of `shared` over the live units; empty for fewer than two",
+            null=True,
+            within=_SHARE,
+        ),
+        column(
+            "overlap by chance",
+            pa.float64(),
+            "of units that order the images at random; empty where `overlap` is",
+            null=True,
+            within=_SHARE,
+        ),
         column("activations", pa.string(), "origin of the activation file that was scored"),
         column("origin", pa.string(), "hash of all that the files of `units` and `concepts` depend on"),
     ]
@@ -216,6 +230,15 @@ UNITS = pa.schema(
             "interpretable",
             pa.bool_(),
             "whether the score beats chance at the false discovery rate of `--fdr`, per run, layer and epoch",
+        ),
+        column(
+            "shared",
+            pa.float64(),
+            "mean share of the unit's 100 most activating images (of a twentieth, where there are fewer than 2,000) "
+            "that another live unit of the layer has among its own; empty unless status is `ok`, and for a unit that "
+            "is alone",
+            null=True,
+            within=_SHARE,
         ),
         column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first", within=_COUNT),
         column("top_activations", pa.list_(pa.float32()), "the unit's activations on them", finite=False),

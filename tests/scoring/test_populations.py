@@ -15,7 +15,7 @@ def population(epoch: float, numbers: int | None) -> Population:
     """One whose live units take 8 bytes for each of the numbers; None: without live units."""
     kept = None if numbers is None else LayerUnits((torch.zeros(numbers, dtype=torch.float64),), None)
     empty = np.empty(0)
-    return Population("a", "fc", epoch, empty, empty, kept, empty, empty)
+    return Population("a", "fc", epoch, empty, empty, kept, empty, empty, empty)
 
 
 @pytest.mark.parametrize(

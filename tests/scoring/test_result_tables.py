@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -27,9 +29,19 @@ def populations() -> list[Population]:
     )
     statuses = np.array(["ok", "dead", "ok"])
     activations = np.ones((3, 10), dtype=np.float32)
-    alive = Population("a", "fc", 1.0, statuses, np.array([0, 2]), None, SHOWN, activations, labels)
+    alive = Population(
+        "a", "fc", 1.0, statuses, np.array([0, 2]), None, SHOWN, activations, np.array([0.25, 0.5]), labels
+    )
     dead = Population(
-        "a", "fc", 2.0, np.array(["constant"] * 3), np.empty(0, dtype=int), None, SHOWN, activations
+        "a",
+        "fc",
+        2.0,
+        np.array(["constant"] * 3),
+        np.empty(0, dtype=int),
+        None,
+        SHOWN,
+        activations,
+        np.empty(0),
     )
     return [alive, dead]
 
@@ -46,6 +58,9 @@ def test_every_unit_has_a_row_and_live_ones_a_label(populations: list[Population
     np.testing.assert_allclose(found["margin"], [0.5, np.nan, 7, np.nan, np.nan, np.nan])
     np.testing.assert_allclose(found["p_value"], [1, np.nan, 0.01, np.nan, np.nan, np.nan])
     assert found["interpretable"].tolist() == [False, False, True, False, False, False]
+    np.testing.assert_allclose(found["shared"], [0.25, np.nan, 0.5, np.nan, np.nan, np.nan])
+    alone = units_table(replace(populations[0], shared=np.full(2, np.nan)), CONCEPTS, fdr=0.05)
+    assert alone["shared"].null_count == 3, "there is nothing that they could share"
     assert found["top_images"][4].tolist() == list(range(10))
 
 

@@ -143,6 +143,27 @@ def test_a_unit_that_dies_changes_no_other_units_score(
     np.testing.assert_allclose(parts.loc[same, "score"], whole.loc[same, "score"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["soft_wpmi", "cos_similarity"])
+def test_redundancy_is_that_of_the_activations_whatever_the_function(
+    workspace: Path, concepts_file: Path, name: str
+) -> None:
+    units = scored(workspace, concepts_file, "--similarity", name)
+    place = Workspace(workspace)
+    listed = place.read("scores").to_pylist()
+    for shard, row in zip(place.read("shards").to_pylist(), listed, strict=True):
+        table = read_table(place.activations(shard["run"], shard["layer"], shard["epoch"]))
+        activations = schemas.matrix(table["activations"])
+        own = units[units["epoch"] == shard["epoch"]]
+        live = np.flatnonzero(own["status"] == "ok")
+        compared = len(activations) // 20
+        tops = [set(np.argsort(-activations[:, unit], kind="stable")[:compared]) for unit in live]
+        for unit, top in zip(live, tops, strict=True):
+            others = [len(top & other) / compared for other in tops if other is not top]
+            assert own["shared"].iloc[unit] == pytest.approx(np.mean(others))
+        assert row["overlap"] == pytest.approx(own["shared"].mean())
+        assert row["overlap by chance"] == compared / len(activations)
+
+
 @pytest.mark.parametrize("name", list(SIMILARITIES))
 def test_passes_over_the_concepts_make_no_difference(
     workspace: Path, concepts_file: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmon.scoring.status import count_units, unit_statuses
+from cmon.scoring.status import count_units, unit_statuses, warn_of_one_label
 from cmon.workspace import schemas
 from cmon.workspace.status import STATUSES
 from tests.support.synthetic_tables import World
@@ -79,8 +81,42 @@ def test_of_equally_frequent_labels_the_first_by_name_counts(
         {
             "run": "a", "layer": "b", "epoch": 0.5, "unit": unit, "status": "ok" if label else "constant",
             "label": label, "interpretable": bool(label), "top_images": [], "top_activations": [],
+            "shared": 0.5 if label else None,
         }
         for unit, label in enumerate(labels)
     ]  # fmt: skip
     found = count_units(pa.Table.from_pylist(rows, schemas.UNITS))
     assert (found["most frequent label"], found["its units"]) == (most, times)
+    assert found["overlap"] == (0.5 if most else None)
+
+
+def test_one_label_on_over_a_third_of_a_layer_is_warned_of_with_the_overlap(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def row(epoch: float, count: int) -> dict[str, object]:
+        found = {"run": "a", "layer": "late", "epoch": epoch, "units": 30, "most frequent label": "white"}
+        return {**found, "its units": count, "overlap": 0.271, "overlap by chance": 0.05}
+
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        warn_of_one_label([row(0, 10), row(1, 1)])
+        assert not caplog.records, "a third is not over a third"
+        warn_of_one_label([row(0, 11), row(1, 29), row(2, 3)])
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert "in 2 of 3 layers and epochs: 'white' on 29 of 30 units of late of a at epoch 1" in text
+    assert "share 27% of their top images (chance 5%)" in text
+    assert text.index("epoch 1") < text.index("epoch 0")
+
+
+def test_a_layer_of_one_unit_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    alone = {
+        "run": "a",
+        "layer": "fc",
+        "epoch": 0.0,
+        "units": 1,
+        "most frequent label": "dog",
+        "its units": 1,
+    }
+    with caplog.at_level(logging.WARNING, logger="cmon"):
+        warn_of_one_label([{**alone, "overlap": None, "overlap by chance": None}])
+    assert not caplog.records
