@@ -180,6 +180,7 @@ def score(
     similarity: str = "soft_wpmi",
     prior: str = "null",
     fdr: float = 0.05,
+    baseline: str = "chance",
     top_k: int | None = None,
     pseudo_units: int = 4096,
     truth: AnyPath | None = None,
@@ -196,7 +197,8 @@ def score(
     concepts: a concept list, or the concepts. clip: open_clip's 'NAME:PRETRAINED', 'hf-hub:ORG/NAME',
     'local-dir:FOLDER' or 'python:MODULE:FACTORY'. templates: sentences with one '{}' each. class_names: a file with
     the classes of a classification head, one a line, or their names. top_k: None takes the similarity's own. fdr: the
-    share of false ones among the units called interpretable. truth: CSV that says what the probe images show.
+    share of false ones among the units called interpretable. baseline: what these beat, 'chance' or the layer's own
+    'first' epoch. truth: CSV that says what the probe images show.
     images: the folder where the probe images are now; None where they were, or where they were seen from the workspace.
     Raises CmonError when `extract` has not run, or something given cannot be read.
     """
@@ -209,6 +211,11 @@ def score(
 
     require_known("--similarity", similarity, registry.SIMILARITIES)
     require_known("--prior", prior, PRIORS)
+    require_known("--baseline", baseline, stage.BASELINES)
+    if baseline == "first" and PRIORS[prior].from_layer:
+        raise OptionError(
+            f"--baseline first compares scores of two epochs, and those of --prior {prior} cannot be"
+        )
     require_known("--precision", precision, devices.PRECISIONS)
     function = registry.create(similarity, top_k)
     place, listed = _workspace(workspace), _concepts(concepts)
@@ -232,6 +239,7 @@ def score(
         prior=PRIORS[prior],
         templates=tuple(templates),
         fdr=fdr,
+        baseline=baseline,
         pseudo_units=pseudo_units,
         seed=seed,
         device=where,

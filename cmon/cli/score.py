@@ -64,6 +64,14 @@ _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
     help="Share of false ones among the units called interpretable.",
 )
 @click.option(
+    "--baseline",
+    type=click.Choice(["chance", "first"]),
+    default="chance",
+    show_default=True,
+    help="What the label of an interpretable unit beats: random image orders (chance), or, concept by concept, what "
+    "the units of the layer's own first epoch get (first), which should be untrained.",
+)
+@click.option(
     "--top-k",
     type=click.IntRange(min=1),
     default=None,
@@ -119,6 +127,7 @@ def score(workspace: Path, concepts: Path, table_format: str, quiet: bool, **giv
     )
     screen.say(
         f"{labels.interpretable:,} units are interpretable at a false discovery rate of {given['fdr']:g}"
+        + (", against the first epoch" if given["baseline"] == "first" else "")
     )
     if agreement is not None:
         screen.say(

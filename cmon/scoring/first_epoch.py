@@ -63,6 +63,11 @@ class FirstEpoch:
         """scores, concepts: (K,) of the labels of its live units."""
         return cls(moments, moments.surprise(scores, concepts))
 
+    @classmethod
+    def without_units(cls, concepts: int) -> FirstEpoch:
+        """Of a first epoch where no unit is live: nothing passes."""
+        return cls(Moments(np.zeros(concepts), np.ones(concepts)), np.empty(0))
+
     def p_values(self, scores: Floats, concepts: Indices) -> Floats:
         """(K,) of units at any epoch, from the scores and concepts of their labels.
 

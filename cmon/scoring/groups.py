@@ -41,9 +41,35 @@ class Group:
             workspace.write(self.path(workspace, name), tables[name], self.origin, inputs=inputs)
 
 
-def plan_groups(shards: Iterable[Mapping[str, Any]], scoring: str) -> list[Group]:
-    """scoring: hash of the images, the concepts and the parameters."""
-    return [Group(shard, digest(scoring, [shard[key] for key in GROUP], shard["origin"])) for shard in shards]
+def plan_groups(shards: Iterable[Mapping[str, Any]], scoring: str, *, against_first: bool) -> list[Group]:
+    """scoring: hash of the images, the concepts and the parameters.
+
+    against_first: whether each is compared with the first epoch of its run and layer, and so depends on that, too.
+    """
+    listed = list(shards)
+    firsts = {key: shard["origin"] for key, shard in first_of(listed).items()} if against_first else {}
+    return [
+        Group(
+            shard,
+            digest(scoring, [shard[key] for key in GROUP], shard["origin"], firsts.get(trajectory(shard))),
+        )
+        for shard in listed
+    ]
+
+
+def trajectory(shard: Mapping[str, Any]) -> tuple[str, str]:
+    """Its run and layer."""
+    return shard["run"], shard["layer"]
+
+
+def first_of(shards: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The shard of the first epoch of every run and layer."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for shard in shards:
+        known = found.setdefault(trajectory(shard), shard)
+        if shard["epoch"] < known["epoch"]:
+            found[trajectory(shard)] = shard
+    return found
 
 
 def scores_table(workspace: Workspace, groups: Sequence[Group]) -> pa.Table:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cmon.progress import Progress, silent
+from cmon.scoring.first_epoch import Moments
 from cmon.scoring.priors import Baseline, Chance, Prior, PriorInputs
 from cmon.scoring.pseudo_units import random_orders, shuffled_units
 from cmon.scoring.similarity.base import Similarity, Units, concatenate
@@ -55,6 +56,8 @@ class Labels:
     """The same shape, int64: positions in the list."""
     null_best: Tensor
     """(M,) float32: each pseudo-unit's best score over all concepts."""
+    moments: Moments | None = None
+    """Of the scores of all units for each concept, where they were asked for."""
 
 
 @dataclass
@@ -92,19 +95,22 @@ def label(
     layers: Sequence[LayerUnits],
     progress: Progress = silent,
     shared: Shared | None = None,
+    described: Sequence[bool] = (),
 ) -> list[Labels]:
     """Score all units of the layers against all concepts, and keep the best concepts of each.
 
     images (N,D), texts (C,D): unit vectors on one device, the units' too. shared: of the same method, images and
-    texts; what is not in it yet is put there. A layer's labels do not depend on the other layers, nor on what is
-    shared already, to the last bit.
+    texts; what is not in it yet is put there. described: of which layers the labels tell `moments`; none if it is
+    empty. A layer's labels do not depend on the other layers, nor on what is shared already, to the last bit.
     """
+    described = described or [False] * len(layers)
     shared = Shared() if shared is None else shared
     scorer = _Scorer.of(method, images, layers, shared.null)
     rows = [len(layer.units[0]) for layer in layers]
     best = TopK.empty(sum(rows), method.kept, device=str(images.device))
     null_best: list[Tensor] = []
     found_null: list[dict[str, Tensor]] = []
+    moments: list[list[Moments]] = [[] for _ in layers]
     blocks = method.similarity.blocks(images, texts, shared.products)
     work = map_blocks(scorer.score, blocks, images.device)
     total = len(concept_slices(len(images), len(texts)))
@@ -113,6 +119,9 @@ def label(
         pairs = zip(null_best or found.null_best, found.null_best, strict=True)
         null_best = [old.maximum(new) for old, new in pairs]
         found_null.append(found.null)
+        for own, part, asked in zip(moments, found.scores.split(rows), described, strict=True):
+            if asked:
+                own.append(Moments.of(part.cpu().numpy()))
     if not null_best:
         null_best = [shared.null["best"].to(images.device)]
     if not shared.null and found_null[0]:
@@ -123,8 +132,11 @@ def label(
             shared.null["best"] = null_best[0].cpu()
     if len(null_best) < len(layers):  # one for all
         null_best = null_best * len(layers)
-    parts = zip(best.values.split(rows), best.indices.split(rows), null_best, strict=True)
-    return [Labels(values.cpu(), indices.cpu(), null.cpu()) for values, indices, null in parts]
+    parts = zip(best.values.split(rows), best.indices.split(rows), null_best, moments, strict=True)
+    return [
+        Labels(values.cpu(), indices.cpu(), null.cpu(), Moments.joined(own) if own else None)
+        for values, indices, null, own in parts
+    ]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cmon.concepts import Concept
 from cmon.scoring import significance
+from cmon.scoring.first_epoch import FirstEpoch
 from cmon.scoring.populations import Population
 from cmon.workspace import schemas
 
@@ -24,8 +25,14 @@ def vocabulary_table(concepts: Sequence[Concept], vectors: np.ndarray) -> pa.Tab
     )
 
 
-def units_table(population: Population, concepts: Sequence[Concept], fdr: float) -> pa.Table:
-    """A row for every unit; a unit that is not live has no label. fdr: share of false ones among the interpretable."""
+def units_table(
+    population: Population, concepts: Sequence[Concept], fdr: float, first: FirstEpoch | None = None
+) -> pa.Table:
+    """A row for every unit; a unit that is not live has no label.
+
+    fdr: share of false ones among the interpretable. first: the layer's first epoch, whose units make the null
+    distribution; None: pseudo-units do.
+    """
     names, categories = _names_and_categories(concepts)
     units, live, labels = len(population.statuses), population.live, population.labels
     columns = {
@@ -37,7 +44,10 @@ def units_table(population: Population, concepts: Sequence[Concept], fdr: float)
     }
     if labels:
         scores, best = labels.scores.numpy(), labels.concepts[:, 0].numpy()
-        p_values = significance.p_values(scores[:, 0], labels.null_best.numpy())
+        if first is None:
+            p_values = significance.p_values(scores[:, 0], labels.null_best.numpy())
+        else:
+            p_values = first.p_values(scores[:, 0], best)
         interpretable = live[significance.discoveries(p_values, fdr)]
         columns["interpretable"] = pa.array(np.isin(np.arange(units), interpretable))
         of_live = {

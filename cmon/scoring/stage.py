@@ -27,8 +27,17 @@ from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.progress import Progress, silent
 from cmon.scoring import labelling, priors, result_tables, status
-from cmon.scoring.groups import Group, plan_groups, remove_others, scores_table, write_listing
-from cmon.scoring.labelling import Method
+from cmon.scoring.first_epoch import FirstEpoch, fewest_units
+from cmon.scoring.groups import (
+    Group,
+    first_of,
+    plan_groups,
+    remove_others,
+    scores_table,
+    trajectory,
+    write_listing,
+)
+from cmon.scoring.labelling import Labels, Method
 from cmon.scoring.populations import ProbeImages, passes, read_population
 from cmon.scoring.priors import NullPrior, Prior
 from cmon.scoring.shared_cache import read_shared, write_shared
@@ -42,6 +51,7 @@ from cmon.workspace.workspace import Workspace, is_fresh
 
 logger = logging.getLogger(__name__)
 
+BASELINES = ("chance", "first")
 KEPT_CONCEPTS = 10
 """Concepts that the table `concepts` keeps per unit, and that its vector is made of."""
 
@@ -58,6 +68,9 @@ class ScoreSettings:
     """Sentences with one `{}` each, in which CLIP reads the concepts; none: it reads the words alone."""
     fdr: float = 0.05
     """Share of false ones among the units called interpretable."""
+    baseline: str = "chance"
+    """What an interpretable unit beats: 'chance', random image orders; or 'first', what the units of the layer's first
+    epoch get for its label (`first_epoch`)."""
     pseudo_units: int = 4096
     seed: int = 0
     device: str = "cpu"
@@ -98,14 +111,17 @@ def score(
     words = digest(features.identity, [asdict(concept) for concept in concepts], settings.templates)
     inputs = (words, workspace.origin("images"), schemas.VERSION)
     origin = digest(inputs, parameters)
-    of_method = {name: value for name, value in parameters.items() if name != "fdr"}
-    planned = plan_groups(workspace.read("shards").to_pylist(), origin)
+    of_method = {name: value for name, value in parameters.items() if name not in ("fdr", "baseline")}
+    against_first = settings.baseline == "first"
+    planned = plan_groups(workspace.read("shards").to_pylist(), origin, against_first=against_first)
+    if against_first:
+        _warn_of_first(planned, settings.fdr)
     stale = [group for group in planned if not group.is_fresh(workspace)]
     if stale or not _is_fresh(workspace, words):
         with costs.measured(workspace, "score", "units") as work:
             scorer = _Scorer(workspace, concepts, features, settings, digest(inputs, of_method))
             scorer.write_vocabulary(words, parameters)
-            for units in scorer.run(stale, progress):
+            for units in scorer.run(stale, _needed_firsts(planned, stale) if against_first else [], progress):
                 work.items += units
     listed = scores_table(workspace, planned)
     made = write_listing(workspace, listed, parameters) or bool(stale)
@@ -127,6 +143,7 @@ def _parameters(settings: ScoreSettings, features: Features) -> dict[str, Any]:
         "prior": settings.prior.name,
         "above": priors.ABOVE,
         "fdr": settings.fdr,
+        "baseline": settings.baseline,
         "pseudo_units": settings.pseudo_units,
         "seed": settings.seed,
     }
@@ -143,6 +160,34 @@ def _warn_of_few(images: int, similarity: Similarity) -> None:
             top,
             images,
         )
+
+
+def _warn_of_first(groups: Sequence[Group], fdr: float) -> None:
+    """A first epoch that is trained is no untrained network, and too few units can never be enough."""
+    firsts = first_of(group.shard for group in groups).values()
+    trained = sorted({shard["run"] for shard in firsts if shard["epoch"] > 0})
+    if trained:
+        logger.warning(
+            "--baseline first: of %s there is no epoch 0; the first epoch that there is stands for what was there "
+            "before training",
+            ", ".join(trained),
+        )
+    small = sorted({shard["layer"] for shard in firsts if shard["units"] < fewest_units(fdr)})
+    if small:
+        logger.warning(
+            "--baseline first: %s can have no interpretable unit: with fewer than %d units to compare with, no p-value "
+            "is small enough for --fdr %g",
+            ", ".join(small),
+            fewest_units(fdr),
+            fdr,
+        )
+
+
+def _needed_firsts(planned: Sequence[Group], stale: Sequence[Group]) -> list[Group]:
+    """The first epochs of all runs and layers of which something is stale."""
+    wanted = {trajectory(group.shard) for group in stale}
+    firsts = {id(shard) for shard in first_of(group.shard for group in planned).values()}
+    return [group for group in planned if id(group.shard) in firsts and trajectory(group.shard) in wanted]
 
 
 @dataclass
@@ -162,10 +207,18 @@ class _Scorer:
             table = result_tables.vocabulary_table(self.concepts, self._texts.numpy())
             self.workspace.write(path, table, origin, parameters)
 
-    def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[int]:
-        """Score the groups and write their files; gives the units of each."""
+    def run(self, groups: Sequence[Group], firsts: Sequence[Group], progress: Progress) -> Iterator[int]:
+        """Score the groups and write their files; gives the units of each.
+
+        firsts: first epochs with which their runs and layers are compared; those that are not among the groups are
+        scored again for that, and not written. None: the groups are compared with chance.
+        """
         if not groups:
             return
+        wanted = {group.origin for group in groups}
+        reference = {group.origin for group in firsts}
+        order = [*firsts, *(group for group in groups if group.origin not in reference)]
+        compared: dict[tuple[str, str], FirstEpoch] = {}
         workspace, settings = self.workspace, self.settings
         vectors = self.features.image_vectors(progress)
         _warn_of_few(len(vectors), settings.similarity)
@@ -177,22 +230,33 @@ class _Scorer:
         inputs = {name: workspace.origin(name) for name in ("images", "vocabulary")}
         populations = (
             (group, read_population(workspace, group.shard, images, settings.method))
-            for group in progress(groups, "reading activations", len(groups))
+            for group in progress(order, "reading activations", len(order))
         )
         for together in passes(populations):
-            layers = [population.kept for _, population in together if population.kept]
+            scored = [(group, population.kept) for group, population in together if population.kept]
             found = []
-            if layers:
-                found = labelling.label(settings.method, images.vectors, texts, layers, progress, shared)
+            if scored:
+                layers = [kept for _, kept in scored]
+                described = [group.origin in reference for group, _ in scored]
+                found = labelling.label(
+                    settings.method, images.vectors, texts, layers, progress, shared, described
+                )
                 if not known:
                     write_shared(workspace, self.shared_origin, shared)
                     known = True
             labels = iter(found)
             for group, population in together:
                 labelled = population.labelled(next(labels) if population.kept else None)
+                of = trajectory(group.shard)
+                if group.origin in reference:
+                    compared[of] = _first_epoch(labelled.labels, len(texts))
+                if group.origin not in wanted:
+                    continue
                 tables = {
                     "concepts": result_tables.concepts_table(labelled, self.concepts),
-                    "units": result_tables.units_table(labelled, self.concepts, settings.fdr),
+                    "units": result_tables.units_table(
+                        labelled, self.concepts, settings.fdr, compared[of] if reference else None
+                    ),
                 }
                 group.write(workspace, tables, inputs)
                 yield tables["units"].num_rows
@@ -203,6 +267,12 @@ class _Scorer:
         return self.features.concept_vectors(
             [concept.name for concept in self.concepts], self.settings.templates
         )
+
+
+def _first_epoch(labels: Labels | None, concepts: int) -> FirstEpoch:
+    if labels is None or labels.moments is None:
+        return FirstEpoch.without_units(concepts)
+    return FirstEpoch.of(labels.moments, labels.scores[:, 0].numpy(), labels.concepts[:, 0].numpy())
 
 
 def _summarize(scores: pa.Table, concepts: int, *, made: bool) -> ScoreResult:

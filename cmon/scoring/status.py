@@ -76,8 +76,8 @@ def warn_of_one_label(layers: Sequence[Mapping[str, Any]]) -> None:
         return
     crowded.sort(key=lambda row: row["its units"] / row["units"], reverse=True)
     shown = [
-        f"{row['most frequent label']!r} on {row['its units']} of {row['units']} units of {row['layer']} of {row['run']} "
-        f"at epoch {epoch_text(row['epoch'])}, which share {row['overlap']:.0%} of their top images "
+        f"{row['most frequent label']!r} on {row['its units']} of {row['units']} units of {row['layer']} of "
+        f"{row['run']} at epoch {epoch_text(row['epoch'])}, which share {row['overlap']:.0%} of their top images "
         f"(chance {row['overlap by chance']:.0%})"
         for row in crowded[:3]
     ]

@@ -222,14 +222,16 @@ UNITS = pa.schema(
         column(
             "p_value",
             pa.float64(),
-            "share of pseudo-units (random image orders) whose best score is as good, 0 to 1",
+            "share of pseudo-units (random image orders) whose best score is as good, 0 to 1; with `--baseline first` "
+            "share of the layer's units at its first epoch whose label stands out as far from what that epoch's units "
+            "get for it",
             null=True,
             within=_SHARE,
         ),
         column(
             "interpretable",
             pa.bool_(),
-            "whether the score beats chance at the false discovery rate of `--fdr`, per run, layer and epoch",
+            "whether the score beats `--baseline` at the false discovery rate of `--fdr`, per run, layer and epoch",
         ),
         column(
             "shared",

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from cmon.cli.main import main
 from cmon.scoring import populations
+from cmon.scoring.groups import plan_groups
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.workspace import schemas
@@ -162,6 +163,93 @@ def test_redundancy_is_that_of_the_activations_whatever_the_function(
             assert own["shared"].iloc[unit] == pytest.approx(np.mean(others))
         assert row["overlap"] == pytest.approx(own["shared"].mean())
         assert row["overlap by chance"] == compared / len(activations)
+
+
+@pytest.mark.parametrize("name", ["soft_wpmi", "cos_similarity_cubed"])
+def test_against_the_first_epoch_p_values_are_those_of_the_tables_counted_by_hand(
+    workspace: Path, concepts_file: Path, name: str
+) -> None:
+    options = ["--similarity", name, "--fdr", 0.4]
+    chance = scored(workspace, concepts_file, *options)
+    found = scored(workspace, concepts_file, *options, "--baseline", "first")
+    same = [*GROUP, "unit", "status", "label", "score", "shared"]
+    pd.testing.assert_frame_equal(found[same], chance[same])
+    concepts = Workspace(workspace).read("concepts").to_pandas()
+    scores = concepts.pivot(index=["epoch", "unit"], columns="concept", values="score")
+    assert scores.notna().all(axis=None), "so few concepts that the table has them all"
+    first = scores.loc[0.0]
+    surprise = (scores - first.mean()) / first.std(ddof=0)
+    labels = found[found["status"] == "ok"].set_index(["epoch", "unit"])["label"]
+    of_label = pd.Series({key: surprise.loc[key, label] for key, label in labels.items()})
+    null = of_label.loc[0.0].to_numpy()
+    for (epoch, unit), value in of_label.items():
+        row = found[(found["epoch"] == epoch) & (found["unit"] == unit)].iloc[0]
+        expected = (1 + (null >= value - 1e-5).sum()) / (1 + len(null))
+        assert row["p_value"] == pytest.approx(expected)
+    assert not found.loc[found["epoch"] == 0, "interpretable"].any()
+
+
+def test_the_first_epoch_counts_the_same_when_a_later_one_is_scored_alone(
+    workspace: Path, concepts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--baseline", "first", "--fdr", 0.4]
+    whole = scored(workspace, concepts_file, *options)
+    place = Workspace(workspace)
+    shards = place.read("shards").to_pylist()
+    written = {shard["epoch"]: place.group_file("units", *(shard[key] for key in GROUP)) for shard in shards}
+    before = written[0.0].stat().st_mtime_ns
+    written[1.0].unlink()
+    monkeypatch.setattr(populations, "_PASS_BYTES", 1)
+    pd.testing.assert_frame_equal(scored(workspace, concepts_file, *options), whole)
+    assert written[0.0].stat().st_mtime_ns == before, "read, not written"
+    assert written[1.0].is_file()
+
+
+def test_another_first_epoch_makes_the_later_ones_stale_and_chance_does_not_mind(
+    workspace: Path, concepts_file: Path
+) -> None:
+    place = Workspace(workspace)
+    shards = place.read("shards").to_pylist()
+    changed = [{**shard, "origin": "another"} if shard["epoch"] == 0 else shard for shard in shards]
+    for against_first, stale in ((False, [0.0]), (True, [0.0, 1.0])):
+        now, then = (plan_groups(some, "scoring", against_first=against_first) for some in (changed, shards))
+        differs = [a.shard["epoch"] for a, b in zip(now, then, strict=True) if a.origin != b.origin]
+        assert differs == stale
+
+
+def test_too_few_units_and_a_first_epoch_that_is_trained_are_warned_of(
+    workspace: Path, concepts_file: Path, checkpoints_folder: Path, probe_folder: Path, tmp_path: Path
+) -> None:
+    options = ["--concepts", concepts_file, "--clip", "python:tests.support.tiny_models:embedder"]
+    more = ["--pseudo-units", 50, "--workers", 0, "--device", "cpu", "--baseline", "first"]
+    result = run("score", workspace, *options, *more)
+    assert "conv2 can have no interpretable unit: with fewer than 19 units" in result.stderr
+    assert "no epoch 0" not in result.stderr
+    assert "against the first epoch" in result.stderr
+    extract = [
+        "--run",
+        f"late={checkpoints_folder}",
+        "--probe",
+        probe_folder,
+        "--layer",
+        "conv2",
+        "--epoch",
+        1,
+    ]
+    assert (
+        run("extract", tmp_path / "two", *extract, *MODEL, "--workers", 0, "--device", "cpu").exit_code == 0
+    )
+    result = run("score", tmp_path / "two", *options, *more)
+    assert "of late there is no epoch 0" in result.stderr
+
+
+def test_the_layers_own_prior_cannot_be_compared_with_another_epoch(
+    workspace: Path, concepts_file: Path
+) -> None:
+    options = ["--concepts", concepts_file, "--clip", "python:tests.support.tiny_models:embedder"]
+    result = run("score", workspace, *options, "--baseline", "first", "--prior", "layer")
+    assert result.exit_code == 2
+    assert "--prior layer cannot be" in result.stderr
 
 
 @pytest.mark.parametrize("name", list(SIMILARITIES))
