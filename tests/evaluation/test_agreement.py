@@ -66,7 +66,7 @@ def scored(workspace: Path, concepts: Path, *more: object) -> Result:
 
 
 def table(workspace: Path, name: str) -> pd.DataFrame:
-    return read_table(Workspace(workspace).table(name)).to_pandas()
+    return Workspace(workspace).frame(name)
 
 
 def test_the_tables_are_what_they_are_defined_to_be(
