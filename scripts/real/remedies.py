@@ -11,7 +11,7 @@ Markdown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class Space:
 
     images: Tensor
     texts: Tensor
+    products: dict[str, Tensor] = field(default_factory=dict)
+    """What soft_wpmi makes of all images and concepts, once it has."""
 
     @classmethod
     def centred(cls, images: Tensor, texts: Tensor) -> Space:
@@ -79,8 +81,8 @@ class Space:
 
     def evidence(self, top: Tensor) -> Tensor:
         """(K,T) top images to (K,C): soft_wpmi's evidence."""
-        blocks = SOFT.blocks(self.images, self.texts)
-        found = map_blocks(lambda block: SOFT.evidence(block, (top,)), blocks, self.images.device)
+        blocks = SOFT.blocks(self.images, self.texts, self.products)
+        found = map_blocks(lambda _, block: SOFT.evidence(block, (top,)), blocks, self.images.device)
         return torch.cat([part for _, part in found], dim=1)
 
     @cached_property
