@@ -16,6 +16,7 @@ from cmon.reporting import findings
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
+from cmon.workspace.keys import GROUP
 
 _LABELS = {"d_anchor": "d_anchor\nin the plane", "d_anchor_clip": "d_anchor_clip\nin CLIP space"}
 _FIRST_METRICS = ("loss", "accuracy", "acc")
@@ -26,12 +27,17 @@ _CAPTION = (
     "(d_anchor_clip). Low: the units cover the concepts well. High and flat over the epochs: poor training. "
     "Bands are {confidence:.0%} bootstrap intervals over units."
 )
+_SHOWN_COLUMNS = [f"{kind}{end}" for kind in _LABELS for end in ("", "_low", "_high")]
 FIGURE = ReportFigure(
     name="d_anchor",
     title="d_anchor over training",
     caption=lambda inputs: _CAPTION.format(confidence=inputs.confidence),
     alt=lambda inputs: f"Line charts by epoch. {findings.as_text(inputs.tables['d_anchor'])}",
-    draw=lambda inputs, theme: d_anchor_curves(inputs.tables["d_anchor"], inputs.tables["training"], theme),
+    shown=lambda inputs: {
+        "table": inputs.tables["d_anchor"][[*GROUP, *_SHOWN_COLUMNS]],
+        "training": inputs.tables["training"],
+    },
+    draw=lambda **shown: d_anchor_curves(**shown),
 )
 
 

@@ -29,7 +29,7 @@ from cmon.reporting.figures.style import (
     using,
 )
 from cmon.reporting.tracking import TrackedUnit
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 
 _LONGEST_SIDE = 10 / 7
 """Of a panel over its other side, at most."""
@@ -47,14 +47,19 @@ _CAPTION = (
     "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
     "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place."
 )
+_LAYOUT_COLUMNS = ["kind", *UNIT_KEYS, "concept", "status", "x", "y", "nearest_anchor"]
+_DISTANCE_COLUMNS = ["d_anchor", "d_anchor_low", "d_anchor_high"]
 FIGURE = ReportFigure(
     name="embedding",
     title="The embedding",
     caption=lambda inputs: _caption(inputs),
     alt=lambda inputs: _alt(inputs),
-    draw=lambda inputs, theme: embedding(
-        inputs.stored.layout, inputs.tables["d_anchor"], inputs.tracked, theme
-    ),
+    shown=lambda inputs: {
+        "layout": inputs.stored.layout[_LAYOUT_COLUMNS],
+        "d_anchor": inputs.tables["d_anchor"][[*GROUP, *_DISTANCE_COLUMNS]],
+        "tracked": inputs.tracked,
+    },
+    draw=lambda **shown: embedding(**shown),
 )
 
 

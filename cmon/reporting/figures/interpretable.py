@@ -36,9 +36,11 @@ FIGURE = ReportFigure(
     title="Interpretable units by category",
     caption=lambda inputs: _CAPTION,
     alt=lambda inputs: f"Stacked bars by epoch. {findings.as_text(inputs.tables['d_anchor'])}",
-    draw=lambda inputs, theme: interpretable_shares(
-        inputs.tables["interpretable"], inputs.tables["status"], theme
-    ),
+    shown=lambda inputs: {
+        "categories": inputs.tables["interpretable"],
+        "statuses": inputs.tables["status"],
+    },
+    draw=lambda **shown: interpretable_shares(**shown),
 )
 
 

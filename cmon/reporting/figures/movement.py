@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
+from cmon.workspace.keys import GROUP
 
 COUNTS = ("labels", "born", "lost", "relabelled")
 ROWS = ("step", "spread", *COUNTS)
@@ -30,7 +31,8 @@ FIGURE = ReportFigure(
     alt=lambda inputs: (
         "Line charts by epoch of how far units move and how their labels change, in the table below."
     ),
-    draw=lambda inputs, theme: movement_curves(inputs.tables["movement"], theme),
+    shown=lambda inputs: {"table": inputs.tables["movement"][[*GROUP, *ROWS]]},
+    draw=lambda **shown: movement_curves(**shown),
 )
 
 

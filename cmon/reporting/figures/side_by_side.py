@@ -43,33 +43,45 @@ FIGURE = ReportFigure(
     title="Side by side",
     caption=lambda inputs: _CAPTION,
     alt=lambda inputs: "Bars of the most frequent concepts and of the categories' shares, run beside run.",
-    draw=lambda inputs, theme: side_by_side(
+    shown=lambda inputs: shown_rows(
         inputs.stored.units,
         inputs.tables["concept_counts"],
         inputs.tables["interpretable"],
         inputs.tables["concept_differences"],
-        theme,
     ),
+    draw=lambda **shown: side_by_side(**shown),
 )
 
 
-def side_by_side(
-    units: pd.DataFrame, concepts: pd.DataFrame, categories: pd.DataFrame, differences: pd.DataFrame,
-    theme: Theme = LIGHT,
-) -> Figure:  # fmt: skip
-    """The last layer that all sides have: above each side's MOST_CONCEPTS concepts, below the categories' shares.
+def shown_rows(
+    units: pd.DataFrame, concepts: pd.DataFrame, categories: pd.DataFrame, differences: pd.DataFrame
+) -> dict[str, Any]:
+    """What `side_by_side` draws: of the last layer that all sides have, the rows of these sides.
 
     units: the table `units` in the order of `keys.sort_rows`. concepts, categories, differences: what
-    `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give. What differs
-    beyond chance from the first side, or in the first side from any other, is marked and bold.
+    `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give.
     """
     shown = sides(units)
     layer = _layer(units, shown)
-    names = in_order(categories["category"])
+    return {
+        "layer": layer,
+        "shown": shown,
+        "names": in_order(categories["category"]),
+        "tops": [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown],
+        "shares": [_rows_of(categories, layer, side) for side in shown],
+        "differing": differences[(differences["layer"] == layer) & differences["differs"]],
+    }
+
+
+def side_by_side(
+    layer: str, shown: Sequence[Side], names: Sequence[str], tops: Sequence[pd.DataFrame],
+    shares: Sequence[pd.DataFrame], differing: pd.DataFrame, theme: Theme = LIGHT,
+) -> Figure:  # fmt: skip
+    """A layer: above each side's MOST_CONCEPTS concepts, below the categories' shares; see `shown_rows`.
+
+    What differs beyond chance from the first side, or in the first side from any other, is marked and bold.
+    """
     colors = category_colors(names)
-    tops = [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown]
-    shares = [_rows_of(categories, layer, side) for side in shown]
-    differing = differences[(differences["layer"] == layer) & differences["differs"]]
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     bars = max(2, *map(len, tops))

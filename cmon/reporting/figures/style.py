@@ -82,6 +82,11 @@ _MORE_COLORS = (
 )  # Tol's muted set
 
 
+def fingerprint() -> list[Any]:
+    """All that the look of a figure depends on besides its data."""
+    return [LIGHT, DARK, WIDTH, DPI, SMALL, TEXT, TITLE, CATEGORY_COLORS, _MORE_COLORS]
+
+
 @contextmanager
 def using(theme: Theme = LIGHT) -> Iterator[None]:
     """matplotlib's settings for all figures, and for nothing else in the process."""
