@@ -18,6 +18,7 @@ from cmon.progress import Progress, silent
 from cmon.reporting import findings, inputs, tracking, training_log
 from cmon.reporting.figures.catalog import figure_paths, page_paths, write_figures
 from cmon.reporting.figures.report_figure import FigureInputs
+from cmon.reporting.layers import main_layer
 from cmon.reporting.origins import made_with
 from cmon.reporting.page import storage
 from cmon.reporting.page.build import ImageFiles, build_page, load_pictures, load_thumbnails
@@ -43,6 +44,8 @@ class ReportSettings:
     """Megabytes up to which the page holds its thumbnails; beyond, they lie in a folder beside it."""
     images: Path | None = None
     """Where the probe images are now, if not where they were."""
+    main_layer: str | None = None
+    """The layer that headlines, tracked units and the comparison of runs are of; None for the last before the head."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class ReportResult:
     """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
     """(run or other subject, sentences about it)."""
+    warnings: tuple[str, ...]
+    """Why some of it says little."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
     images_beside: int
@@ -78,11 +83,11 @@ def report(workspace: Workspace, settings: ReportSettings, progress: Progress = 
     files = [*figures, *table_paths(workspace.report)]
     whole = record.origin == origin and storage.is_fresh(workspace, record, origin)
     if whole and all(map(record.is_intact, files)):
-        return _result(workspace, figures, missing=0, made=False)
+        return _result(workspace, settings, figures, missing=0, made=False)
     with costs.measured(workspace, "report", "files") as work:
         missing = _write(workspace, settings, origin, record, files, progress)
         work.items = record.made
-    return _result(workspace, figures, missing=missing, made=record.made > 0)
+    return _result(workspace, settings, figures, missing=missing, made=record.made > 0)
 
 
 def _origin(workspace: Workspace, settings: ReportSettings) -> str:
@@ -110,14 +115,15 @@ def _write(
     """Make what is not there; the page links to `files`. Returns how many top images could not be shown."""
     stored = inputs.read(workspace)
     training = training_log.read_all(settings.metrics, stored.runs)
+    main = main_layer(stored.units, stored.shards, settings.main_layer)
     if settings.track:
         tracked = tracking.requested(stored.units, settings.track)
     else:
-        tracked = tracking.choose(stored.units, stored.places)
+        tracked = tracking.choose(stored.units, stored.places, main)
     tables = make_tables(TableInputs(stored, settings.seed, settings.confidence, training))
     images = ImageFiles(stored, workspace.root, settings.images)
     pictures = load_pictures(stored, tracked, images)
-    figure_inputs = FigureInputs(stored, tables, settings.confidence, tracked, pictures)
+    figure_inputs = FigureInputs(stored, tables, settings.confidence, main, tracked, pictures)
     write_figures(workspace, record, figure_inputs, progress)
     write_tables(workspace, record, tables)
     missing: dict[int, str] = {}
@@ -132,15 +138,20 @@ def _write(
     return len(missing)
 
 
-def _result(workspace: Workspace, figures: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
+def _result(
+    workspace: Workspace, settings: ReportSettings, figures: Sequence[Path], *, missing: int, made: bool
+) -> ReportResult:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
+    main = main_layer(d_anchor, workspace.read("shards").to_pandas(), settings.main_layer)
+    training = read_table(workspace.report / "training.parquet").to_pandas()
     return ReportResult(
         page=storage.page_path(workspace),
         figures=tuple(figures),
         d_anchor=table,
-        headlines=findings.headlines(d_anchor),
-        findings=tuple(findings.findings(d_anchor)),
+        headlines=findings.headlines(d_anchor, main),
+        findings=tuple(findings.findings(d_anchor, main, training)),
+        warnings=tuple(findings.warnings(d_anchor, main)),
         missing_images=missing,
         images_beside=storage.thumbnails_beside(workspace),
         made=made,

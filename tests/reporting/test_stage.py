@@ -137,7 +137,9 @@ def test_figures_are_there_in_both_formats(made):
 def test_headlines_are_those_of_the_table(made):
     summary = report(Workspace(made.root), ReportSettings())
     assert not summary.made
-    assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
+    assert summary.headlines == headlines(
+        pq.read_table(made.report / "d_anchor.parquet").to_pandas(), "layer4"
+    )
     said = CliRunner().invoke(main, ["report", str(made.root), "--format", "json", "--quiet"])
     assert json.loads(said.stdout) == summary.headlines
     rows = CliRunner().invoke(main, ["report", str(made.root), "--format", "csv", "--quiet"]).stdout

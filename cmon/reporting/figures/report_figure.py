@@ -23,6 +23,8 @@ class FigureInputs:
     """The report's tables by name."""
     confidence: float
     """Of the intervals in `tables`."""
+    main: str
+    """The layer that headlines are of; see `layers.main_layer`."""
     tracked: Sequence[TrackedUnit]
     pictures: Mapping[int, np.ndarray]
     """(S,S,3) uint8 by image_id: of the tracked units' top images."""

@@ -16,7 +16,7 @@ from cmon.reporting.figures import style, top_images
 from cmon.reporting.figures.catalog import FIGURES
 from cmon.reporting.figures.report_figure import FigureInputs
 from cmon.reporting.figures.style import Theme
-from cmon.reporting.findings import findings
+from cmon.reporting.findings import findings, warnings
 from cmon.reporting.inputs import StoredTables
 from cmon.reporting.page import content, explorer_data, table_views, thumbnail_cache, thumbnails
 from cmon.reporting.page.views import FigureView, Page
@@ -98,12 +98,19 @@ def build_page(
     """
     stored, tables, units = inputs.stored, inputs.tables, inputs.stored.units
     rows = content.unit_rows(units)
+    title, subtitle = content.heading(
+        str(workspace.parameters("shards").get("model", "")),
+        str(workspace.parameters("units").get("clip", "")),
+        stored.images,
+    )
     return Page(
         origin=origin,
         version=cmon.__version__,
-        title="What the neurons learn",
-        facts=content.facts(units, stored.images, stored.layout, stored.concepts),
-        findings=findings(tables["d_anchor"]),
+        title=title,
+        subtitle=subtitle,
+        facts=content.facts(units, stored.images, stored.layout, stored.n_concepts),
+        findings=findings(tables["d_anchor"], inputs.main, tables["training"]),
+        warnings=warnings(tables["d_anchor"], inputs.main),
         explorer=explorer_data.explorer_data(
             units,
             stored.layout,

@@ -65,6 +65,7 @@ def render(page: Page, images_beside: int = 0) -> str:
         panels={"document": panels.document, "roots": panels.roots},
         images_beside=images_beside,
         example=_search_example(page.explorer),
+        across=_across(len(page.explorer["runs"])),
     )
 
 
@@ -107,6 +108,12 @@ def _policy(scripts: Iterable[str], images_beside: bool) -> str:
 
 def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _across(runs: int) -> int:
+    """Panels in a row: as many as leave the fewest places empty."""
+    few = {1: 1, 2: 2, 3: 3, 4: 2}
+    return few[runs] if runs in few else min((3, 4), key=lambda across: -runs % across)
 
 
 def _search_example(explorer: Mapping[str, Any]) -> str:

@@ -94,6 +94,7 @@ def _over_all_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["epoch"].isna(), ["measure", "value"]]
 
 
+_CLIP_CHANGES = ["change_clip", "change_clip_low", "change_clip_high"]
 _IN_THE_PLANE = "in the plane (1 is the anchors' RMS distance from their centroid)"
 TABLES = (
     ReportTable(
@@ -101,11 +102,11 @@ TABLES = (
         d_anchor.D_ANCHOR,
         "run, layer, epoch",
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
-        "2), with bootstrap intervals over units.",
+        "2), and its change since the first epoch, over the same units, with bootstrap intervals over units.",
         lambda inputs: d_anchor.d_anchor(
             inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
         ),
-        lambda table: table.drop(columns="n_live"),
+        lambda table: table.drop(columns=["n_live", "n_paired", "on_anchors", *_CLIP_CHANGES]),
     ),
     ReportTable(
         "comparison",

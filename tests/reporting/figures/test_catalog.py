@@ -58,17 +58,19 @@ ODD = {
 
 def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) -> list:
     places = sort_rows(layout[layout["kind"] == "unit"])
-    table = d_anchor(units, places, 0, 0.95)
-    tracked, run = tracking.choose(units, places), units["run"].iloc[0]
+    table, main = d_anchor(units, places, 0, 0.95), units["layer"].unique()[-1]
+    tracked, run = tracking.choose(units, places, main), units["run"].iloc[0]
     return [
-        embedding(layout, table, tracked, theme),
-        d_anchor_curves(table, theme=theme),
-        interpretable_shares(category_counts(units), status_counts(units), theme),
+        embedding(layout, table, tracked, main, theme),
+        d_anchor_curves(table, main, theme=theme),
+        interpretable_shares(category_counts(units), status_counts(units), main, theme),
         side_by_side(
-            **shown_rows(units, concept_counts(units), category_counts(units), concept_differences(units)),
+            **shown_rows(
+                units, concept_counts(units), category_counts(units), concept_differences(units), main
+            ),
             theme=theme,
         ),
-        movement_curves(layer_movement(units, places), theme),
+        movement_curves(layer_movement(units, places), main, theme),
         top_images(run, tracked, tracked_rows(units, run, tracked), {}, theme),
     ]
 

@@ -19,7 +19,7 @@ def planted(**labels: list[str]) -> pd.DataFrame:
 
 
 def compared(units: pd.DataFrame) -> Figure:
-    shown = shown_rows(units, concept_counts(units), category_counts(units), concept_differences(units))
+    shown = shown_rows(units, concept_counts(units), category_counts(units), concept_differences(units), "l")
     return side_by_side(**shown)
 
 

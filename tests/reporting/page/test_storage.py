@@ -28,14 +28,16 @@ def page() -> Page:
         origin=ORIGIN,
         version="0",
         title="A page",
+        subtitle="of a test",
         facts=[("1", "run")],
         findings=[],
+        warnings=["take care"],
         explorer=explorer_data(
             sort_rows(units), layout, {image: str(image) for image in range(WORLD.images)}, []
         ),
         figures={
             name: FigureView(name, name, "", name, b"<svg/>", b"<svg/>")
-            for name in ("embedding", "d_anchor", "interpretable", "new")
+            for name in ("embedding", "d_anchor", "interpretable", "side-by-side", "new")
         },
         files={},
         tracked=[],
@@ -142,6 +144,7 @@ def test_the_policy_allows_the_scripts_that_are_there_and_no_other(workspace, re
 def test_a_figure_without_a_place_of_its_own_is_shown_too(workspace, record, page):
     storage.write_page(workspace, record, page, {}, 100)
     assert [text_of(workspace).count(f'<figure id="figure-{name}">') for name in page.figures] == [
+        1,
         1,
         1,
         1,
