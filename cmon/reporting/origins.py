@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 
 import cmon
-from cmon.workspace.table_files import content_digest
 
 DRAWN_WITH = ("matplotlib", "bokeh", "pillow")
 """Another version of these may draw the same numbers in another way."""
@@ -49,9 +48,14 @@ def _add(found: _Hash, part: Any) -> None:
         text = json.dumps(part).encode()
         found.update(b"value %d " % len(text) + text)
     elif isinstance(part, pd.DataFrame):
-        table = pa.Table.from_pandas(part, preserve_index=False)
-        kinds = " ".join(map(str, table.schema.types))
-        found.update(f"frame {kinds} {content_digest(table)} ".encode())
+        sink = pa.BufferOutputStream()
+        # Without the metadata, in which pandas notes its version.
+        table = pa.Table.from_pandas(part, preserve_index=False).replace_schema_metadata(None)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        content = sink.getvalue()
+        found.update(b"frame %d " % content.size)
+        found.update(content)
     elif isinstance(part, np.ndarray):
         found.update(f"array {part.dtype.str} {part.shape} ".encode())
         found.update(np.ascontiguousarray(part).data)

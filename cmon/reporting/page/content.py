@@ -57,7 +57,8 @@ def heading(model: str, clip: str, images: pd.DataFrame) -> tuple[str, str]:
     network, words = (_short_name(given) for given in (model, clip))
     folders = {os.path.dirname(path) for path in images["path"]}
     known = bool(folders) and all(map(os.path.isabs, folders))
-    *_, parent, probe = ["", "", *(os.path.commonpath(folders) if known else "").split(os.sep)]
+    place: str = os.path.commonpath(folders) if known else ""
+    parent, probe = os.path.basename(os.path.dirname(place)), os.path.basename(place)
     if probe in _PLAIN_FOLDERS and parent:
         probe = f"{parent}/{probe}"
     title = f"What the neurons of {network} learn" if network else "What the neurons learn"
@@ -68,7 +69,7 @@ def heading(model: str, clip: str, images: pd.DataFrame) -> tuple[str, str]:
 def _short_name(given: str) -> str:
     """'resnet18' of 'torchvision:resnet18', 'world-clip' of 'local-dir:data/world-clip'; others as they are."""
     kind, _, name = given.partition(":")
-    if kind == "local-dir":
+    if kind == "local-dir" or (kind == "python" and "/" in name):
         return os.path.basename(os.path.normpath(name))
     return name if kind in ("torchvision", "timm", "python", "hf-hub") else given
 

@@ -82,8 +82,9 @@ def d_anchor(
     alone, not on other runs, layers and epochs.
 
     `change`, `change_clip`: the mean over the `n_paired` units that are live here and at the first epoch of the run's
-    layer with live units, of their distance here minus there, with Student's interval of paired values: what one unit is far from another drops out, so that it tells a fall or a rise from chance far sooner than two
-    intervals of `d_anchor` do. NaN at that first epoch.
+    layer with live units, of their distance here minus there, with Student's interval of paired values: how far apart
+    units are drops out, so that it tells a fall or a rise from chance far sooner than two intervals of `d_anchor` do.
+    NaN at that first epoch.
     """
     status = units["status"]
     flags = units[GROUP].assign(

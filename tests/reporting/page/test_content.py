@@ -11,6 +11,7 @@ IMAGES = pd.DataFrame({"path": ["/data/birds/a/1.jpg", "/data/birds/b/2.jpg"]})
     [
         ("torchvision:resnet18", "resnet18", "ViT-B-16:openai", "ViT-B-16:openai"),
         ("python:nets:small", "nets:small", "local-dir:data/world-clip/", "world-clip"),
+        ("python:nets/small.py:make", "small.py:make", "python:/a/b.py:clip", "b.py:clip"),
         ("timm:vit_tiny", "vit_tiny", "hf-hub:org/name", "org/name"),
     ],
 )
