@@ -314,6 +314,7 @@ def report(
     metrics: Mapping[str, AnyPath] | None = None,
     max_html_mb: float = 25,
     images: AnyPath | None = None,
+    main_layer: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> ReportResult:
@@ -321,8 +322,9 @@ def report(
 
     track: (layer, unit) to follow through the epochs; by default three units are chosen, and the report says why.
     metrics: by run, a CSV file of what its training logged. max_html_mb: megabytes up to which the page holds its
-    thumbnails. images: as of `score`. Raises CmonError when an earlier stage has not run or its tables do not belong
-    together.
+    thumbnails. images: as of `score`. main_layer: the layer that headlines, tracked units and the comparison of runs
+    are of; None takes the last one, but no classification head. Raises CmonError when an earlier stage has not run or
+    its tables do not belong together.
     """
     from cmon.reporting import stage
 
@@ -333,6 +335,7 @@ def report(
         metrics=logs,
         max_html_mb=max_html_mb,
         images=_images_folder(images),
+        main_layer=main_layer,
     )
     place = _workspace(workspace)
     with place.writing("report"):

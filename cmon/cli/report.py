@@ -34,6 +34,12 @@ from cmon.cli import options
     show_default=True,
     help="Size of the page up to which it holds its thumbnails; beyond, they lie in a folder beside it.",
 )
+@click.option(
+    "--main-layer",
+    metavar="LAYER",
+    show_default="the last one that is no classification head",
+    help="The layer that headlines, tracked units and the comparison of runs are of.",
+)
 @options.images
 @options.seed
 @click.option(
@@ -72,9 +78,18 @@ def report(
     if table_format == "json":
         print(json.dumps(found.headlines, indent=1))
     else:
-        terminal.print_table(found.d_anchor.to_pylist(), table_format, "d_anchor")
+        rows = _rows(found.d_anchor, table_format)
+        terminal.print_table(
+            rows,
+            table_format,
+            "d_anchor",
+            rest=str(found.page.parent / "d_anchor.csv"),
+            left_out=found.d_anchor.num_rows - len(rows),
+        )
     for subject, finding in found.findings:
         screen.say(f"{subject}: {finding}")
+    for words in found.warnings:
+        screen.warn(words)
     if found.missing_images:
         images = terminal.count(found.missing_images, "top image")
         screen.warn(
@@ -89,3 +104,24 @@ def report(
             f"{images} in {found.page.parent / 'thumbnails'}: the page would exceed {max_html_mb:g} MB{rest}"
         )
     screen.say(f"{terminal.outcome(found.made)}: {found.page}")
+
+
+_SHOWN = (
+    *("run", "layer", "epoch", "d_anchor", "change", "change_low", "change_high", "d_anchor_clip"),
+    *("n_units", "n_dead", "n_interpretable"),
+)
+
+
+def _rows(table: Any, form: str) -> list[dict[str, Any]]:
+    """All for programs; for people what is read most, and where there are many rows, each layer's first and last."""
+    from cmon.cli import terminal
+
+    rows: list[dict[str, Any]] = table.to_pylist()
+    if form != "table":
+        return rows
+    if len(rows) > terminal.MOST_ROWS:
+        ends = {(row["run"], row["layer"]): row["epoch"] for row in rows}
+        begins = {(row["run"], row["layer"]): row["epoch"] for row in reversed(rows)}
+        kept = {(*key, epoch) for of in (begins, ends) for key, epoch in of.items()}
+        rows = [row for row in rows if (row["run"], row["layer"], row["epoch"]) in kept]
+    return [{name: row[name] for name in _SHOWN} for row in rows]

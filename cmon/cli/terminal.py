@@ -25,11 +25,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cmon.cli import log_progress
 from cmon.printable import printable, printable_lines
 from cmon.progress import Progress
 from cmon.workspace.keys import epoch_number
 
 Row = Mapping[str, Any]
+MOST_ROWS = 20
+"""Rows of a table that people see."""
 
 
 class Rate(ProgressColumn):
@@ -60,7 +63,13 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Give `progress(iterable, description, total)`, the form in which stages take it."""
+        """Give `progress(iterable, description, total)`, the form in which stages take it.
+
+        Bars on a terminal, and lines in a log, which a bar would fill or leave empty.
+        """
+        if not (self.quiet or self.errors.is_terminal):
+            yield self._lines
+            return
         with self._bars() as bars:
 
             def track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
@@ -68,6 +77,11 @@ class Terminal:
                 return bars.track(items, total=total, description=description) if total else items
 
             yield track
+
+    def _lines(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        if not total:
+            return items
+        return log_progress.track(items, description, total, self.say, log_progress.EVERY)
 
     def passing_progress(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
         """A `Progress` whose bars are gone once they are full, for commands that run for days; none in a file."""
@@ -141,8 +155,13 @@ def print_tables(tables: Mapping[str, Sequence[Row]], form: str) -> None:
         print_table(rows, form, name.capitalize())
 
 
-def print_table(rows: Sequence[Row], form: str, title: str = "") -> None:
-    """Rows with the same keys to stdout: 'table' for people, 'json' and 'csv' for programs."""
+def print_table(
+    rows: Sequence[Row], form: str, title: str = "", rest: str = "--format csv", left_out: int = 0
+) -> None:
+    """Rows with the same keys to stdout: 'table' for people, 'json' and 'csv' for programs.
+
+    A table shows MOST_ROWS rows and then how many there are more, `left_out` before among them, and where: `rest`.
+    """
     if form == "json":
         print(json.dumps(_records(rows), indent=1))
     elif form == "csv":
@@ -151,12 +170,16 @@ def print_table(rows: Sequence[Row], form: str, title: str = "") -> None:
         writer.writerows(_shown(record) for record in _records(rows))
     else:
         table = Table(title=title or None, title_justify="left", header_style="bold")
-        for name, value in rows[0].items() if rows else ():
-            table.add_column(name, justify="right" if isinstance(value, (int, float)) else "left")
-        for row in rows:
+        for name in rows[0] if rows else ():
+            numbers = any(isinstance(row[name], (int, float)) for row in rows)
+            table.add_column(name, justify="right" if numbers else "left")
+        for row in rows[:MOST_ROWS]:
             table.add_row(*(_cell(value) for value in row.values()))
         # A pipe has no width, and a row cut to 80 columns would lose what is read there.
         Console(width=None if sys.stdout.isatty() else 1000, highlight=False).print(table)
+        more = left_out + max(0, len(rows) - MOST_ROWS)
+        if more:
+            print(f"{count(more, 'more row')}: {rest}")
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

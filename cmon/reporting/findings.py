@@ -5,20 +5,37 @@ d_anchor stands for the table of that name (`tables.d_anchor`): one row per run,
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cmon.rank_correlation import kendall_tau
+from cmon.reporting.layers import own_layer
 from cmon.workspace.keys import epoch_number, epoch_text
 
 _DISTANCES = ("d_anchor", "d_anchor_clip")
+_ACCURACY = re.compile(r"acc(?:uracy)?(?:$|[^a-z])", re.IGNORECASE)
+MOST_ACCURACIES = 3
+"""Logged accuracies that are said of a run."""
+MOST_ON_ANCHORS = 0.25
+"""Share of a layer's units on anchors at the first epoch from which d_anchor is warned of."""
 
 
-def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
-    """(subject, sentences): each run with what its last layer does, and then Kendall's tau of the two distances."""
-    found = [(str(run), _run_finding(own)) for run, own in d_anchor.groupby("run", sort=False)]
+def findings(
+    d_anchor: pd.DataFrame, main: str | None = None, training: pd.DataFrame | None = None
+) -> list[tuple[str, str]]:
+    """(subject, sentences): each run with what its main layer does, and then Kendall's tau of the two distances.
+
+    main: of `layers.main_layer`; None takes the last. training: `training_log.TRAINING`, of which the accuracies are
+    said.
+    """
+    found = [
+        (str(run), _run_finding(own, main) + _accuracy_text(str(run), training))
+        for run, own in d_anchor.groupby("run", sort=False)
+    ]
     tau = _distances_tau(d_anchor)
     if np.isfinite(tau):
         known = d_anchor["d_anchor"].notna().sum()
@@ -27,22 +44,39 @@ def findings(d_anchor: pd.DataFrame) -> list[tuple[str, str]]:
     return found
 
 
-def as_text(d_anchor: pd.DataFrame) -> str:
+def warnings(d_anchor: pd.DataFrame, main: str | None = None) -> list[str]:
+    """What makes d_anchor say little: units of a run's main layer that lie on anchors at its first epoch."""
+    found = []
+    for run, own in d_anchor.groupby("run", sort=False):
+        first = _main_rows(own, main).iloc[0]
+        if first["on_anchors"] > MOST_ON_ANCHORS:
+            found.append(
+                f"{first['on_anchors']:.0%} of the live units of {first['layer']} lie on an anchor at epoch "
+                f"{epoch_text(first['epoch'])} of {run} already: d_anchor cannot show what training does. As "
+                "anchors take what the network should come to see, and no colors or textures: "
+                "`cmon embed --anchors`"
+            )
+    return found
+
+
+def as_text(d_anchor: pd.DataFrame, main: str | None = None) -> str:
     """The findings in one line."""
-    return " ".join(f"{subject}: {sentences}" for subject, sentences in findings(d_anchor))
+    return " ".join(f"{subject}: {sentences}" for subject, sentences in findings(d_anchor, main))
 
 
-def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
+def headlines(d_anchor: pd.DataFrame, main: str | None = None) -> dict[str, Any]:
     """The headline numbers, as JSON holds them (`cmon report --format json`); what is unknown is None. Keys:
 
     `kendall_tau`: Kendall's tau of d_anchor and d_anchor_clip over runs, layers and epochs, -1 to 1;
     `layers`: for each run and layer, in their order, `run`, `layer`, `first_epoch`, `last_epoch`; at the last
     epoch `n_units`, `n_dead`, `n_interpretable` and `share_interpretable` (0 to 1); and `d_anchor` and
-    `d_anchor_clip`, each with `trend` (see `trend`) and, at the `first` and the `last` epoch, `value`, `low` and
-    `high`.
+    `d_anchor_clip`, each with `trend` (see `trend`) and, at the `first` and the `last` epoch and of the `change` of
+    the same units between the two, `value`, `low` and `high`;
+    `main_layer`: the layer that the findings are of.
     """
     groups = d_anchor.groupby(["run", "layer"], sort=False)
     return {
+        "main_layer": main,
         "kendall_tau": _known(_distances_tau(d_anchor)),
         "layers": [_layer_numbers(str(run), str(layer), rows) for (run, layer), rows in groups],
     }
@@ -51,28 +85,28 @@ def headlines(d_anchor: pd.DataFrame) -> dict[str, Any]:
 def trend(rows: pd.DataFrame, column: str = "d_anchor") -> str | None:
     """What one run's layer does from its first epoch with live units to its last.
 
-    rows: of a table with `column`, `column_low` and `column_high`, epochs rising. 'falls' or 'rises' only where the
-    two confidence intervals do not touch, else 'stays'; 'ends' where no unit is live at the last epoch; None where
-    fewer than two epochs are known.
+    rows: of the table, epochs rising. 'falls' or 'rises' only where the interval of the change of the same units does
+    not hold 0, else 'stays'; 'ends' where no unit is live at the last epoch; None where fewer than two epochs are
+    known, or no unit is live at both.
     """
     known = rows.dropna(subset=[column])
     if known.empty:
         return None
     if known.index[-1] != rows.index[-1]:
         return "ends"
-    if len(known) < 2:
+    _, low, high = _change(known.iloc[-1], column)
+    if len(known) < 2 or np.isnan(low):
         return None
-    first, last = known.iloc[0], known.iloc[-1]
-    if last[f"{column}_high"] < first[f"{column}_low"]:
-        return "falls"
-    return "rises" if last[f"{column}_low"] > first[f"{column}_high"] else "stays"
+    return "falls" if high < 0 else "rises" if low > 0 else "stays"
 
 
-def trend_text(table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor") -> str:
-    """`trend` with its numbers: 'falls from 0.71 to 0.32'; empty if there is none.
+def trend_text(
+    table: pd.DataFrame, run: str, layer: str, column: str = "d_anchor", interval: bool = True
+) -> str:
+    """`trend` with its numbers: 'falls from 0.71 to 0.32 (the same units: -0.39, -0.41 to -0.37)'; empty if none.
 
-    Also 'rises ...'; 'stays near 0.71' if the last value is within a tenth of the larger of the two, else 'goes from
-    0.71 to 0.60, within chance'; 'ends at epoch 3: ...'; 'is unknown: no unit is live'.
+    Also 'rises from ...'; 'stays (0.71 to 0.70; ...)'; 'ends at epoch 3: ...'; 'is unknown: no unit is live'.
+    interval: whether to say the change of the same units.
     """
     rows = table[(table["run"] == run) & (table["layer"] == layer)]
     known = rows.dropna(subset=[column])
@@ -84,22 +118,43 @@ def trend_text(table: pd.DataFrame, run: str, layer: str, column: str = "d_ancho
     if word == "ends":
         return f"ends at epoch {epoch_text(known['epoch'].iloc[-1])}: no unit is live after it"
     first, last = known[column].iloc[0], known[column].iloc[-1]
-    if word == "stays" and abs(last - first) <= 0.1 * max(first, last):
-        return f"stays near {last:.2f}"
+    change = _change(known.iloc[-1], column)
+    digits = 2 if f"{first:.2f}" != f"{last:.2f}" or word == "stays" else 3
+    levels = f"{first:.{digits}f} to {last:.{digits}f}"
+    by, low, high = (f"{number:+.{_digits(change)}f}" for number in change)
+    same = f"the same units: {by}, {low} to {high}"
     if word == "stays":
-        return f"goes from {first:.2f} to {last:.2f}, within chance"
-    return f"{word} from {first:.2f} to {last:.2f}"
+        return f"stays ({levels}; {same})" if interval else f"stays ({levels})"
+    return f"{word} from {levels} ({same})" if interval else f"{word} from {levels}"
+
+
+def _change(row: pd.Series, column: str) -> tuple[float, float, float]:
+    """The change of the same units since the first epoch, and its interval."""
+    name = "change" + column.removeprefix("d_anchor")
+    return float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"])
+
+
+def _digits(change: Sequence[float]) -> int:
+    """So many that the interval has a width, and a bound that is not 0 is not shown as 0."""
+    smallest = min(abs(number) for number in change)
+    return 2 if smallest >= 0.01 else 3 if smallest >= 0.001 else 4
 
 
 def _distances_tau(d_anchor: pd.DataFrame) -> float:
     return kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
 
 
-def _run_finding(own: pd.DataFrame) -> str:
-    """Of the run's last layer: its share of interpretable units, its trends, its dead units."""
-    run, layer = own["run"].iloc[0], own["layer"].iloc[-1]
-    rows = own[own["layer"] == layer]
+def _main_rows(own: pd.DataFrame, main: str | None) -> pd.DataFrame:
+    """A run's rows of the main layer, or of its last where it has not that."""
+    layers = [str(layer) for layer in own["layer"].unique()]
+    return own[own["layer"] == own_layer(layers, main or layers[-1])]
+
+
+def _run_finding(own: pd.DataFrame, main: str | None) -> str:
+    """Of the run's main layer: its share of interpretable units, its trends, its dead units."""
+    rows = _main_rows(own, main)
     first, last = rows.iloc[0], rows.iloc[-1]
+    run, layer = last["run"], last["layer"]
     words = f"{_share_text(last)} of the units of {layer} are interpretable"
     if len(rows) > 1:
         words += f" at epoch {epoch_text(last['epoch'])}, {_share_text(first)} at epoch {epoch_text(first['epoch'])}"
@@ -110,6 +165,20 @@ def _run_finding(own: pd.DataFrame) -> str:
         words += f"; {', '.join(trends)}"
     dead = f" {last['n_dead']} of its {last['n_units']} units are dead." if last["n_dead"] else ""
     return f"{words}.{dead}"
+
+
+def _accuracy_text(run: str, training: pd.DataFrame | None) -> str:
+    """' test_accuracy 0.73, train_accuracy 0.99 at epoch 8.'; empty where none was logged."""
+    if training is None:
+        return ""
+    own = training[(training["run"] == run) & training["metric"].str.contains(_ACCURACY)]
+    if own.empty:
+        return ""
+    own = own.sort_values("epoch", kind="stable").groupby("metric", sort=False).tail(1).head(MOST_ACCURACIES)
+    said = ", ".join(
+        f"{metric} {value:.3g}" for metric, value in zip(own["metric"], own["value"], strict=True)
+    )
+    return f" Training logged {said} at epoch {epoch_text(own['epoch'].max())}."
 
 
 def _share_text(row: pd.Series) -> str:
@@ -131,6 +200,7 @@ def _layer_numbers(run: str, layer: str, rows: pd.DataFrame) -> dict[str, Any]:
                 "trend": trend(rows, column),
                 "first": _value_and_bounds(first, column),
                 "last": _value_and_bounds(last, column),
+                "change": _value_and_bounds(last, "change" + column.removeprefix("d_anchor")),
             }
             for column in _DISTANCES
         },

@@ -22,6 +22,7 @@ class StoredTables:
 
     images: pd.DataFrame
     checkpoints: pd.DataFrame
+    shards: pd.DataFrame
     units: pd.DataFrame
     concepts: pd.DataFrame
     layout: pd.DataFrame
@@ -30,6 +31,8 @@ class StoredTables:
     """Of the other stages; no rows if they were not measured."""
     fidelity: pd.DataFrame
     """Of the layout; no rows if it was not measured."""
+    n_concepts: int
+    """How many were scored."""
 
     @property
     def places(self) -> pd.DataFrame:
@@ -62,11 +65,13 @@ def read(workspace: Workspace) -> StoredTables:
     return StoredTables(
         frames["images"],
         frames["checkpoints"],
+        frames["shards"],
         units,
         frames["concepts"],
         pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),
         earlier_costs(workspace),
         _fidelity(workspace),
+        workspace.read("vocabulary").num_rows,
     )
 
 

@@ -2,7 +2,7 @@
 
 units, concepts, layout --> tables.catalog.TABLES (.csv, .parquet, .md, .tex)
 these tables, units, layout, probe images --matplotlib--> embedding, d_anchor, ..., tracked-RUN (.png, .svg)
-all of them --jinja2--> report/index.html, written last: where it is, the report is complete
+all of them --jinja2--> report/index.html; then report/files.parquet, by which the next report makes only what changed
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-import cmon
 from cmon.progress import Progress, silent
 from cmon.reporting import findings, inputs, tracking, training_log
-from cmon.reporting.figures.catalog import figure_paths, write_figures
+from cmon.reporting.figures.catalog import figure_paths, page_paths, write_figures
 from cmon.reporting.figures.report_figure import FigureInputs
+from cmon.reporting.layers import main_layer
+from cmon.reporting.origins import made_with
 from cmon.reporting.page import storage
-from cmon.reporting.page.build import build_page, load_pictures
+from cmon.reporting.page.build import ImageFiles, build_page, load_pictures, load_thumbnails
+from cmon.reporting.record import Record
 from cmon.reporting.tables.catalog import TableInputs, make_tables, table_paths, write_tables
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
@@ -42,6 +44,8 @@ class ReportSettings:
     """Megabytes up to which the page holds its thumbnails; beyond, they lie in a folder beside it."""
     images: Path | None = None
     """Where the probe images are now, if not where they were."""
+    main_layer: str | None = None
+    """The layer that headlines, tracked units and the comparison of runs are of; None for the last before the head."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class ReportResult:
     """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
     """(run or other subject, sentences about it)."""
+    warnings: tuple[str, ...]
+    """Why some of it says little."""
     missing_images: int
     """Top images that could not be shown, moved or changed since they were extracted; 0 if nothing was made."""
     images_beside: int
@@ -65,21 +71,23 @@ class ReportResult:
 
 
 def report(workspace: Workspace, settings: ReportSettings, progress: Progress = silent) -> ReportResult:
-    """Write the report's tables, figures and page, unless they are there and fresh.
+    """Write the report's tables, figures and page, as far as they are not there as they would be written.
 
     Raises CmonError when an earlier stage has not run, the layout is not of these units, there is no such unit
     to track, or no such run or nothing to read in the metrics.
     """
     origin = _origin(workspace, settings)
     provenance.check(workspace, "layout")
+    record = Record(workspace)
     figures = figure_paths(workspace.report, inputs.embedded_runs(workspace))
     files = [*figures, *table_paths(workspace.report)]
-    if storage.is_fresh(workspace, origin) and all(path.is_file() for path in files):
-        return _result(workspace, figures, missing=0, made=False)
-    with costs.measured(workspace, "report", "figures") as work:
-        missing = _write(workspace, settings, origin, files, progress)
-        work.items = len(figures)
-    return _result(workspace, figures, missing=missing, made=True)
+    whole = record.origin == origin and storage.is_fresh(workspace, record, origin)
+    if whole and all(map(record.is_intact, files)):
+        return _result(workspace, settings, figures, missing=0, made=False)
+    with costs.measured(workspace, "report", "files") as work:
+        missing = _write(workspace, settings, origin, record, files, progress)
+        work.items = record.made
+    return _result(workspace, settings, figures, missing=missing, made=record.made > 0)
 
 
 def _origin(workspace: Workspace, settings: ReportSettings) -> str:
@@ -91,41 +99,59 @@ def _origin(workspace: Workspace, settings: ReportSettings) -> str:
         workspace.read("images")["path"].to_pylist(),  # `cmon extract` may have found them at another place
         [training_log.content_digest(path) for _, path in settings.metrics],
         asdict(settings),
-        cmon.__version__,
+        made_with(),
         schemas.VERSION,
     )
 
 
 def _write(
-    workspace: Workspace, settings: ReportSettings, origin: str, files: Sequence[Path], progress: Progress
+    workspace: Workspace,
+    settings: ReportSettings,
+    origin: str,
+    record: Record,
+    files: Sequence[Path],
+    progress: Progress,
 ) -> int:
-    """Make everything; the page links to `files`. Returns how many top images could not be shown."""
+    """Make what is not there; the page links to `files`. Returns how many top images could not be shown."""
     stored = inputs.read(workspace)
     training = training_log.read_all(settings.metrics, stored.runs)
+    main = main_layer(stored.units, stored.shards, settings.main_layer)
     if settings.track:
         tracked = tracking.requested(stored.units, settings.track)
     else:
-        tracked = tracking.choose(stored.units, stored.places)
+        tracked = tracking.choose(stored.units, stored.places, main)
     tables = make_tables(TableInputs(stored, settings.seed, settings.confidence, training))
-    pictures = load_pictures(stored, tracked, progress, root=workspace.root, images=settings.images)
-    figure_inputs = FigureInputs(stored, tables, settings.confidence, tracked, pictures.large)
-    svgs = write_figures(workspace, figure_inputs, progress)
-    write_tables(workspace, tables, origin)
-    links = storage.file_links(files)
-    page = build_page(workspace, origin, figure_inputs, pictures, svgs, asdict(settings), links)
-    storage.write_page(workspace, page, pictures.small, settings.max_html_mb)
-    return len(pictures.missing)
+    images = ImageFiles(stored, workspace.root, settings.images)
+    pictures = load_pictures(stored, tracked, images)
+    figure_inputs = FigureInputs(stored, tables, settings.confidence, main, tracked, pictures)
+    write_figures(workspace, record, figure_inputs, progress)
+    write_tables(workspace, record, tables)
+    missing: dict[int, str] = {}
+    if not storage.is_fresh(workspace, record, origin):
+        shown = load_thumbnails(workspace, stored, tracked, images, progress)
+        missing = shown.missing
+        svgs, links = page_paths(workspace), storage.file_links(files)
+        page = build_page(workspace, origin, figure_inputs, missing, svgs, asdict(settings), links)
+        storage.write_page(workspace, record, page, shown.pictures, settings.max_html_mb)
+    kept = [path for themes in page_paths(workspace).values() for path in themes.values()]
+    record.finish([*files, *kept, storage.page_path(workspace)], origin)
+    return len(missing)
 
 
-def _result(workspace: Workspace, figures: Sequence[Path], *, missing: int, made: bool) -> ReportResult:
+def _result(
+    workspace: Workspace, settings: ReportSettings, figures: Sequence[Path], *, missing: int, made: bool
+) -> ReportResult:
     table = read_table(workspace.report / "d_anchor.parquet")
     d_anchor = table.to_pandas()
+    main = main_layer(d_anchor, workspace.read("shards").to_pandas(), settings.main_layer)
+    training = read_table(workspace.report / "training.parquet").to_pandas()
     return ReportResult(
         page=storage.page_path(workspace),
         figures=tuple(figures),
         d_anchor=table,
-        headlines=findings.headlines(d_anchor),
-        findings=tuple(findings.findings(d_anchor)),
+        headlines=findings.headlines(d_anchor, main),
+        findings=tuple(findings.findings(d_anchor, main, training)),
+        warnings=tuple(findings.warnings(d_anchor, main)),
         missing_images=missing,
         images_beside=storage.thumbnails_beside(workspace),
         made=made,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cmon.errors import CmonError, nearest_names
+from cmon.reporting.layers import own_layer
 from cmon.workspace.keys import UNIT_KEYS
 
 
@@ -24,6 +25,11 @@ class TrackedUnit:
     @property
     def name(self) -> str:
         return f"{self.layer}:{self.unit}"
+
+    @property
+    def sentence(self) -> str:
+        """The reason as a sentence."""
+        return f"{self.reason[:1].upper()}{self.reason[1:]}."
 
 
 def requested(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[TrackedUnit]:
@@ -50,8 +56,8 @@ def requested(units: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> list[Tr
     return [TrackedUnit(layer, unit, "asked for") for layer, unit in dict.fromkeys(wanted)]
 
 
-def choose(units: pd.DataFrame, layout: pd.DataFrame) -> list[TrackedUnit]:
-    """Up to three units of the last layer that show what training does, by the first run with live units.
+def choose(units: pd.DataFrame, layout: pd.DataFrame, main: str) -> list[TrackedUnit]:
+    """Up to three units of the main layer that show what training does, by the first run with live units.
 
     The one with the longest trajectory in the plane; the one with one significant label at most epochs; the one
     that changed its significant label most often. Only units live at as many epochs as any are considered.
@@ -64,7 +70,7 @@ def choose(units: pd.DataFrame, layout: pd.DataFrame) -> list[TrackedUnit]:
         return []
     run = next(name for name in units["run"].unique() if name in set(live["run"]))
     own = live[live["run"] == run]
-    layer = [name for name in units["layer"].unique() if name in set(own["layer"])][-1]
+    layer = own_layer([name for name in units["layer"].unique() if name in set(own["layer"])], main)
     own = own[own["layer"] == layer]
     if own["epoch"].nunique() == 1:
         best = own.sort_values(["p_value", "score"], ascending=[True, False])["unit"][:3]

@@ -3,8 +3,9 @@
     python -m scripts.bench.report                      # 2 runs x 10 epochs x 900 units, 3,000 photographs
     python -m scripts.bench.report --units 20000 --browser
 
-Tables and photographs (500 x 375 pixels of smooth noise) are made in a temporary folder, untimed. The report runs
-in a process of its own. With --browser, Debian's chromium moves the slider once through all epochs and back.
+Tables and photographs (500 x 375 pixels of smooth noise) are made in a temporary folder, untimed. A report is made of
+all but the last epoch of one run, then one of everything over it, then one of everything where there was none; each
+runs in a process of its own. With --browser, Debian's chromium moves the slider once through all epochs and back.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from PIL import Image
 from cmon.workspace import schemas
 from cmon.workspace.files import file_digest
 from cmon.workspace.workspace import Workspace
-from tests.support.synthetic_tables import World, write
+from tests.support.synthetic_tables import World, rows, write
 
 STEPS = """async () => {
   const slider = document.getElementById("epoch");
@@ -46,20 +47,26 @@ STEPS = """async () => {
 def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as name:
-        workspace = build_workspace(Path(name), options)
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "cmon", "report", str(workspace.root), "--quiet"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        seconds = time.perf_counter() - start
+        folder = Path(name)
+        workspace = build_workspace(folder, options, but_last=True)
+        timed_report(workspace)
+        build_workspace(folder, options)
+        one_more, nothing = timed_report(workspace), timed_report(workspace)
+        for made in (workspace.report, workspace.cache):
+            shutil.rmtree(made)
+        seconds = timed_report(workspace)
         # In KiB, of the largest child.
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         page = workspace.report / "index.html"
         beside = len(list((workspace.report / "thumbnails").glob("*")))
-        print("| runs | epochs | units | photographs | seconds | peak MiB | page MB | thumbnails beside it |")
-        print("|---|---|---|---|---|---|---|---|")
         print(
-            f"| 2 | {options.epochs} | {options.units} | {options.images} | {seconds:.1f} | {peak:.0f} "
-            f"| {page.stat().st_size / 1e6:.1f} | {beside} |"
+            "| runs | epochs | units | photographs | seconds | with one run's new epoch | with nothing new | peak MiB "
+            "| page MB | thumbnails beside it |"
+        )
+        print("|---|---|---|---|---|---|---|---|---|---|")
+        print(
+            f"| 2 | {options.epochs} | {options.units} | {options.images} | {seconds:.1f} | {one_more:.1f} "
+            f"| {nothing:.1f} | {peak:.0f} | {page.stat().st_size / 1e6:.1f} | {beside} |"
         )
         if options.browser:
             browse(page)
@@ -74,29 +81,47 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_workspace(folder: Path, options: argparse.Namespace) -> Workspace:
-    """A workspace of tables as score and embed would leave them, and photographs."""
+def timed_report(workspace: Workspace) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "cmon", "report", str(workspace.root), "--quiet"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def build_workspace(folder: Path, options: argparse.Namespace, but_last: bool = False) -> Workspace:
+    """A workspace of tables as score and embed would leave them, and photographs.
+
+    but_last: without the last epoch of the run 'standard'.
+    """
     world = World(
         layers=("layer2", "layer3", "layer4"),
         epochs=tuple(float(epoch) for epoch in range(options.epochs)),
         units=options.units // 3,
         images=options.images,
     )
-    workspace = write(folder, world)
+    tables = rows(world)
+    if but_last:
+        left_out = "standard", world.epochs[-1]
+        tables = {
+            name: [row for row in table if (row.get("run"), row.get("epoch")) != left_out]
+            for name, table in tables.items()
+        }
+    workspace = write(folder, world, tables)
     table = pa.Table.from_pylist(photographs(folder / "photographs", options.images), schema=schemas.IMAGES)
     workspace.write(workspace.table("images"), table, "photographs", {})
     return workspace
 
 
 def photographs(folder: Path, count: int) -> list[dict[str, object]]:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     generator = np.random.default_rng(0)
-    rows: list[dict[str, object]] = []
+    found: list[dict[str, object]] = []
     for number in range(count):
         coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         path = folder / f"{number:06}.jpg"
         coarse.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
-        rows.append(
+        found.append(
             {
                 "image_id": number,
                 "path": str(path),
@@ -105,7 +130,7 @@ def photographs(folder: Path, count: int) -> list[dict[str, object]]:
                 "error": None,
             }
         )
-    return rows
+    return found
 
 
 def browse(page: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from cmon.reporting import record
+from cmon.reporting.page import thumbnail_cache
 from cmon.reporting.tables.catalog import FORMS, TABLES
 from cmon.workspace import schemas
 from cmon.workspace.tables import KINDS
@@ -30,6 +32,8 @@ _CACHED = (
         "cache/pixels-*.parquet", schemas.PIXELS, "probe image: its pixels are in the file `.bin` beside it"
     ),
     Described("cache/shared-*.parquet", schemas.SHARED, "array that all scorings of the same concepts share"),
+    Described("cache/thumbnails.parquet", thumbnail_cache.THUMBNAILS, "probe image that the page shows"),
+    Described("report/files.parquet", record.FILES, "figure, table and page of the report"),
 )
 
 

@@ -137,7 +137,9 @@ def test_figures_are_there_in_both_formats(made):
 def test_headlines_are_those_of_the_table(made):
     summary = report(Workspace(made.root), ReportSettings())
     assert not summary.made
-    assert summary.headlines == headlines(pq.read_table(made.report / "d_anchor.parquet").to_pandas())
+    assert summary.headlines == headlines(
+        pq.read_table(made.report / "d_anchor.parquet").to_pandas(), "layer4"
+    )
     said = CliRunner().invoke(main, ["report", str(made.root), "--format", "json", "--quiet"])
     assert json.loads(said.stdout) == summary.headlines
     rows = CliRunner().invoke(main, ["report", str(made.root), "--format", "csv", "--quiet"]).stdout
@@ -249,7 +251,7 @@ def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_pa
 def test_every_file_of_the_report_can_be_downloaded(made):
     text = html_of(made).partition('<section id="files">')[2]
     links = {unquote(link) for link in re.findall(r'<a href="([^"]*)" download>', text)}
-    assert links == {path.name for path in made.report.iterdir()} - {"index.html"}
+    assert links == {path.name for path in made.report.iterdir()} - {"index.html", "files.parquet"}
 
 
 def test_a_dead_layer_has_empty_cells(tmp_path):

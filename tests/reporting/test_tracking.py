@@ -39,25 +39,26 @@ PATHS = {
 }
 
 
-def test_the_planted_units_are_chosen_from_the_last_layer():
-    found = tracking.choose(*planted(LABELS, PATHS, dead={4: 4}))
+def test_the_planted_units_are_chosen_from_the_main_layer():
+    found = tracking.choose(*planted(LABELS, PATHS, dead={4: 4}), "late")
     assert [(one.layer, one.unit) for one in found] == [("late", 0), ("late", 1), ("late", 2)]
     assert "12.00" in found[0].reason
     assert "“car” at 4 of 5 epochs" in found[1].reason
     assert "4×" in found[2].reason
+    assert {one.layer for one in tracking.choose(*planted(LABELS, PATHS), "early")} == {"early"}
 
 
 def test_with_one_epoch_the_most_significant_are_chosen():
     units, places = planted(LABELS, PATHS)
-    found = tracking.choose(units[units["epoch"] == 0], places)
+    found = tracking.choose(units[units["epoch"] == 0], places, "late")
     assert [one.unit for one in found] == [0, 1, 2]
 
 
 def test_nothing_is_chosen_where_nothing_lives_or_nothing_happens():
-    assert tracking.choose(*planted(LABELS, PATHS, dead=dict.fromkeys(LABELS, 0))) == []
+    assert tracking.choose(*planted(LABELS, PATHS, dead=dict.fromkeys(LABELS, 0)), "late") == []
     still = {unit: [0.0] * EPOCHS for unit in LABELS}
     nameless = {unit: ["x"] * EPOCHS for unit in LABELS}
-    assert tracking.choose(*planted(nameless, still)) == []
+    assert tracking.choose(*planted(nameless, still), "late") == []
 
 
 def test_units_asked_for():

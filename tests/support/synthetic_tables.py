@@ -171,6 +171,9 @@ def write(folder: Path, world: World, tables: dict[str, list[dict[str, Any]]] | 
         name: pa.Table.from_pylist(content, schema=getattr(schemas, name.upper()))
         for name, content in tables.items()
     }
+    words = [{"concept": name, "category": kind, "vector": [1.0, 0.0]} for name, kind in world.anchors]
+    tables["vocabulary"] = words
+    made["vocabulary"] = pa.Table.from_pylist(words, schema=schemas.vocabulary(2))
     units, concepts = made.pop("units"), made.pop("concepts")
     layout = made.pop("layout")
     for name, table in made.items():

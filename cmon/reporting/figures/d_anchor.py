@@ -16,6 +16,7 @@ from cmon.reporting import findings
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
+from cmon.workspace.keys import GROUP
 
 _LABELS = {"d_anchor": "d_anchor\nin the plane", "d_anchor_clip": "d_anchor_clip\nin CLIP space"}
 _FIRST_METRICS = ("loss", "accuracy", "acc")
@@ -26,17 +27,23 @@ _CAPTION = (
     "(d_anchor_clip). Low: the units cover the concepts well. High and flat over the epochs: poor training. "
     "Bands are {confidence:.0%} bootstrap intervals over units."
 )
+_SHOWN_COLUMNS = [f"{kind}{end}" for kind in (*_LABELS, "change") for end in ("", "_low", "_high")]
 FIGURE = ReportFigure(
     name="d_anchor",
     title="d_anchor over training",
     caption=lambda inputs: _CAPTION.format(confidence=inputs.confidence),
-    alt=lambda inputs: f"Line charts by epoch. {findings.as_text(inputs.tables['d_anchor'])}",
-    draw=lambda inputs, theme: d_anchor_curves(inputs.tables["d_anchor"], inputs.tables["training"], theme),
+    alt=lambda inputs: f"Line charts by epoch. {findings.as_text(inputs.tables['d_anchor'], inputs.main)}",
+    shown=lambda inputs: {
+        "table": inputs.tables["d_anchor"][[*GROUP, *_SHOWN_COLUMNS]],
+        "main": inputs.main,
+        "training": inputs.tables["training"],
+    },
+    draw=lambda **shown: d_anchor_curves(**shown),
 )
 
 
 def d_anchor_curves(
-    table: pd.DataFrame, training: pd.DataFrame | None = None, theme: Theme = LIGHT
+    table: pd.DataFrame, main: str, training: pd.DataFrame | None = None, theme: Theme = LIGHT
 ) -> Figure:
     """d_anchor over epochs, all runs in one panel per layer, with confidence bands; d_anchor_clip below it.
 
@@ -74,7 +81,7 @@ def d_anchor_curves(
             for ax in same:
                 ax.set_ylim(0, top)
         legend(figure, [*panels.run_handles(runs, theme), *parts])
-        headline(figure, _headline(table, runs, layers) + panels.layers_note(layers))
+        headline(figure, _headline(table, runs, main) + panels.layers_note(layers))
     return figure
 
 
@@ -135,8 +142,8 @@ def _band(ax: Axes, own: pd.DataFrame, kind: str, color: str, marker: str) -> No
     ax.plot(epochs, own[kind], color=color, marker=marker, markersize=4.5, markevery=every, linewidth=1.8)
 
 
-def _headline(table: pd.DataFrame, runs: Sequence[str], layers: Sequence[str]) -> str:
-    trends = {run: findings.trend_text(table, run, layers[-1]) for run in runs}
+def _headline(table: pd.DataFrame, runs: Sequence[str], main: str) -> str:
+    trends = {run: findings.trend_text(table, run, main, interval=False) for run in runs}
     if len(runs) > 3:  # by what they do, without the numbers
         by_verb: dict[str, list[str]] = {}
         for run, trend in trends.items():
@@ -146,4 +153,4 @@ def _headline(table: pd.DataFrame, runs: Sequence[str], layers: Sequence[str]) -
         parts = [f"{trend} in {shortened(run, 24)}" for run, trend in trends.items() if trend]
     if not parts:
         return "Distance from the units to their anchors"
-    return f"{shortened(layers[-1], 24)}: d_anchor " + ", ".join(parts)
+    return f"{shortened(main, 24)}: d_anchor " + ", ".join(parts)

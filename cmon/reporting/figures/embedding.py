@@ -28,8 +28,9 @@ from cmon.reporting.figures.style import (
     shortened,
     using,
 )
+from cmon.reporting.layers import own_layer
 from cmon.reporting.tracking import TrackedUnit
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 
 _LONGEST_SIDE = 10 / 7
 """Of a panel over its other side, at most."""
@@ -47,14 +48,20 @@ _CAPTION = (
     "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
     "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place."
 )
+_LAYOUT_COLUMNS = ["kind", *UNIT_KEYS, "concept", "status", "x", "y", "nearest_anchor"]
+_DISTANCE_COLUMNS = ["d_anchor", "change", "change_low", "change_high"]
 FIGURE = ReportFigure(
     name="embedding",
     title="The embedding",
     caption=lambda inputs: _caption(inputs),
     alt=lambda inputs: _alt(inputs),
-    draw=lambda inputs, theme: embedding(
-        inputs.stored.layout, inputs.tables["d_anchor"], inputs.tracked, theme
-    ),
+    shown=lambda inputs: {
+        "layout": inputs.stored.layout[_LAYOUT_COLUMNS],
+        "d_anchor": inputs.tables["d_anchor"][[*GROUP, *_DISTANCE_COLUMNS]],
+        "tracked": inputs.tracked,
+        "main": inputs.main,
+    },
+    draw=lambda **shown: embedding(**shown),
 )
 
 
@@ -73,12 +80,13 @@ def _alt(inputs: FigureInputs) -> str:
 
 
 def embedding(
-    layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[TrackedUnit], theme: Theme = LIGHT
-) -> Figure:
+    layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[TrackedUnit], main: str,
+    theme: Theme = LIGHT,
+) -> Figure:  # fmt: skip
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `keys.sort_rows`; units without a place are not drawn.
-    d_anchor: what `d_anchor.d_anchor` gives; each panel's title has the last layer's. Units in one place are
+    d_anchor: what `d_anchor.d_anchor` gives; each panel's title has the main layer's. Units in one place are
     drawn side by side, see `plane.offsets`.
     """
     anchors = layout[layout["kind"] == "anchor"]
@@ -104,14 +112,14 @@ def embedding(
             for ax in panels[len(epochs) :]:
                 ax.set_visible(False)
             for ax, epoch in zip(panels, epochs, strict=False):
-                ax.set_title(_panel_title(d_anchor, run, epoch), fontsize=SMALL)
+                ax.set_title(_panel_title(d_anchor, run, epoch, main), fontsize=SMALL)
                 _draw_panel(ax, own, epoch, anchors, tracked, shades, as_pixels, theme)
         axes[0, 0].set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
         for ax in axes.flat:
             ax.set_box_aspect(aspect)
             ax.spines[:].set_visible(True)
         legend(figure, _legend(shades, tracked, theme))
-        headline(figure, _headline(d_anchor))
+        headline(figure, _headline(d_anchor, main))
         marked = _tracked_places(units, rows, tracked)
         freeze_layout(figure)  # places of labels are measured in the panels where they are
         shown = [ax for ax in axes.flat if ax.get_visible()]
@@ -126,35 +134,38 @@ def _layer_shades(layers: Sequence[str], theme: Theme) -> dict[str, str]:
     return {layer: to_hex(ramp((at + 1) / len(layers))) for at, layer in enumerate(layers)}
 
 
-def _panel_title(d_anchor: pd.DataFrame, run: str, epoch: float) -> str:
-    """With the run's last layer, since the paper tells the quality of training by it."""
-    last = d_anchor[(d_anchor["run"] == run) & (d_anchor["epoch"] == epoch)].iloc[-1]
+def _panel_title(d_anchor: pd.DataFrame, run: str, epoch: float, main: str) -> str:
+    """With the main layer, since the paper tells the quality of training by the last one."""
+    here = d_anchor[(d_anchor["run"] == run) & (d_anchor["epoch"] == epoch)]
+    last = here[here["layer"] == own_layer(list(here["layer"]), main)].iloc[0]
     title = f"{shortened(run, 15)} · epoch {epoch_text(epoch)}\n"
     if np.isnan(last["d_anchor"]):
         return f"{title}{shortened(last['layer'], 10)}: no live unit"
     return f"{title}d_anchor {last['d_anchor']:.2f} ({shortened(last['layer'], 10)})"
 
 
-def _headline(d_anchor: pd.DataFrame) -> str:
-    """What the last layer does in each run, as far as the confidence intervals tell."""
-    layer = d_anchor["layer"].unique()[-1]
-    runs_by_verb: dict[str, list[str]] = {"move": [], "hardly move": [], "do not move": []}
-    for run in d_anchor["run"].unique():
-        trend = findings.trend_text(d_anchor, run, layer)
-        if trend.startswith("falls"):
-            own = d_anchor[(d_anchor["run"] == run) & (d_anchor["layer"] == layer)]["d_anchor"].dropna()
-            # Hundreds of units make the smallest fall certain; that does not make it large.
-            far = own.iloc[-1] <= 0.8 * own.iloc[0]
-            runs_by_verb["move" if far else "hardly move"].append(run)
-        elif trend.startswith(("stays", "rises", "ends")):
-            runs_by_verb["do not move"].append(run)
-    parts = [(word, run_names(runs)) for word, runs in runs_by_verb.items() if runs]
+_DOES = {
+    "falls": ("move towards the anchors", "towards them"),
+    "rises": ("move away from the anchors", "away from them"),
+    "stays": ("keep their distance to the anchors", "keep their distance"),
+    "ends": ("die out", "die out"),
+}
+"""What units do by `findings.trend`, in full and after it was said of what they do it to."""
+
+
+def _headline(d_anchor: pd.DataFrame, main: str) -> str:
+    """What the main layer does in each run, as far as the interval of the change of the same units tells."""
+    runs_by_trend: dict[str, list[str]] = {}
+    for run, own in d_anchor.groupby("run", sort=False):
+        found = findings.trend(own[own["layer"] == main])
+        if found:
+            runs_by_trend.setdefault(found, []).append(str(run))
+    parts = [(_DOES[found], run_names(runs_by_trend[found])) for found in _DOES if found in runs_by_trend]
     if not parts:
         return "Neurons among the anchors"
-    (word, where), *others = parts
-    title = f"Neurons of {shortened(layer, 24)} {word} towards the anchors in {where}"
-    shorter = {"hardly move": "hardly", "do not move": "not"}
-    return title + "".join(f", {shorter[word]} in {where}" for word, where in others)
+    (words, where), *others = parts
+    title = f"Neurons of {shortened(main, 24)} {words[0]} in {where}"
+    return title + "".join(f", {short} in {where}" for (_, short), where in others)
 
 
 def _draw_panel(

@@ -24,7 +24,6 @@ from cmon.reporting.figures.style import (
     using,
 )
 from cmon.reporting.tables.counts import category_shares
-from cmon.workspace.keys import epoch_text
 
 _CAPTION = (
     "Share of each layer's units whose label is significant, by the label's category, out of all units of the "
@@ -35,14 +34,19 @@ FIGURE = ReportFigure(
     name="interpretable",
     title="Interpretable units by category",
     caption=lambda inputs: _CAPTION,
-    alt=lambda inputs: f"Stacked bars by epoch. {findings.as_text(inputs.tables['d_anchor'])}",
-    draw=lambda inputs, theme: interpretable_shares(
-        inputs.tables["interpretable"], inputs.tables["status"], theme
-    ),
+    alt=lambda inputs: f"Stacked bars by epoch. {findings.as_text(inputs.tables['d_anchor'], inputs.main)}",
+    shown=lambda inputs: {
+        "categories": inputs.tables["interpretable"],
+        "statuses": inputs.tables["status"],
+        "main": inputs.main,
+    },
+    draw=lambda **shown: interpretable_shares(**shown),
 )
 
 
-def interpretable_shares(categories: pd.DataFrame, statuses: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+def interpretable_shares(
+    categories: pd.DataFrame, statuses: pd.DataFrame, main: str, theme: Theme = LIGHT
+) -> Figure:
     """Share of interpretable units by category, stacked, over epochs; one panel per run (row) and layer.
 
     categories, statuses: what `counts.category_counts` and `counts.status_counts` give.
@@ -53,17 +57,17 @@ def interpretable_shares(categories: pd.DataFrame, statuses: pd.DataFrame, theme
     runs, layers = list(shares["run"].unique()), list(shares["layer"].unique())
     shown = panels.shown_layers(layers)
     epochs = sorted(shares["epoch"].unique())
-    position = {epoch: at for at, epoch in enumerate(epochs)}
+    widths = dict(zip(epochs, panels.bar_widths(epochs), strict=True))
+    room = 0.6 * max(widths[epochs[0]], widths[epochs[-1]])
     with using(theme):
         figure, axes = panels.grid(len(runs), len(shown), panel_height=1.7, extra=1.5)
         for row, run in enumerate(runs):
             for column, layer in enumerate(shown):
                 ax = axes[row, column]
                 own = shares[(shares["run"] == run) & (shares["layer"] == layer)]
-                _category_bars(ax, own, names, colors, [position[epoch] for epoch in own["epoch"]], theme)
-                ax.set(ylim=(0, 1), xlim=(-0.6, len(epochs) - 0.4))
-                ticks = panels.evenly(len(epochs), 20 // len(shown))
-                ax.set_xticks(ticks, [epoch_text(epochs[at]) for at in ticks])
+                _category_bars(ax, own, names, colors, [widths[epoch] for epoch in own["epoch"]], theme)
+                ax.set_ylim(0, 1)
+                panels.epoch_axis(ax, epochs, len(shown), room)
                 ax.set_yticks([0, 0.5, 1])
                 ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
                 ax.grid(axis="y")
@@ -79,27 +83,39 @@ def interpretable_shares(categories: pd.DataFrame, statuses: pd.DataFrame, theme
         if (shares["dead"] > 0).any():
             handles.append(Patch(color=theme.neurons[0], label="dead"))
         legend(figure, handles)
-        headline(figure, _headline(shares, names, runs) + panels.layers_note(layers))
+        headline(figure, _headline(shares, names, runs, main) + panels.layers_note(layers))
     return figure
 
 
 def _category_bars(
-    ax: Axes, own: pd.DataFrame, names: Sequence[str], colors: Mapping[str, str], x: list[int], theme: Theme
+    ax: Axes,
+    own: pd.DataFrame,
+    names: Sequence[str],
+    colors: Mapping[str, str],
+    widths: Sequence[float],
+    theme: Theme,
 ) -> None:
+    """A bar at each epoch of the rows `own`, as wide as `widths` says."""
     below = np.zeros(len(own))
     for name in names:
-        ax.bar(x, own[name], bottom=below, width=0.86, color=colors[name], linewidth=0)
+        ax.bar(own["epoch"], own[name], bottom=below, width=widths, color=colors[name], linewidth=0)
         below += own[name].to_numpy()
     # Dead units hang from the top, so that what is left between is the live units without a concept.
-    ax.bar(x, own["dead"], bottom=1 - own["dead"], width=0.86, color=theme.neurons[0], linewidth=0)
+    ax.bar(
+        own["epoch"],
+        own["dead"],
+        bottom=1 - own["dead"],
+        width=widths,
+        color=theme.neurons[0],
+        linewidth=0,
+    )
 
 
-def _headline(shares: pd.DataFrame, names: Sequence[str], runs: Sequence[str]) -> str:
-    layer = shares["layer"].unique()[-1]
-    title = f"Interpretable units of {shortened(layer, 24)}"
+def _headline(shares: pd.DataFrame, names: Sequence[str], runs: Sequence[str], main: str) -> str:
+    title = f"Interpretable units of {shortened(main, 24)}"
     totals = {}
     for run in runs:
-        own = (shares["run"] == run) & (shares["layer"] == layer)
+        own = (shares["run"] == run) & (shares["layer"] == main)
         totals[run] = shares.loc[own, list(names)].sum(axis=1).to_list()
     if len(runs) > 3:
         last = [total[-1] for total in totals.values() if total]

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
+from cmon.workspace.keys import GROUP
 
 COUNTS = ("labels", "born", "lost", "relabelled")
 ROWS = ("step", "spread", *COUNTS)
@@ -30,11 +31,12 @@ FIGURE = ReportFigure(
     alt=lambda inputs: (
         "Line charts by epoch of how far units move and how their labels change, in the table below."
     ),
-    draw=lambda inputs, theme: movement_curves(inputs.tables["movement"], theme),
+    shown=lambda inputs: {"table": inputs.tables["movement"][[*GROUP, *ROWS]], "main": inputs.main},
+    draw=lambda **shown: movement_curves(**shown),
 )
 
 
-def movement_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Figure:
     """A row of panels for each of ROWS, a column for each layer, all runs in one panel.
 
     table: the columns of ROWS per run, layer, epoch; empty cells give no point.
@@ -69,7 +71,7 @@ def movement_curves(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
             _same_height(axes[row])
         figure.align_ylabels(axes[:, 0])
         legend(figure, panels.run_handles(runs, theme))
-        headline(figure, _headline(table, layers[-1]) + panels.layers_note(layers))
+        headline(figure, _headline(table, main) + panels.layers_note(layers))
     return figure
 
 
@@ -81,7 +83,7 @@ def _same_height(row: Iterable[Axes]) -> None:
 
 
 def _headline(table: pd.DataFrame, layer: str) -> str:
-    """What the last layer's units do at each run's last epoch, in numbers."""
+    """What the main layer's units do at each run's last epoch, in numbers."""
     last = table[table["layer"] == layer].groupby("run", sort=False).tail(1)
     where = f"{shortened(layer, 24)} at the last epoch"
     labels = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}

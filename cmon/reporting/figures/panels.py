@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon.reporting.figures.style import WIDTH, Theme, shortened
+from cmon.reporting.figures.style import SMALL, WIDTH, Theme, shortened
 from cmon.workspace.keys import epoch_text
 
 MOST_LAYERS = 4
 """Columns that leave room for text. Of more layers, some are shown; the tables have all."""
+_DIGIT, _BETWEEN = 0.64 * SMALL / 72, 0.09
+"""Inches: the width of a digit of SMALL text, and what lies between two names of epochs at least."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -49,21 +51,45 @@ def run_handles(runs: Sequence[str], theme: Theme) -> list[Line2D]:
     ]
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most about `most` of 0..count-1, evenly, the first among them."""
-    return list(range(0, count, -(-count // most)))
+def epoch_axis(ax: Axes, epochs: Iterable[float], columns: int, room: float = 0.0) -> None:
+    """From the first epoch of all panels to the last, each at its place, with a tick; as many are named as fit.
 
-
-def epoch_axis(ax: Axes, epochs: Iterable[float], columns: int) -> None:
-    """From the first epoch of all panels to the last, with a tick at as many of them as there is room for."""
+    columns: how many panels stand side by side. room: epochs to be left free at both ends, at least.
+    """
     known = sorted(set(epochs))
-    ticks = known[:1]
-    for epoch in known[1:]:
-        if epoch - ticks[-1] >= (known[-1] - known[0]) / max(3, 16 // columns):
-            ticks.append(epoch)
-    ax.set_xticks(ticks, [epoch_text(epoch) for epoch in ticks])
-    room = 0.04 * (known[-1] - known[0]) or 0.5
+    span = known[-1] - known[0]
+    room = max(room, 0.04 * span) or 0.5
+    inches = ((WIDTH - 1) / columns - 0.2) / (span + 2 * room)
+    named = _named(known, inches)
+    ax.set_xticks(named, [epoch_text(epoch) for epoch in named])
+    ax.set_xticks([epoch for epoch in known if epoch not in named], minor=True)
     ax.set_xlim(known[0] - room, known[-1] + room)
+
+
+def bar_widths(epochs: Sequence[float]) -> list[float]:
+    """How wide a bar at each of the rising epochs is: as the smallest gap, and where that cannot be seen, wider.
+
+    No bar reaches half of the way to the next.
+    """
+    if len(epochs) == 1:
+        return [0.86]
+    gaps = np.diff(epochs)
+    beside = np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))
+    least = (epochs[-1] - epochs[0]) / 25
+    return list(0.86 * np.minimum(beside, max(gaps.min(), least)))
+
+
+def _named(known: Sequence[float], inches: float) -> list[float]:
+    """The epochs whose names have room beside each other, the first and the last among them. inches: of an epoch."""
+    longest = max(len(epoch_text(epoch)) for epoch in known)
+    apart = (longest * _DIGIT + _BETWEEN) / inches
+    named = [known[0]]
+    for epoch in known[1:]:
+        if epoch - named[-1] >= apart:
+            named.append(epoch)
+    if named[-1] != known[-1]:
+        named = [*(epoch for epoch in named if known[-1] - epoch >= apart), known[-1]]
+    return named
 
 
 def run_names(runs: Sequence[str]) -> str:

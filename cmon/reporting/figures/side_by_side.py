@@ -32,7 +32,7 @@ _ACROSS = 3
 """Panels of concepts in a row."""
 _MARK = "*"
 _CAPTION = (
-    "The labels that most interpretable units of the last layer carry, with how many do, and the categories of all "
+    "The labels that most interpretable units of {layer} carry, with how many do, and the categories of all "
     "of them as shares of the layer's units; all runs at the last epoch that they have in common, or a single run "
     "at its first and last. Bold with an asterisk: the shares differ beyond chance (Fisher's exact test; false "
     "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
@@ -41,35 +41,52 @@ _CAPTION = (
 FIGURE = ReportFigure(
     name="side-by-side",
     title="Side by side",
-    caption=lambda inputs: _CAPTION,
+    caption=lambda inputs: _CAPTION.format(layer=inputs.main),
     alt=lambda inputs: "Bars of the most frequent concepts and of the categories' shares, run beside run.",
-    draw=lambda inputs, theme: side_by_side(
+    shown=lambda inputs: shown_rows(
         inputs.stored.units,
         inputs.tables["concept_counts"],
         inputs.tables["interpretable"],
         inputs.tables["concept_differences"],
-        theme,
+        inputs.main,
     ),
+    draw=lambda **shown: side_by_side(**shown),
 )
 
 
-def side_by_side(
-    units: pd.DataFrame, concepts: pd.DataFrame, categories: pd.DataFrame, differences: pd.DataFrame,
-    theme: Theme = LIGHT,
-) -> Figure:  # fmt: skip
-    """The last layer that all sides have: above each side's MOST_CONCEPTS concepts, below the categories' shares.
+def shown_rows(
+    units: pd.DataFrame,
+    concepts: pd.DataFrame,
+    categories: pd.DataFrame,
+    differences: pd.DataFrame,
+    main: str,
+) -> dict[str, Any]:
+    """What `side_by_side` draws: of the main layer, or else the last that all sides have, the rows of these sides.
 
     units: the table `units` in the order of `keys.sort_rows`. concepts, categories, differences: what
-    `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give. What differs
-    beyond chance from the first side, or in the first side from any other, is marked and bold.
+    `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give.
     """
     shown = sides(units)
-    layer = _layer(units, shown)
-    names = in_order(categories["category"])
+    layer = _layer(units, shown, main)
+    return {
+        "layer": layer,
+        "shown": shown,
+        "names": in_order(categories["category"]),
+        "tops": [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown],
+        "shares": [_rows_of(categories, layer, side) for side in shown],
+        "differing": differences[(differences["layer"] == layer) & differences["differs"]],
+    }
+
+
+def side_by_side(
+    layer: str, shown: Sequence[Side], names: Sequence[str], tops: Sequence[pd.DataFrame],
+    shares: Sequence[pd.DataFrame], differing: pd.DataFrame, theme: Theme = LIGHT,
+) -> Figure:  # fmt: skip
+    """A layer: above each side's MOST_CONCEPTS concepts, below the categories' shares; see `shown_rows`.
+
+    What differs beyond chance from the first side, or in the first side from any other, is marked and bold.
+    """
     colors = category_colors(names)
-    tops = [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown]
-    shares = [_rows_of(categories, layer, side) for side in shown]
-    differing = differences[(differences["layer"] == layer) & differences["differs"]]
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     bars = max(2, *map(len, tops))
@@ -101,12 +118,12 @@ def side_by_side(
     return figure
 
 
-def _layer(units: pd.DataFrame, shown: Sequence[Side]) -> str:
-    """The last layer that every side has, or else the last of all."""
+def _layer(units: pd.DataFrame, shown: Sequence[Side], main: str) -> str:
+    """The main layer if every side has it, or else the last that every side has, or else the main one."""
     layers = [str(layer) for layer in units["layer"].unique()]
     own = [set(units.loc[units["run"] == side.run, "layer"]) for side in shown]
     common = [layer for layer in layers if all(layer in one for one in own)]
-    return (common or layers)[-1]
+    return main if main in common or not common else common[-1]
 
 
 def _rows_of(counts: pd.DataFrame, layer: str, side: Side) -> pd.DataFrame:

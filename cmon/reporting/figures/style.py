@@ -82,6 +82,11 @@ _MORE_COLORS = (
 )  # Tol's muted set
 
 
+def fingerprint() -> list[Any]:
+    """All that the look of a figure depends on besides its data."""
+    return [LIGHT, DARK, WIDTH, DPI, SMALL, TEXT, TITLE, CATEGORY_COLORS, _MORE_COLORS]
+
+
 @contextmanager
 def using(theme: Theme = LIGHT) -> Iterator[None]:
     """matplotlib's settings for all figures, and for nothing else in the process."""
@@ -109,7 +114,9 @@ def using(theme: Theme = LIGHT) -> Iterator[None]:
         "ytick.labelcolor": theme.ink,
         "xtick.major.width": 0.8,
         "ytick.major.width": 0.8,
-        "xtick.major.size": 3,
+        "xtick.major.size": 4,
+        "xtick.minor.size": 2.5,
+        "xtick.minor.width": 0.8,
         "ytick.major.size": 3,
         "grid.color": theme.faint,
         "grid.alpha": 0.25,

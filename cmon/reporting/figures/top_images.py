@@ -16,12 +16,13 @@ from cmon.reporting.epochs import first_middle_last
 from cmon.reporting.figures.report_figure import FigureInputs
 from cmon.reporting.figures.style import LIGHT, SMALL, WIDTH, Theme, headline, shortened, using
 from cmon.reporting.tracking import TrackedUnit
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import UNIT_KEYS, epoch_text
 
 IMAGES = 8
 """Of a unit at an epoch."""
 _LINE = 0.19
 """Inches that a line of SMALL text takes."""
+_COLUMNS = [*UNIT_KEYS, "status", "label", "score", "interpretable", "top_images"]
 
 
 def file_name(run: str) -> str:
@@ -29,37 +30,41 @@ def file_name(run: str) -> str:
     return "tracked-" + quote(run, safe=" ._-")
 
 
-def draw(inputs: FigureInputs, run: str, theme: Theme) -> Figure:
-    """A run's figure."""
-    return top_images(inputs.stored.units, run, inputs.tracked, inputs.pictures, theme)
+def shown(inputs: FigureInputs, run: str) -> dict[str, Any]:
+    """What a run's figure is drawn from: the arguments of `top_images`."""
+    rows = shown_rows(inputs.stored.units, run, inputs.tracked)
+    used = sorted({int(image) for own in rows for images in own["top_images"] for image in images})
+    pictures = {image: inputs.pictures[image] for image in used if image in inputs.pictures}
+    return {"run": run, "tracked": inputs.tracked, "rows": rows, "pictures": pictures}
 
 
 def shown_rows(units: pd.DataFrame, run: str, tracked: Sequence[TrackedUnit]) -> list[pd.DataFrame]:
-    """For each tracked unit its rows of `units` at the run's first, middle and last epoch."""
-    own = units[units["run"] == run]
+    """For each tracked unit its rows at the run's first, middle and last epoch, as `top_images` draws them."""
+    own = units.loc[units["run"] == run, _COLUMNS]
     own = own[own["epoch"].isin(first_middle_last(own["epoch"]))]
+    own = own[own["unit"].isin([one.unit for one in tracked])]
+    own = own.assign(top_images=[images[:IMAGES] for images in own["top_images"]])
     return [own[(own["layer"] == one.layer) & (own["unit"] == one.unit)] for one in tracked]
 
 
 def image_ids(units: pd.DataFrame, runs: Sequence[str], tracked: Sequence[TrackedUnit]) -> set[int]:
     """The images that the figures of all runs show."""
     shown = [row for run in runs for rows in shown_rows(units, run, tracked) for row in rows["top_images"]]
-    return {int(image) for row in shown for image in row[:IMAGES]}
+    return {int(image) for row in shown for image in row}
 
 
 def top_images(
-    units: pd.DataFrame,
     run: str,
     tracked: Sequence[TrackedUnit],
+    rows: Sequence[pd.DataFrame],
     pictures: Mapping[int, np.ndarray],
     theme: Theme = LIGHT,
 ) -> Figure:
     """The IMAGES most activating images of each tracked unit (row) at a run's first, middle and last epoch.
 
-    units: the table of that name in the order of `keys.sort_rows`. pictures: image_id to (S,S,3) uint8; ids
+    rows: what `shown_rows` gives. pictures: image_id to (S,S,3) uint8; ids
     without a picture are grey squares.
     """
-    rows = shown_rows(units, run, tracked)
     columns = max([1, *map(len, rows)])
     across = 4 if columns > 1 else IMAGES
     down = IMAGES // across

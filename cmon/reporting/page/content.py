@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os.path
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,10 +23,12 @@ PICTURED_IMAGES = explorer_data.IMAGES
 MOST_ROWS = 1000
 """Units per run in that table: browsers stumble over tables of tens of thousands of rows."""
 TRACKED_IMAGES = 8
+_PLAIN_FOLDERS = {"images", "imgs", "photos", "train", "val", "test"}
+"""Names of folders that say nothing without the one above."""
 
 
 def facts(
-    units: pd.DataFrame, images: pd.DataFrame, layout: pd.DataFrame, concepts: pd.DataFrame
+    units: pd.DataFrame, images: pd.DataFrame, layout: pd.DataFrame, n_concepts: int
 ) -> list[tuple[str, str]]:
     """(count, what was counted) for the head of the page."""
     last = last_epochs(units)
@@ -41,9 +44,34 @@ def facts(
         counted(units["layer"].nunique(), "layer", "layers"),
         counted(len(last), "unit", "units in all runs"),
         counted(usable, "probe image", "probe images"),
-        counted(concepts["concept"].nunique(), "concept", "concepts"),
+        counted(n_concepts, "scored concept", "scored concepts"),
         counted(int((layout["kind"] == "anchor").sum()), "anchor", "anchors"),
     ]
+
+
+def heading(model: str, clip: str, images: pd.DataFrame) -> tuple[str, str]:
+    """(title, subtitle) of the page: the network, the probe images and the CLIP by their names.
+
+    model, clip: as they were given; what says where they come from is left out. An unknown one is ''.
+    """
+    network, words = (_short_name(given) for given in (model, clip))
+    folders = {os.path.dirname(path) for path in images["path"]}
+    known = bool(folders) and all(map(os.path.isabs, folders))
+    place: str = os.path.commonpath(folders) if known else ""
+    parent, probe = os.path.basename(os.path.dirname(place)), os.path.basename(place)
+    if probe in _PLAIN_FOLDERS and parent:
+        probe = f"{parent}/{probe}"
+    title = f"What the neurons of {network} learn" if network else "What the neurons learn"
+    shown = f"on the images of {probe}" if probe else "on the probe images"
+    return title, f"{shown}, in the words of {words}" if words else shown
+
+
+def _short_name(given: str) -> str:
+    """'resnet18' of 'torchvision:resnet18', 'world-clip' of 'local-dir:data/world-clip'; others as they are."""
+    kind, _, name = given.partition(":")
+    if kind == "local-dir" or (kind == "python" and "/" in name):
+        return os.path.basename(os.path.normpath(name))
+    return name if kind in ("torchvision", "timm", "python", "hf-hub") else given
 
 
 def skipped(
@@ -74,7 +102,7 @@ def tracked_views(
             shown = own[own["epoch"].isin(first_middle_last(own["epoch"]))]
             runs[str(run)] = [_moment(row, concepts) for row in shown.to_dict("records")]
         light, dark = (theme.tracked[index % len(theme.tracked)] for theme in (style.LIGHT, style.DARK))
-        views.append(TrackedView(one.name, _sentence(one.reason), light, dark, runs))
+        views.append(TrackedView(one.name, one.sentence, light, dark, runs))
     return views
 
 
@@ -138,7 +166,3 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
-
-
-def _sentence(phrase: str) -> str:
-    return phrase[:1].upper() + phrase[1:] + "."

@@ -73,7 +73,9 @@ def explorer_data(
             _run_columns(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
             for run, own in placed.groupby("run", sort=False)
         ],
-        "tracked": [{"layer": layers.index(one.layer), "unit": one.unit} for one in tracked],
+        "tracked": [
+            {"layer": layers.index(one.layer), "unit": one.unit, "reason": one.sentence} for one in tracked
+        ],
         "half": half.tolist(),
         "themes": {
             "light": _colors(style.LIGHT, categories, layers),

@@ -7,10 +7,13 @@ and it shows text as text, never as markup. The page's script fills the sources,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+_ID = re.compile(r'"id":"(p[0-9]+)"')
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ def panels(runs: int, half: Sequence[float]) -> Panels:
     roots = [_panel(index, x, y) for index in range(runs)]
     for root in roots:
         document.add_root(root)
-    return Panels(
-        json.loads(serialize_json(document.to_json(deferred=False))), tuple(root.id for root in roots)
-    )
+    text = serialize_json(document.to_json(deferred=False))
+    # Bokeh counts its models over the life of the process; here the same panels have the same ids.
+    ids = {one: f"m{at}" for at, one in enumerate(dict.fromkeys(_ID.findall(text)))}
+    text = re.sub(r'"(p[0-9]+)"', lambda found: json.dumps(ids.get(found[1], found[1])), text)
+    return Panels(json.loads(text), tuple(ids[root.id] for root in roots))
 
 
 @cache

@@ -24,7 +24,6 @@ from cmon.reporting.page import explorer_panels
 from cmon.reporting.page.views import Page
 
 _FOLDER = Path(__file__).parent / "web"
-_ORIGIN = re.compile(r'<meta name="cmon-origin" content="([0-9a-f]+)">')
 _BESIDE = re.compile(r'<meta name="cmon-thumbnails" content="([0-9]+)">')
 _THUMBNAILS = '<style id="thumbnails"></style>'
 _STYLES = ("page.css", "explorer.css")
@@ -66,6 +65,7 @@ def render(page: Page, images_beside: int = 0) -> str:
         panels={"document": panels.document, "roots": panels.roots},
         images_beside=images_beside,
         example=_search_example(page.explorer),
+        across=_across(len(page.explorer["runs"])),
     )
 
 
@@ -110,20 +110,16 @@ def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
+def _across(runs: int) -> int:
+    """Panels in a row: as many as leave the fewest places empty."""
+    few = {1: 1, 2: 2, 3: 3, 4: 2}
+    return few[runs] if runs in few else min((3, 4), key=lambda across: -runs % across)
+
+
 def _search_example(explorer: Mapping[str, Any]) -> str:
     """What the search field says may be typed."""
     words = [f"{explorer['layers'][one['layer']]}:{one['unit']}" for one in explorer["tracked"][:1]]
     return " or ".join([*words, *explorer["labels"]["names"][:1]])
-
-
-def origin_of(path: Path) -> str | None:
-    """The origin that the page was made with, or None if it is not there or not cmon's."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            found = _ORIGIN.search(file.read(4096))
-    except (OSError, UnicodeDecodeError):
-        return None
-    return found.group(1) if found else None
 
 
 def thumbnails_beside(path: Path) -> int:

@@ -8,16 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from cmon.reporting.output import write_bytes
 from cmon.reporting.page import html, thumbnails
 from cmon.reporting.page.newest import is_newest, mark_newest
 from cmon.reporting.page.views import Page
+from cmon.reporting.record import Record
 from cmon.workspace.workspace import Workspace
 
 _FILE = re.compile(r"[0-9]+\.webp")
 
 
-def write_page(workspace: Workspace, page: Page, pictures: Mapping[int, bytes], most_mb: float) -> int:
+def write_page(
+    workspace: Workspace, record: Record, page: Page, pictures: Mapping[int, bytes], most_mb: float
+) -> int:
     """Write index.html with the thumbnails in it, or if that made it larger than `most_mb`, beside it.
 
     pictures: image_id to a WebP file. 1 MB is a million bytes. Returns how many thumbnails lie beside the page.
@@ -29,9 +31,8 @@ def write_page(workspace: Workspace, page: Page, pictures: Mapping[int, bytes], 
         beside = len(pictures)
         text, inside = html.render(page, beside), thumbnails.css_classes(thumbnails.file_uris(pictures))
     _write_beside(workspace, pictures if beside else {})
-    # Last: where there is a page, the report is complete; and then it is said to those that are open.
-    write_bytes(workspace, page_path(workspace), html.with_thumbnails(text, inside).encode())
-    mark_newest(workspace, page.origin)
+    record.write(page_path(workspace), html.with_thumbnails(text, inside).encode(), page.origin)
+    mark_newest(workspace, page.origin)  # then it is said to those that are open
     return beside
 
 
@@ -39,10 +40,10 @@ def page_path(workspace: Workspace) -> Path:
     return workspace.report / "index.html"
 
 
-def is_fresh(workspace: Workspace, origin: str) -> bool:
+def is_fresh(workspace: Workspace, record: Record, origin: str) -> bool:
     """Whether the page was made with this origin, and what it shows from its folder is there."""
     path = page_path(workspace)
-    whole = html.origin_of(path) == origin and html.thumbnails_beside(path) == len(_thumbnails(workspace))
+    whole = record.has(path, origin) and html.thumbnails_beside(path) == len(_thumbnails(workspace))
     return whole and is_newest(workspace, origin)
 
 

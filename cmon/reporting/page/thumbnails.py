@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from PIL import Image, ImageOps
@@ -21,6 +22,8 @@ Files = Mapping[int, tuple[Path, str | None]]
 """image_id to path and SHA-256 of the bytes that were scored."""
 SIZE = 96
 """Pixels a side on the page: twice what most screens give it."""
+QUALITY = 70
+"""Of WebP, up to 100."""
 FOLDER = "thumbnails"
 _Kind = TypeVar("_Kind")
 
@@ -33,12 +36,19 @@ def read_pictures(
     Returns image_id to picture, and image_id to reason for those that cannot be shown: a file that changed
     since is not the image that activated the unit.
     """
-    return _read_all(files, size, lambda picture: picture, progress, "reading top images")
+    return _read_all(files, lambda data, _: _cut(data, size), progress, "reading top images")
 
 
-def read_thumbnails(files: Files, progress: Progress = silent) -> tuple[dict[int, bytes], dict[int, str]]:
-    """The same as `read_pictures`, but as WebP files of SIZE pixels."""
-    return _read_all(files, SIZE, _webp, progress, "reading thumbnails")
+def read_thumbnails(
+    files: Files, progress: Progress = silent, known: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[dict[int, bytes], dict[int, str]]:
+    """The same as `read_pictures`, but as WebP files of SIZE pixels. known: what this gave before, by the SHA-256."""
+
+    def thumbnail(data: bytes, sha256: str | None) -> bytes:
+        kept = known.get(sha256) if sha256 else None
+        return _webp(_cut(data, SIZE)) if kept is None else kept
+
+    return _read_all(files, thumbnail, progress, "reading thumbnails")
 
 
 def css_classes(uris: Mapping[int, str]) -> str:
@@ -64,11 +74,12 @@ def file_uris(pictures: Mapping[int, bytes]) -> dict[int, str]:
 
 
 def _read_all(
-    files: Files, size: int, convert: Callable[[Image.Image], _Kind], progress: Progress, task: str
+    files: Files, convert: Callable[[bytes, str | None], _Kind], progress: Progress, task: str
 ) -> tuple[dict[int, _Kind], dict[int, str]]:
     def one(image_id: int) -> tuple[int, _Kind | None, str]:
         try:
-            return image_id, convert(_read(*files[image_id], size)), ""
+            path, sha256 = files[image_id]
+            return image_id, convert(_bytes(path, sha256), sha256), ""
         except Exception as error:  # an image library can fail in any way on a broken file
             return image_id, None, _reason(error)
 
@@ -88,10 +99,14 @@ class _Changed(Exception):
     """The file's bytes are not those that were scored."""
 
 
-def _read(path: Path, sha256: str | None, size: int) -> Image.Image:
+def _bytes(path: Path, sha256: str | None) -> bytes:
     data = read_regular(path, MOST_BYTES)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise _Changed
+    return data
+
+
+def _cut(data: bytes, size: int) -> Image.Image:
     # Scaling from twice the size is as good as from the original, and a JPEG gives it in a fraction of the time.
     picture = upright(io.BytesIO(data), enough=2 * size)
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
@@ -105,5 +120,5 @@ def _reason(error: Exception) -> str:
 
 def _webp(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=70, method=2)  # more effort: twice as slow, 4 % smaller
+    picture.save(buffer, "WEBP", quality=QUALITY, method=2)  # more effort: twice as slow, 4 % smaller
     return buffer.getvalue()

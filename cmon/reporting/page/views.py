@@ -79,14 +79,18 @@ class Page:
     origin: str
     version: str
     title: str
+    subtitle: str
+    """What was shown to the network, and in whose words it is described."""
     facts: Sequence[tuple[str, str]]
     """(number, what it counts)."""
     findings: Sequence[tuple[str, str]]
     """(run or other subject, sentences about it)."""
+    warnings: Sequence[str]
+    """Why some of it says little."""
     explorer: Mapping[str, Any]
     """What `explorer_data.explorer_data` gives."""
     figures: Mapping[str, FigureView]
-    """By name; 'embedding', 'd_anchor' and 'interpretable' have places of their own."""
+    """By name; 'embedding', 'd_anchor', 'interpretable' and 'side-by-side' have places of their own."""
     files: Mapping[str, Sequence[tuple[str, str]]]
     """Name of a figure or table to (form, link) of each of its files beside the page."""
     tracked: Sequence[TrackedView]
@@ -106,5 +110,5 @@ class Page:
     @property
     def more_figures(self) -> list[FigureView]:
         """Figures without a place of their own."""
-        placed = ("embedding", "d_anchor", "interpretable")
+        placed = ("embedding", "d_anchor", "interpretable", "side-by-side")
         return [figure for name, figure in self.figures.items() if name not in placed]

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from cmon.reporting.epochs import last_epochs
 from cmon.reporting.inputs import StoredTables
-from cmon.reporting.output import write_bytes
+from cmon.reporting.origins import origin
+from cmon.reporting.record import Record
 from cmon.reporting.tables import (
     comparison,
     counts,
@@ -93,6 +94,7 @@ def _over_all_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["epoch"].isna(), ["measure", "value"]]
 
 
+_CLIP_CHANGES = ["change_clip", "change_clip_low", "change_clip_high"]
 _IN_THE_PLANE = "in the plane (1 is the anchors' RMS distance from their centroid)"
 TABLES = (
     ReportTable(
@@ -100,11 +102,11 @@ TABLES = (
         d_anchor.D_ANCHOR,
         "run, layer, epoch",
         f"Mean distance from the live units to their nearest anchor, {_IN_THE_PLANE} and in CLIP's text space (0 to "
-        "2), with bootstrap intervals over units.",
+        "2), and its change since the first epoch, over the same units, with bootstrap intervals over units.",
         lambda inputs: d_anchor.d_anchor(
             inputs.stored.units, inputs.stored.places, inputs.seed, inputs.confidence
         ),
-        lambda table: table.drop(columns="n_live"),
+        lambda table: table.drop(columns=["n_live", "n_paired", "on_anchors", *_CLIP_CHANGES]),
     ),
     ReportTable(
         "comparison",
@@ -212,19 +214,24 @@ def make_tables(inputs: TableInputs) -> dict[str, pd.DataFrame]:
     return {table.name: table.make(inputs) for table in TABLES}
 
 
-def write_tables(workspace: Workspace, made: Mapping[str, pd.DataFrame], origin: str) -> None:
-    """Write every table in every form."""
+def write_tables(workspace: Workspace, record: Record, made: Mapping[str, pd.DataFrame]) -> None:
+    """Write every table, in every form, that is not there as it would be written."""
     for table in TABLES:
         rows = made[table.name]
+        own = origin(table.name, rows, table.caption, schemas.VERSION)
+        files = {form: workspace.report / f"{table.name}.{form}" for form in FORMS}
+        if all(record.has(file, own) for file in files.values()):
+            continue
         whole, printed = _arrow(rows, table.schema), _arrow(table.printed(rows), table.schema)
-        workspace.write(workspace.report / f"{table.name}.parquet", whole, origin)
         texts = {
             "csv": formats.csv(whole),
             "md": formats.markdown(printed, table.caption),
             "tex": latex.latex(printed, table.name, table.caption),
         }
+        record.write_table(files["parquet"], whole, own)
         for form, text in texts.items():
-            write_bytes(workspace, workspace.report / f"{table.name}.{form}", text.encode())
+            record.write(files[form], text.encode(), own)
+    record.save()
 
 
 def _arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -11,9 +11,9 @@ PLANE_UNIT = "where 1 is the anchors' RMS distance from their centroid"
 """What lengths in the plane are measured in."""
 
 
-def bounds(name: str) -> list[pa.Field]:
-    """The ends of the bootstrap interval of the column `name`."""
+def bounds(name: str, of: str = "bootstrap interval") -> list[pa.Field]:
+    """The ends of an interval of the column `name`."""
     return [
-        column(f"{name}_low", pa.float64(), f"lower end of the bootstrap interval of `{name}`", null=True),
-        column(f"{name}_high", pa.float64(), f"upper end of the bootstrap interval of `{name}`", null=True),
+        column(f"{name}_low", pa.float64(), f"lower end of the {of} of `{name}`", null=True),
+        column(f"{name}_high", pa.float64(), f"upper end of the {of} of `{name}`", null=True),
     ]

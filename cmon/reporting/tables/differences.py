@@ -34,7 +34,11 @@ CONCEPT_DIFFERENCES = pa.schema(
         column("other_share", pa.float64(), "`share` on the other side, 0 to 1"),
         column("p_value", pa.float64(), "of Fisher's exact test, two-sided, that the two shares are equal"),
         column("q_value", pa.float64(), "smallest false discovery rate, over all rows, at which it differs"),
-        column("differs", pa.bool_(), "whether `q_value` is at most 0.05"),
+        column(
+            "differs",
+            pa.bool_(),
+            "whether `q_value` is at most 0.05, and more than one unit of a side carries it",
+        ),
     ]
 )
 
@@ -73,14 +77,16 @@ def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     concept and each category that an interpretable unit of either carries, and one for all interpretable units.
     `p_value` is that of Fisher's exact test (two-sided) on units that do and do not carry it, out of all units
     of the layer, dead ones included. `q_value` is Benjamini and Hochberg's over all rows; `differs` where it is
-    at most RATE. The test takes units as independent draws: it separates differences of these two networks from
-    chance, and does not say whether two other trainings of the same kind would differ so.
+    at most RATE and more than one unit of a side carries it: a single one is no difference between two networks. The
+    test takes units as independent draws: it separates differences of these two networks from chance, and does not
+    say whether two other trainings of the same kind would differ so.
     """
     first, *others = sides(units)
     found = [row for other in others for row in _rows(units, other, first)]
     table = pd.DataFrame(found, columns=CONCEPT_DIFFERENCES.names[:-2])
     table["q_value"] = false_discovery_control(table["p_value"].to_numpy(dtype=float), method="bh")
-    table["differs"] = table["q_value"] <= RATE
+    more_than_one = table[["units", "other_units"]].max(axis=1) > 1
+    table["differs"] = (table["q_value"] <= RATE) & more_than_one
     return table
 
 

@@ -15,7 +15,8 @@ from cmon.reporting.figures.d_anchor import d_anchor_curves
 from cmon.reporting.figures.embedding import embedding
 from cmon.reporting.figures.interpretable import interpretable_shares
 from cmon.reporting.figures.movement import movement_curves
-from cmon.reporting.figures.side_by_side import side_by_side
+from cmon.reporting.figures.side_by_side import shown_rows, side_by_side
+from cmon.reporting.figures.top_images import shown_rows as tracked_rows
 from cmon.reporting.figures.top_images import top_images
 from cmon.reporting.tables.counts import category_counts, concept_counts, status_counts
 from cmon.reporting.tables.d_anchor import d_anchor
@@ -57,21 +58,20 @@ ODD = {
 
 def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) -> list:
     places = sort_rows(layout[layout["kind"] == "unit"])
-    table = d_anchor(units, places, 0, 0.95)
-    tracked = tracking.choose(units, places)
+    table, main = d_anchor(units, places, 0, 0.95), units["layer"].unique()[-1]
+    tracked, run = tracking.choose(units, places, main), units["run"].iloc[0]
     return [
-        embedding(layout, table, tracked, theme),
-        d_anchor_curves(table, theme=theme),
-        interpretable_shares(category_counts(units), status_counts(units), theme),
+        embedding(layout, table, tracked, main, theme),
+        d_anchor_curves(table, main, theme=theme),
+        interpretable_shares(category_counts(units), status_counts(units), main, theme),
         side_by_side(
-            units,
-            concept_counts(units),
-            category_counts(units),
-            concept_differences(units),
-            theme,
+            **shown_rows(
+                units, concept_counts(units), category_counts(units), concept_differences(units), main
+            ),
+            theme=theme,
         ),
-        movement_curves(layer_movement(units, places), theme),
-        top_images(units, units["run"].iloc[0], tracked, {}, theme),
+        movement_curves(layer_movement(units, places), main, theme),
+        top_images(run, tracked, tracked_rows(units, run, tracked), {}, theme),
     ]
 
 

@@ -14,7 +14,7 @@ SMALL = World(units=12, images=20, epochs=(0.0, 1.0, 2.0))
 def test_curves_show_the_table():
     units, layout = frames(SMALL)
     table = d_anchor(units, sort_rows(layout[layout["kind"] == "unit"]), 0, 0.95)
-    panels = d_anchor_curves(table).axes
+    panels = d_anchor_curves(table, "layer4").axes
     for panel, (kind, layer) in zip(
         panels, itertools.product(("d_anchor", "d_anchor_clip"), SMALL.layers), strict=True
     ):
@@ -31,7 +31,7 @@ def test_metrics_stand_above_on_the_same_epochs():
         [("standard", epoch, metric, 3.0 - epoch) for metric, epoch in logged],
         columns=["run", "epoch", "metric", "value"],
     )
-    figure = d_anchor_curves(table, training)
+    figure = d_anchor_curves(table, "b", training)
     loss, rate, *rest = figure.axes
     assert [loss.get_title(loc="left"), rate.get_title(loc="left")] == ["loss", "lr"]
     drawn = [line for line in loss.lines if len(line.get_xdata())]

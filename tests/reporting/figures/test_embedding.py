@@ -11,7 +11,7 @@ from tests.support.synthetic_tables import World, frames
 def test_tracked_path_runs_through_the_epochs_so_far():
     units, layout = frames(World(units=10, dead=0))
     table = d_anchor(units, sort_rows(layout[layout["kind"] == "unit"]), 0, 0.95)
-    panels = embedding(layout, table, [TrackedUnit("layer4", 3, "")]).axes
+    panels = embedding(layout, table, [TrackedUnit("layer4", 3, "")], "layer4").axes
     own = layout[(layout["run"] == "standard") & (layout["layer"] == "layer4") & (layout["unit"] == 3)]
     for panel, epoch in zip(panels[:3], (0, 3, 5), strict=True):
         paths = [

@@ -13,7 +13,7 @@ SMALL = World(units=12, images=20, epochs=(0.0, 1.0, 2.0))
 def test_movement_shows_the_table():
     units, layout = frames(SMALL)
     table = layer_movement(units, sort_rows(layout[layout["kind"] == "unit"]))
-    axes = movement_curves(table).axes
+    axes = movement_curves(table, "layer4").axes
     for panel, (name, layer) in zip(axes, itertools.product(ROWS, SMALL.layers), strict=True):
         for line, run in zip(panel.lines, SMALL.runs, strict=True):
             own = table[(table["run"] == run) & (table["layer"] == layer)].dropna(subset=[name])

@@ -1,7 +1,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cmon.reporting.figures.side_by_side import side_by_side
+from cmon.reporting.figures.side_by_side import shown_rows, side_by_side
 from cmon.reporting.tables.counts import category_counts, concept_counts
 from cmon.reporting.tables.differences import concept_differences
 
@@ -19,12 +19,8 @@ def planted(**labels: list[str]) -> pd.DataFrame:
 
 
 def compared(units: pd.DataFrame) -> Figure:
-    return side_by_side(
-        units,
-        concept_counts(units),
-        category_counts(units),
-        concept_differences(units),
-    )
+    shown = shown_rows(units, concept_counts(units), category_counts(units), concept_differences(units), "l")
+    return side_by_side(**shown)
 
 
 def words_of(ax) -> dict[str, str]:

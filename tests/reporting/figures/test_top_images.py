@@ -1,6 +1,6 @@
 import numpy as np
 
-from cmon.reporting.figures.top_images import image_ids, top_images
+from cmon.reporting.figures.top_images import image_ids, shown_rows, top_images
 from cmon.reporting.tracking import TrackedUnit
 from tests.support.synthetic_tables import World, frames
 
@@ -9,7 +9,8 @@ def test_images_without_a_picture_are_grey_squares():
     units, _ = frames(World(runs=("a",), layers=("l",), epochs=(0.0, 1.0), units=2, dead=0))
     units["top_images"] = [np.array([7, 8])] * len(units)
     pictures = {7: np.full((20, 20, 3), 200, np.uint8)}
-    figure = top_images(units, "a", [TrackedUnit("l", 1, "asked for")], pictures)
+    tracked = [TrackedUnit("l", 1, "asked for")]
+    figure = top_images("a", tracked, shown_rows(units, "a", tracked), pictures)
     mosaic = figure.axes[0].images[0].get_array()
     assert (mosaic[:20, :20] == 200).all()
     assert len(np.unique(mosaic[:20, 21:41].reshape(-1, 3), axis=0)) == 1
@@ -20,7 +21,8 @@ def test_tracked_images_tell_label_score_and_significance():
     units, _ = frames(World(runs=("a",), layers=("l",), epochs=(0.0, 1.0, 2.0), units=1, dead=0))
     units["label"], units["score"] = ["dog", "cat", None], [12.345, 6.0, np.nan]
     units["interpretable"], units["status"] = [True, False, False], ["ok", "ok", "dead"]
-    figure = top_images(units, "a", [TrackedUnit("l", 0, "asked for")], {})
+    tracked = [TrackedUnit("l", 0, "asked for")]
+    figure = top_images("a", tracked, shown_rows(units, "a", tracked), {})
     words = {text.get_text(): text.get_fontweight() for text in figure.texts}
     assert words["epoch 0: dog 12.3"] == "bold"
     assert words["epoch 1: cat 6.00 n.s."] == "normal"

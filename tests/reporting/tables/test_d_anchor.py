@@ -70,6 +70,33 @@ def test_means_and_counts_are_those_of_a_slow_twin(seed: int) -> None:
             assert row[f"d_anchor{suffix}"] == pytest.approx(np.mean([one[column] for one in live]))
 
 
+def test_changes_are_those_of_the_same_units_since_the_first_epoch_with_live_ones() -> None:
+    """A fall of each unit by 0.1 is beyond chance, whatever the units' own distances are."""
+    random = np.random.default_rng(0)
+    start = random.exponential(size=60)
+    values = {
+        "a": {0.0: start, 1.0: start - 0.1 + random.normal(size=60) / 20, 2.0: random.permutation(start)}
+    }
+    units, layout = planted(values)
+    dead = (layout["epoch"] == 1.0) & (layout["unit"] < 15)
+    layout = layout.assign(status=np.where(dead, "dead", layout["status"]))
+    layout.loc[dead, ["distance", "distance_clip"]] = np.nan
+    first, second, third = d_anchor.d_anchor(units, layout, 0, 0.95).to_dict("records")
+    assert math.isnan(first["change"])
+    assert (first["n_paired"], second["n_paired"], third["n_paired"]) == (0, 45, 60)
+    assert second["change"] == pytest.approx((values["a"][1.0] - start)[15:].mean())
+    assert second["change_clip_low"] == pytest.approx(2 * second["change_low"])
+    assert second["change_low"] < -0.1 < second["change_high"] < -0.08
+    assert second["d_anchor_high"] > first["d_anchor_low"]  # the two intervals know nothing of it
+    assert third["change_low"] < 0 < third["change_high"]
+
+
+def test_units_on_anchors_are_counted_by_the_distance_in_clip_space() -> None:
+    near = np.array([0.0, 0.12, 0.13, 0.5])  # in the plane; twice as far in CLIP's space
+    (row,) = d_anchor.d_anchor(*planted({"a": {0.0: near}}), seed=0, confidence=0.95).to_dict("records")
+    assert row["on_anchors"] == 0.5
+
+
 def test_intervals_have_the_width_of_theory_and_depend_on_their_own_units_alone() -> None:
     random = np.random.default_rng(0)
     values = {"a": {0.0: random.exponential(size=800), 1.0: random.exponential(size=799)}}
@@ -91,4 +118,5 @@ def test_many_epochs_of_one_size_are_all_answered() -> None:
     assert ((table["d_anchor_low"] < table["d_anchor"]) & (table["d_anchor"] < table["d_anchor_high"])).all()
     some = {"a": {99.0: values["a"][99.0]}}
     alone = d_anchor.d_anchor(*planted(some), seed=0, confidence=0.9, resamples=200)
-    pd.testing.assert_series_equal(alone.iloc[0], table.iloc[99], check_names=False)
+    own = [name for name in table if not name.startswith(("change", "n_paired"))]  # what compares no epochs
+    pd.testing.assert_series_equal(alone.iloc[0][own], table.iloc[99][own], check_names=False)

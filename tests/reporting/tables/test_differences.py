@@ -97,6 +97,15 @@ def test_chance_is_seldom_called_a_difference_and_a_planted_one_always():
     assert not table[["cat", "interpretable"]].any()
 
 
+def test_one_unit_is_no_difference_whatever_the_sizes_of_the_layers():
+    labels = {("a", "l", 0.0): ["-"] * 500, ("b", "l", 0.0): ["dog"], ("b", "m", 0.0): ["dog"] * 2 + ["-"]}
+    labels["a", "m", 0.0] = ["-"] * 500
+    table = differences.concept_differences(population(labels)).set_index(["layer", "name"])
+    assert (table["q_value"] < 0.05).all()
+    assert not table.loc["l", "differs"].any()
+    assert table.loc["m", "differs"].all()
+
+
 @pytest.mark.parametrize(
     ("epochs", "wanted"),
     [

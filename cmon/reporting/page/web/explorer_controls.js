@@ -106,6 +106,7 @@ async function explore() {
   listenToFrame(explorer);
   restoreReader(explorer);
   byId("explore").dataset.ready = "yes";
+  document.documentElement.classList.add("scripted");
 }
 
 /** Without panels the page is what it is without scripts. */

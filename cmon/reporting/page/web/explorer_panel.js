@@ -99,6 +99,7 @@ function trackedCard(world, one, forget) {
   remove.addEventListener("click", forget);
   const card = element("article", "tracked", element("div", "bar", element("h4", "", name), remove));
   card.style.setProperty("--c", one.color);
+  if (one.reason) card.append(element("p", "soft small", one.reason));
   for (const run of world.runs) {
     const unit = unitIndex(run, one.layer, one.unit);
     if (unit !== NONE) card.append(strip(world, run, unit, name));
