@@ -38,6 +38,13 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             Terminal(quiet=False).error(interrupt.words(ctx.invoked_subcommand))
             ctx.exit(interrupt.EXIT)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from cmon.cli import unforeseen
+
+            Terminal(quiet=False).error(unforeseen.describe(error))
+            ctx.exit(unforeseen.EXIT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return ["extract", "score", "embed", "report", "watch", "drop"]  # in the order in which they are run
