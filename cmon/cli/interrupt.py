@@ -26,9 +26,8 @@ KEPT = {
     "goes on from there, and `cmon embed` refuses what does not belong together until it has",
     "embed": "the plane is the one of before, or the new one if it was whole; the same command makes what is missing",
     "report": "what was finished is kept, and the page is written last; the same command goes on from there",
-    "watch": "every epoch that was said is in the workspace, and the same command goes on from there",
-    "watch": "what was finished is kept, and the same command goes on from there; an epoch of which a stage is missing is "
-    "done first",
+    "watch": "what was finished is kept, and the same command goes on from there; an epoch of which a stage is "
+    "missing is done first",
     "drop": "the workspace is as before, or without what was to go; the same command says which",
 }
 """What is kept of a command that was interrupted."""

@@ -13,6 +13,7 @@ import pandas as pd
 from cmon.kept_options import Call
 from cmon.reporting import inputs, tracking
 from cmon.reporting.inputs import StoredTables
+from cmon.reporting.layers import main_layer
 from cmon.reporting.tables import d_anchor, diversity, movement
 from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import GROUP
@@ -80,7 +81,8 @@ def read_findings(workspace: Workspace, calls: Sequence[Call]) -> Findings:
         if options.get("track"):
             tracked = tracking.requested(stored.units, options["track"])
         else:
-            tracked = tracking.choose(stored.units, stored.places)
+            main = main_layer(stored.units, stored.shards, options.get("main_layer"))
+            tracked = tracking.choose(stored.units, stored.places, main)
         return Findings(_rows(table, steps), stored, tuple(tracked), options.get("images"))
     scored = "score" in stages
     table = _of_units(workspace.frame("units")) if scored else workspace.frame("shards")[[*GROUP, "units"]]

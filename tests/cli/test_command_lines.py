@@ -78,7 +78,7 @@ EXTRACT = {
         call_of(
             "embed",
             anchors=("dog", "polar bear", Path("/a.csv")),
-            layout="joint",
+            layout="anchored",
             epochs=((0.0, 8.0),),
             runs=("a*",),
         ),

@@ -86,7 +86,9 @@ def test_the_tracked_units_are_those_of_the_report(workspace: Workspace) -> None
     asked = read_findings(workspace, [*STAGES, Call("report", {"track": (("layer4", 7),), "images": None})])
     assert [one.name for one in asked.tracked] == ["layer4:7"]
     stored = inputs.read(workspace)
-    assert read_findings(workspace, STAGES).tracked == tuple(tracking.choose(stored.units, stored.places))
+    assert read_findings(workspace, STAGES).tracked == tuple(
+        tracking.choose(stored.units, stored.places, "layer4")
+    )
 
 
 def test_before_a_layout_there_are_counts_only(workspace: Workspace) -> None:
