@@ -424,7 +424,7 @@ def _class_names(given: AnyPath | Sequence[str] | None) -> list[str]:
 def _concepts(given: Words) -> list[Concept]:
     if isinstance(given, (str, os.PathLike)):
         return concept_lists.read(Path(given))
-    return [one if isinstance(one, Concept) else Concept(one, None) for one in given]
+    return concept_lists.of_values(given)
 
 
 def _anchors(given: AnyPath | Sequence[str | Concept] | None) -> list[Concept] | None:

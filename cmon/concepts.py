@@ -88,6 +88,19 @@ def files_or_words(given: Sequence[str]) -> list[Concept]:
     return list({folded(concept.name): concept for concept in reversed(found)}.values())[::-1]
 
 
+def of_values(given: Iterable[str | Concept]) -> list[Concept]:
+    """Concepts as a program gives them; of equal ones the first. Raises CmonError where there is none."""
+    listed = [one if isinstance(one, Concept) else Concept(one, None) for one in given]
+    found = _merged(Path("the given concepts"), ((one.name, one.category or "") for one in listed))
+    if not found:
+        raise CmonError(
+            "the given concepts: there is none",
+            expected="one concept or more",
+            found=f"{len(listed)} empty texts" if listed else "an empty list",
+        )
+    return found
+
+
 def with_category(concepts: Sequence[Concept]) -> list[Concept]:
     """The concepts that have a category: the anchors where none are given."""
     return [concept for concept in concepts if concept.category]

@@ -224,3 +224,11 @@ def test_files_are_read_and_words_are_concepts(tmp_path: Path) -> None:
 def test_what_can_only_be_meant_as_a_file_is_not_taken_for_a_word(given: str) -> None:
     with pytest.raises(CmonError, match=given):
         concepts.files_or_words(["dog", given])
+
+
+def test_concepts_of_a_program_are_treated_as_those_of_a_file() -> None:
+    given = ["red  brick", Concept("Red brick", "material"), "", Concept("dog", "object")]
+    assert concepts.of_values(given) == [Concept("red brick", None), Concept("dog", "object")]
+    for none in ([], ["", " "]):
+        with pytest.raises(CmonError, match="one concept or more"):
+            concepts.of_values(none)

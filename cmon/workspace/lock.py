@@ -82,6 +82,12 @@ class WriterLock:
         assert self._lock is not None
         with suppress(OSError):
             (self.root / _HOLDER).unlink()
+        with suppress(OSError):
+            if [path.name for path in self.root.iterdir()] == [
+                _LOCK
+            ]:  # a command that was refused leaves nothing
+                (self.root / _LOCK).unlink()
+                self.root.rmdir()
         self._lock.release()
         self._lock = None
 

@@ -65,6 +65,12 @@ def test_readers_are_never_blocked(tmp_path: Path) -> None:
             pass
 
 
+def test_a_block_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), Workspace(tmp_path / "work").writing("extract"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_folder_that_cannot_be_written_can_still_be_read(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -23,7 +23,9 @@ def test_edges_join_points_of_an_epoch_and_each_unit_with_its_next_epoch() -> No
     np.testing.assert_array_equal(graph, graph.T)
     assert graph.max() <= 1
     same_epoch = points.epochs[:, None] == points.epochs
-    following = (points.units[:, None] == points.units) & (np.abs(points.epochs[:, None] - points.epochs) == 1)
+    following = (points.units[:, None] == points.units) & (
+        np.abs(points.epochs[:, None] - points.epochs) == 1
+    )
     assert not graph[~same_epoch & ~following].any()
     length = np.linalg.norm(points.vectors[:, None] - points.vectors, axis=2)
     np.testing.assert_allclose(graph[following], np.exp(-length[following] / found.length), rtol=1e-4)

@@ -25,9 +25,7 @@ def test_smoothing_minimises_what_it_says() -> None:
         kept = np.isin(np.arange(6), list(held))
         found = smooth_along_paths(given, points, 0.7, 2.0, kept)
         np.testing.assert_array_equal(found[kept], given[kept])
-        weights = [
-            2 * (0.7 / np.linalg.norm(points.vectors[a] - points.vectors[b])) ** 4 for a, b in PAIRS
-        ]
+        weights = [2 * (0.7 / np.linalg.norm(points.vectors[a] - points.vectors[b])) ** 4 for a, b in PAIRS]
         for k in np.flatnonzero(~kept):
             force = found[k] - given[k]
             for (a, b), weight in zip(PAIRS, weights, strict=True):
@@ -54,5 +52,7 @@ def test_values_are_carried_from_the_epoch_before_else_from_the_one_after() -> N
     points, values = some_points(), np.arange(12.0).reshape(6, 2)
     known = np.array([False, False, False, False, True, True])
     found = carry_along_paths(values, points, known)
-    np.testing.assert_array_equal(found, values[[4, 5, 2, 5, 4, 5]] * np.array([[1], [1], [0], [1], [1], [1]]))
+    np.testing.assert_array_equal(
+        found, values[[4, 5, 2, 5, 4, 5]] * np.array([[1], [1], [0], [1], [1], [1]])
+    )
     assert carry_along_paths(values[:0], points.subset(known & ~known), known[:0]).shape == (0, 2)
