@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cmon.watching.watch import watch
     from cmon.workspace.workspace import Workspace
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [
     "CmonError",
     "Workspace",
