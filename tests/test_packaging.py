@@ -62,4 +62,4 @@ def test_the_wheel_runs_where_the_repository_is_not(wheel: Path, tmp_path: Path)
     )
     where, version = done.stdout.splitlines()
     assert where.startswith(str(wheel))
-    assert version == "cmon, version 0.2.0"
+    assert version == "cmon, version 0.3.0"
