@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -83,13 +84,16 @@ class WriterLock:
         with suppress(OSError):
             (self.root / _HOLDER).unlink()
         with suppress(OSError):
-            if [path.name for path in self.root.iterdir()] == [
-                _LOCK
-            ]:  # a command that was refused leaves nothing
-                (self.root / _LOCK).unlink()
-                self.root.rmdir()
+            if self._is_empty():  # a command that was refused leaves nothing
+                shutil.rmtree(self.root)
         self._lock.release()
         self._lock = None
+
+    def _is_empty(self) -> bool:
+        """Whether there is no file but the lock."""
+        if any(self.root.glob("*.parquet")):
+            return False
+        return all(path.is_dir() or path == self.root / _LOCK for path in self.root.rglob("*"))
 
     def _holder(self) -> str:
         """Who has the lock, in words."""

@@ -67,6 +67,7 @@ def count_instants(work: Callable[[], int], root: Path) -> int:
 
 
 def _run(work: Callable[[], int], root: Path, fault: Fault | None) -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     if fault is not None and fault.kind == "file size":
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault.at, fault.at))
     elif fault is not None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from cmon.cli import interrupt
 from cmon.workspace.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """SIGINT is heard, also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 NETWORK = """
 import time
 import torch
@@ -48,7 +59,13 @@ def test_ctrl_c_ends_a_command_wherever_it_is(
         "--layer", "conv1", "--model", f"python:{program}:Net", "--workers", 0, "--device", "cpu", "--batch-size", 8,
     ]  # fmt: skip
     started = subprocess.Popen(
-        [str(part) for part in command], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+        [str(part) for part in command],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background jobs ignore it
     )
     while not (tmp_path / "begun").exists():
         assert started.poll() is None, started.stderr and started.stderr.read()
