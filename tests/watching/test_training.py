@@ -25,7 +25,15 @@ STAGES = "extract score embed report"
 def start(*words: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", *map(str, words)]
-    return subprocess.Popen(command, env=environment, cwd=REPOSITORY, text=True, stdout=-1, stderr=-1)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=REPOSITORY,
+        text=True,
+        stdout=-1,
+        stderr=-1,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
 
 
 def wait_for(path: Path) -> None:
