@@ -40,9 +40,6 @@ from cmon.workspace.workspace import Workspace
 from scripts.soak.faults import DISK, SIGNALS, Fault, count_instants, in_a_child
 from scripts.soak.small_job import COLORS, STAGES, Job, outcome
 
-TIMED = ("costs.parquet",)
-"""Tables that say how long something took, or are made from one that does."""
-
 
 @dataclass
 class Row:
@@ -88,7 +85,7 @@ class Sweep:
         self, stage: str, place: Path, job: Job | None = None, whole: Path | None = None
     ) -> list[str]:
         """Run the stage once more without a fault, and say what is not as it should be."""
-        finished = {path: path.stat().st_mtime_ns for path in place.rglob("*.parquet") if whole_file(path)}
+        finished = {path: path.stat().st_mtime_ns for path in place.rglob("*.parquet") if _finished(path)}
         code = in_a_child(self.does(stage, place, job), place)
         if code != 0:
             return [f"{stage}: ended with {code} when it was run again"]
@@ -120,9 +117,12 @@ def _load_everything() -> None:
         importlib.import_module(name)
 
 
-def whole_file(path: Path) -> bool:
+def _finished(path: Path) -> bool:
+    """Whether a file is whole, and with it all that is made together with it: concepts and units of one group."""
     try:
         read_table(path)
+        if "concepts" in path.parts:
+            read_table(Path(*("units" if part == "concepts" else part for part in path.parts)))
     except cmon.CmonError:
         return False
     return True
@@ -130,17 +130,38 @@ def whole_file(path: Path) -> bool:
 
 def differences(place: Path, whole: Path) -> list[str]:
     """How a workspace differs from an undisturbed one: files that are missing or too many, tables of other values."""
-    ours, theirs = (
-        {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
-        for root in (place, whole)
-    )
-    names = {name for name in (*ours, *theirs) if not name.startswith(".lock")}
-    problems = [f"{name} is missing" for name in sorted(names - ours.keys())]
-    problems += [f"{name} is left over" for name in sorted(names - theirs.keys())]
+    ours, theirs = _files(place), _files(whole)
+    problems = [f"{name} is missing" for name in sorted(theirs.keys() - ours.keys())]
+    problems += [f"{name} is left over" for name in sorted(ours.keys() - theirs.keys())]
     tables = sorted(name for name in ours.keys() & theirs.keys() if name.endswith(".parquet"))
-    compared = [name for name in tables if not name.endswith(TIMED)]
-    changed = [name for name in compared if not read_table(ours[name]).equals(read_table(theirs[name]))]
-    return problems + [f"{name} has other values" for name in changed]
+    changed = [name for name in tables if not read_table(ours[name]).equals(read_table(theirs[name]))]
+    problems += [f"{name} has other values" for name in changed]
+    for name in sorted({path.name for root in (place, whole) for path in root.glob("cache/*-features-*")}):
+        one, other = (_cached(root / "cache" / name) for root in (place, whole))
+        if one != other:
+            problems.append(f"cache/{name} holds other vectors")
+    return problems
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """The files that are to be the same after any fault, by their names.
+
+    Not those of the lock; nor the costs, which are of one moment; nor CLIP's vectors, whose files have random names.
+    """
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    return {
+        name: path
+        for name, path in found.items()
+        if not name.startswith(".lock")
+        and name != "costs.parquet"
+        and "-features-" not in name.rpartition("/")[0]
+    }
+
+
+def _cached(folder: Path) -> dict[str, tuple[float, ...]]:
+    """CLIP's vectors in a folder of the cache, by hash or text."""
+    rows = [row for path in folder.glob("*.parquet") for row in read_table(path).to_pylist()]
+    return {row.get("sha256") or row.get("text"): tuple(row["vector"]) for row in rows}
 
 
 def instants(sweep: Sweep, points: int, generator: random.Random) -> Iterator[tuple[str, str, int]]:
