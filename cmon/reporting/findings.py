@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,15 +64,26 @@ def warnings(d_anchor: pd.DataFrame, diversity: pd.DataFrame, main: str | None =
             )
         crowded = _crowded(diversity[diversity["run"] == run])
         if crowded:
+            worst, *others = sorted(crowded, key=lambda one: one.share, reverse=True)
+            also = f"; over a third also in {', '.join(f'{one.layer} ({one.share:.0%})' for one in others)}"
             found.append(
-                f"{run}: one label on over a third of a layer: {'; '.join(crowded)}. Units that share their images "
-                "answer to one thing: count it as one finding"
+                f"{run}: one label on over a third of a layer: {worst.words}{also if others else ''}. Units that share "
+                "their images answer to one thing: count it as one finding"
             )
     return found
 
 
-def _crowded(own: pd.DataFrame) -> list[str]:
-    """Of each layer of a run the epoch at which one label has the largest share, if that is over a third."""
+@dataclass(frozen=True)
+class _Crowded:
+    """A layer at the epoch at which one label has the largest share of its units."""
+
+    layer: str
+    share: float
+    words: str
+
+
+def _crowded(own: pd.DataFrame) -> list[_Crowded]:
+    """The layers of a run of which one label has over a third of the units at some epoch."""
     found = []
     for layer, rows in own.groupby("layer", sort=False):
         share = rows["its_units"] / rows["n_units"]
@@ -81,12 +93,13 @@ def _crowded(own: pd.DataFrame) -> list[str]:
         row = rows.loc[[over.idxmax()]].iloc[0]
         shared = ""
         if np.isfinite(row["overlap"]):
-            shared = f", which share {row['overlap']:.0%} of their top images, by chance {row['overlap_chance']:.0%}"
-        more = f" (and at {len(over) - 1} other epochs)" if len(over) > 1 else ""
-        found.append(
+            shared = f", which share {row['overlap']:.0%} of their top images (by chance {row['overlap_chance']:.0%})"
+        more = f", and likewise at {len(over) - 1} more of {len(rows)} epochs" if len(over) > 1 else ""
+        words = (
             f"“{row['most_frequent']}” on {row['its_units']} of {row['n_units']} units of {layer} at epoch "
             f"{epoch_text(row['epoch'])}{shared}{more}"
         )
+        found.append(_Crowded(str(layer), float(over.max()), words))
     return found
 
 
