@@ -153,8 +153,8 @@ def test_one_label_on_over_a_third_of_a_layer_is_warned_of_with_the_overlap():
     (said,) = warnings(table(a=FALLS), varied)
     assert said == (
         "a: one label on over a third of a layer: “stretcher” on 7 of 9 units of layer3 at epoch 1, which share 74% of "
-        "their top images (by chance 5%), and likewise at 1 more of 2 epochs; over a third also in fc (56%). Units that "
-        "share their images answer to one thing: count it as one finding"
+        "their top images (by chance 5%), and likewise at 1 more of 2 epochs; over a third also in fc (56%). Units "
+        "that share their images answer to one thing: count it as one finding"
     )
 
 

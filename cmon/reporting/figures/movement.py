@@ -54,9 +54,11 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())
     shown = panels.shown_layers(layers)
+    # Of scores that were made elsewhere, nobody may have measured the overlap.
+    rows = ROWS if table[OVERLAP].notna().any() else ROWS[:-1]
     with using(theme):
-        figure, axes = panels.grid(len(ROWS), len(shown), panel_height=1.2, extra=1.3)
-        for row, name in enumerate(ROWS):
+        figure, axes = panels.grid(len(rows), len(shown), panel_height=1.2, extra=1.3)
+        for row, name in enumerate(rows):
             for column, layer in enumerate(shown):
                 ax = axes[row, column]
                 for index, run in enumerate(runs):
@@ -68,8 +70,9 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
                         markevery=every,
                     )  # fmt: skip
                 if name == OVERLAP:
-                    chance = table.loc[table["layer"] == layer, CHANCE].mean()
-                    ax.axhline(chance, color=theme.faint, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
+                    chance = table.loc[table["layer"] == layer, CHANCE].dropna().mean()
+                    if np.isfinite(chance):
+                        ax.axhline(chance, color=theme.faint, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
                 if table.loc[table["layer"] == layer, name].isna().all():
                     panels.write_note(
                         ax, "needs two epochs" if table["epoch"].nunique() == 1 else "no data", theme
@@ -79,8 +82,8 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
                 panels.epoch_axis(ax, table["epoch"], len(shown))
                 ax.grid(axis="y")
                 ax.yaxis.set_major_locator(MaxNLocator(3, integer=name in COUNTS))
-                panels.outer_labels(ax, row == len(ROWS) - 1, column == 0, "epoch", name)
-                if row < len(ROWS) - 1:
+                panels.outer_labels(ax, row == len(rows) - 1, column == 0, "epoch", name)
+                if row < len(rows) - 1:
                     ax.tick_params(labelbottom=False)
             _same_height(axes[row])
         figure.align_ylabels(axes[:, 0])

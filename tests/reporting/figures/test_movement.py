@@ -21,4 +21,6 @@ def test_movement_shows_the_table():
         for line, run in zip(panel.lines[: len(SMALL.runs)], SMALL.runs, strict=True):
             own = table[(table["run"] == run) & (table["layer"] == layer)].dropna(subset=[name])
             np.testing.assert_allclose(line.get_xydata(), own[["epoch", name]].astype(float))
+    unknown = table.assign(overlap=np.nan, overlap_chance=np.nan)
+    assert len(movement_curves(unknown, "layer4").axes) == len(axes) - len(SMALL.layers)
     assert axes[-1].lines[len(SMALL.runs)].get_ydata()[0] == pytest.approx(0.05)  # by chance
