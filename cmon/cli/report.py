@@ -78,7 +78,7 @@ def report(
     if table_format == "json":
         print(json.dumps(found.headlines, indent=1))
     else:
-        rows = _rows(found.d_anchor, table_format)
+        rows = _rows(found.d_anchor, table_format, found.headlines["main_layer"])
         terminal.print_table(
             rows,
             table_format,
@@ -112,8 +112,9 @@ _SHOWN = (
 )
 
 
-def _rows(table: Any, form: str) -> list[dict[str, Any]]:
-    """All for programs; for people what is read most, and where there are many rows, each layer's first and last."""
+def _rows(table: Any, form: str, main: str) -> list[dict[str, Any]]:
+    """All for programs; for people what is read most, and where there are many rows, each layer's first and last, or
+    these of the main layer alone."""
     from cmon.cli import terminal
 
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -124,4 +125,6 @@ def _rows(table: Any, form: str) -> list[dict[str, Any]]:
         begins = {(row["run"], row["layer"]): row["epoch"] for row in reversed(rows)}
         kept = {(*key, epoch) for of in (begins, ends) for key, epoch in of.items()}
         rows = [row for row in rows if (row["run"], row["layer"], row["epoch"]) in kept]
+    if len(rows) > terminal.MOST_ROWS and any(row["layer"] == main for row in rows):
+        rows = [row for row in rows if row["layer"] == main]
     return [{name: row[name] for name in _SHOWN} for row in rows]

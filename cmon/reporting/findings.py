@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ _DISTANCES = ("d_anchor", "d_anchor_clip")
 _ACCURACY = re.compile(r"acc(?:uracy)?(?:$|[^a-z])", re.IGNORECASE)
 MOST_ACCURACIES = 3
 """Logged accuracies that are said of a run."""
-MOST_ON_ANCHORS = 0.25
-"""Share of a layer's units on anchors at the first epoch from which d_anchor is warned of."""
+MOST_ON_ANCHORS = 0.1
+"""Share of a layer's units on anchors at the first epoch above which d_anchor is warned of, as `cmon embed` does."""
+MOST_OF_ONE_LABEL = 1 / 3
+"""Share of a layer's units under one label above which it is warned of, as `cmon score` does."""
 
 
 def findings(
@@ -44,18 +47,59 @@ def findings(
     return found
 
 
-def warnings(d_anchor: pd.DataFrame, main: str | None = None) -> list[str]:
-    """What makes d_anchor say little: units of a run's main layer that lie on anchors at its first epoch."""
+def warnings(d_anchor: pd.DataFrame, diversity: pd.DataFrame, main: str | None = None) -> list[str]:
+    """What makes the findings say little.
+
+    Of each run: units of the main layer that lie on anchors at its first epoch; and the layers of which one label has
+    over a third of the units, with how far these share their top images. diversity: the table of that name.
+    """
     found = []
     for run, own in d_anchor.groupby("run", sort=False):
         first = _main_rows(own, main).iloc[0]
         if first["on_anchors"] > MOST_ON_ANCHORS:
             found.append(
-                f"{first['on_anchors']:.0%} of the live units of {first['layer']} lie on an anchor at epoch "
-                f"{epoch_text(first['epoch'])} of {run} already: d_anchor cannot show what training does. As "
-                "anchors take what the network should come to see, and no colors or textures: "
-                "`cmon embed --anchors`"
+                f"{run}: {first['on_anchors']:.0%} of the live units of {first['layer']} lie on an anchor at epoch "
+                f"{epoch_text(first['epoch'])} already; an anchor that units answer to before says nothing of "
+                "training: choose other `--anchors` in `cmon embed`"
             )
+        crowded = _crowded(diversity[diversity["run"] == run])
+        if crowded:
+            worst, *others = sorted(crowded, key=lambda one: one.share, reverse=True)
+            also = f"; over a third also in {', '.join(f'{one.layer} ({one.share:.0%})' for one in others)}"
+            found.append(
+                f"{run}: one label on over a third of a layer: {worst.words}{also if others else ''}. Units that share "
+                "their images answer to one thing: count it as one finding"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Crowded:
+    """A layer at the epoch at which one label has the largest share of its units."""
+
+    layer: str
+    share: float
+    words: str
+
+
+def _crowded(own: pd.DataFrame) -> list[_Crowded]:
+    """The layers of a run of which one label has over a third of the units at some epoch."""
+    found = []
+    for layer, rows in own.groupby("layer", sort=False):
+        share = rows["its_units"] / rows["n_units"]
+        over = share.where((share > MOST_OF_ONE_LABEL) & (rows["its_units"] > 1)).dropna()
+        if over.empty:
+            continue
+        row = rows.loc[[over.idxmax()]].iloc[0]
+        shared = ""
+        if np.isfinite(row["overlap"]):
+            shared = f", which share {row['overlap']:.0%} of their top images (by chance {row['overlap_chance']:.0%})"
+        more = f", and likewise at {len(over) - 1} more of {len(rows)} epochs" if len(over) > 1 else ""
+        words = (
+            f"“{row['most_frequent']}” on {row['its_units']} of {row['n_units']} units of {layer} at epoch "
+            f"{epoch_text(row['epoch'])}{shared}{more}"
+        )
+        found.append(_Crowded(str(layer), float(over.max()), words))
     return found
 
 

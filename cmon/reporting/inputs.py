@@ -13,7 +13,7 @@ from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
 
-TABLES = ("images", "checkpoints", "shards", "units", "concepts", "layout")
+TABLES = ("images", "checkpoints", "shards", "scores", "units", "concepts", "layout")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class StoredTables:
     images: pd.DataFrame
     checkpoints: pd.DataFrame
     shards: pd.DataFrame
+    scores: pd.DataFrame
     units: pd.DataFrame
     concepts: pd.DataFrame
     layout: pd.DataFrame
@@ -66,6 +67,7 @@ def read(workspace: Workspace) -> StoredTables:
         frames["images"],
         frames["checkpoints"],
         frames["shards"],
+        frames["scores"],
         units,
         frames["concepts"],
         pd.concat([anchors, places.astype(anchors.dtypes)], ignore_index=True),

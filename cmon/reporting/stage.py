@@ -145,13 +145,14 @@ def _result(
     d_anchor = table.to_pandas()
     main = main_layer(d_anchor, workspace.read("shards").to_pandas(), settings.main_layer)
     training = read_table(workspace.report / "training.parquet").to_pandas()
+    diversity = read_table(workspace.report / "diversity.parquet").to_pandas()
     return ReportResult(
         page=storage.page_path(workspace),
         figures=tuple(figures),
         d_anchor=table,
         headlines=findings.headlines(d_anchor, main),
         findings=tuple(findings.findings(d_anchor, main, training)),
-        warnings=tuple(findings.warnings(d_anchor, main)),
+        warnings=tuple(findings.warnings(d_anchor, diversity, main)),
         missing_images=missing,
         images_beside=storage.thumbnails_beside(workspace),
         made=made,

@@ -105,7 +105,7 @@ def _of_layout(stored: StoredTables) -> pd.DataFrame:
     # The report's own functions, so that its numbers are these; of the intervals nothing is needed.
     distances = d_anchor.d_anchor(stored.units, stored.places, seed=0, confidence=0.95, resamples=1)
     moved = movement.layer_movement(stored.units, stored.places)
-    varied = diversity.layer_diversity(stored.units, stored.layout)
+    varied = diversity.layer_diversity(stored.units, stored.layout, stored.scores)
     return (
         distances[[*GROUP, "d_anchor", "d_anchor_clip"]]
         .merge(moved[[*GROUP, *_MOVEMENT]], on=GROUP)

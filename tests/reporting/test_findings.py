@@ -32,7 +32,7 @@ def table(**values: list[tuple[float, float, float] | None]) -> pd.DataFrame:
             row |= {
                 "n_dead": 1 if one else 8,
                 "n_interpretable": epoch + 1 if one else 0,
-                "on_anchors": 0.125,
+                "on_anchors": 0.05,
             }
             for suffix, scale in (("", 1), ("_clip", 2)):
                 row |= {f"d_anchor{suffix}": scale * value, f"d_anchor{suffix}_low": scale * (value - 0.1)}
@@ -130,10 +130,32 @@ def test_accuracy_that_training_logged_stands_beside():
 
 
 def test_units_on_anchors_before_training_are_warned_of():
-    assert warnings(table(a=FALLS)) == []
-    (said,) = warnings(table(a=FALLS).assign(on_anchors=[0.5, 0.0, 0.0]))
-    assert said.startswith("50% of the live units of layer4 lie on an anchor at epoch 0 of a already")
-    assert warnings(table(a=[None, *FALLS]).assign(on_anchors=[np.nan, 0.0, 0.5, 0.5])) == []
+    varied = diversity(("layer4", 0.0, "dog", 2, 0.1))
+    assert warnings(table(a=FALLS), varied) == []
+    (said,) = warnings(table(a=FALLS).assign(on_anchors=[0.5, 0.0, 0.0]), varied)
+    assert said.startswith("a: 50% of the live units of layer4 lie on an anchor at epoch 0 already")
+    assert warnings(table(a=[None, *FALLS]).assign(on_anchors=[np.nan, 0.0, 0.5, 0.5]), varied) == []
+
+
+def diversity(*rows: tuple[str, float, str | None, int, float]) -> pd.DataFrame:
+    """(layer, epoch, most frequent label, its units of 9, overlap) of the run a."""
+    frame = pd.DataFrame(rows, columns=["layer", "epoch", "most_frequent", "its_units", "overlap"])
+    return frame.assign(run="a", n_units=9, overlap_chance=0.05)
+
+
+def test_one_label_on_over_a_third_of_a_layer_is_warned_of_with_the_overlap():
+    varied = diversity(
+        ("layer3", 0.0, "white", 4, 0.2),
+        ("layer3", 1.0, "stretcher", 7, 0.74),
+        ("layer4", 0.0, "dog", 3, 0.9),  # a third, not over it
+        ("fc", 0.0, "red", 5, NONE),
+    )
+    (said,) = warnings(table(a=FALLS), varied)
+    assert said == (
+        "a: one label on over a third of a layer: “stretcher” on 7 of 9 units of layer3 at epoch 1, which share 74% of "
+        "their top images (by chance 5%), and likewise at 1 more of 2 epochs; over a third also in fc (56%). Units "
+        "that share their images answer to one thing: count it as one finding"
+    )
 
 
 def test_the_numbers_are_those_of_the_first_and_last_epoch():

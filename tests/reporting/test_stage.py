@@ -251,7 +251,11 @@ def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_pa
 def test_every_file_of_the_report_can_be_downloaded(made):
     text = html_of(made).partition('<section id="files">')[2]
     links = {unquote(link) for link in re.findall(r'<a href="([^"]*)" download>', text)}
-    assert links == {path.name for path in made.report.iterdir()} - {"index.html", "files.parquet"}
+    assert links == {path.name for path in made.report.iterdir()} - {
+        "index.html",
+        "files.parquet",
+        "newest.css",
+    }
 
 
 def test_a_dead_layer_has_empty_cells(tmp_path):

@@ -157,6 +157,18 @@ def frames(
     return sort_rows(units), layout
 
 
+def scores_of(units: pd.DataFrame) -> pd.DataFrame:
+    """What the table `scores` says of such units, with an overlap made up from the epoch."""
+    found = []
+    for key, own in units.groupby(["run", "layer", "epoch"], sort=False):
+        labels = own.loc[own["interpretable"], "label"].value_counts()
+        of_label = {"most frequent label": labels.index[0] if len(labels) else None}
+        of_label["its units"] = int(labels.max()) if len(labels) else 0
+        overlap = {"overlap": 0.1 / (1 + key[2]), "overlap by chance": 0.05}
+        found.append({**dict(zip(["run", "layer", "epoch"], key, strict=True)), **of_label, **overlap})
+    return pd.DataFrame(found)
+
+
 def write(folder: Path, world: World, tables: dict[str, list[dict[str, Any]]] | None = None) -> Workspace:
     """Write the images and all tables; `tables` is what `rows` gave, perhaps changed."""
     workspace = Workspace(folder / "workspace")

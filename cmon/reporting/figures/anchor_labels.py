@@ -14,6 +14,8 @@ from cmon.reporting.figures.style import SMALL, Theme, shortened
 
 MOST_LABELS = 16
 """Anchors that get a label, so that it can be read in a paper's column; of more, the first that have room."""
+MOST_ANCHORS = 200
+"""Of more, no label finds room that keeps off all of them."""
 _LONGEST = 14
 """Characters of a label."""
 
@@ -44,6 +46,8 @@ def label_anchors(axes: Sequence[Axes], anchors: pd.DataFrame, obstacles: np.nda
     axes: panels of one size with one frame, laid out for good. anchors: rows with concept, x, y. obstacles: (B,2)
     pixels of the first panel that labels keep off.
     """
+    if len(anchors) > MOST_ANCHORS:  # in a crowd only some can be told apart: those that come first
+        anchors = anchors.head(MOST_LABELS)
     labels = _placed(axes[0], anchors, obstacles)
     labelled = anchors.iloc[[label.row for label in labels]]
     for ax in axes:

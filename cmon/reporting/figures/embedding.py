@@ -174,7 +174,10 @@ def _draw_panel(
 ) -> None:  # fmt: skip
     """A run's units, its rows `own`, at an epoch: neurons, anchors, trajectories."""
     _draw_neurons(ax, own[own["epoch"] == epoch], shades, as_pixels)
-    ax.plot(anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=4, markeredgewidth=0)
+    size = 4 * plane.star_scale(len(anchors))
+    ax.plot(
+        anchors["x"], anchors["y"], "*", color=theme.anchor, markersize=size, markeredgewidth=0, zorder=0.9
+    )
     for index, one in enumerate(tracked):
         _draw_trajectory(ax, own, one, epoch, theme.tracked[index % len(theme.tracked)], theme)
 

@@ -16,13 +16,15 @@ from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shorten
 from cmon.workspace.keys import GROUP
 
 COUNTS = ("labels", "born", "lost", "relabelled")
-ROWS = ("step", "spread", *COUNTS)
-"""Columns of the table `movement`, each with a row of panels."""
+OVERLAP, CHANCE = "overlap", "overlap_chance"
+ROWS = ("step", "spread", *COUNTS, OVERLAP)
+"""Columns of the tables `movement` and `diversity`, each with a row of panels."""
 _CAPTION = (
     "step: how far a unit moves in the plane from one epoch to the next, on average, where 1 is the anchors' RMS "
     "distance from their centroid; spread: the mean distance between two units; labels: how many different labels "
     "the interpretable units carry; born, lost, relabelled: units that became interpretable, ceased to be, or "
-    "changed their label since the epoch before."
+    "changed their label since the epoch before; overlap: the share of a unit's most activating images that another "
+    "unit of the layer has among its own (dotted: by chance). Units that share their images answer to one thing."
 )
 FIGURE = ReportFigure(
     name="movement",
@@ -31,21 +33,32 @@ FIGURE = ReportFigure(
     alt=lambda inputs: (
         "Line charts by epoch of how far units move and how their labels change, in the table below."
     ),
-    shown=lambda inputs: {"table": inputs.tables["movement"][[*GROUP, *ROWS]], "main": inputs.main},
+    shown=lambda inputs: {
+        "table": with_overlap(inputs.tables["movement"], inputs.tables["diversity"]),
+        "main": inputs.main,
+    },
     draw=lambda **shown: movement_curves(**shown),
 )
+
+
+def with_overlap(movement: pd.DataFrame, diversity: pd.DataFrame) -> pd.DataFrame:
+    """The columns that the figure shows, of the two tables of these names."""
+    table = movement[[*GROUP, *ROWS[:-1]]]
+    return table.merge(diversity[[*GROUP, OVERLAP, CHANCE]], on=GROUP, how="left")
 
 
 def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Figure:
     """A row of panels for each of ROWS, a column for each layer, all runs in one panel.
 
-    table: the columns of ROWS per run, layer, epoch; empty cells give no point.
+    table: of `with_overlap`; empty cells give no point.
     """
     runs, layers = list(table["run"].unique()), list(table["layer"].unique())
     shown = panels.shown_layers(layers)
+    # Of scores that were made elsewhere, nobody may have measured the overlap.
+    rows = ROWS if table[OVERLAP].notna().any() else ROWS[:-1]
     with using(theme):
-        figure, axes = panels.grid(len(ROWS), len(shown), panel_height=1.2, extra=1.3)
-        for row, name in enumerate(ROWS):
+        figure, axes = panels.grid(len(rows), len(shown), panel_height=1.2, extra=1.3)
+        for row, name in enumerate(rows):
             for column, layer in enumerate(shown):
                 ax = axes[row, column]
                 for index, run in enumerate(runs):
@@ -56,6 +69,10 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
                         own["epoch"], own[name], color=color, marker=marker, markersize=4, linewidth=1.6,
                         markevery=every,
                     )  # fmt: skip
+                if name == OVERLAP:
+                    chance = table.loc[table["layer"] == layer, CHANCE].dropna().mean()
+                    if np.isfinite(chance):
+                        ax.axhline(chance, color=theme.faint, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
                 if table.loc[table["layer"] == layer, name].isna().all():
                     panels.write_note(
                         ax, "needs two epochs" if table["epoch"].nunique() == 1 else "no data", theme
@@ -65,8 +82,8 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
                 panels.epoch_axis(ax, table["epoch"], len(shown))
                 ax.grid(axis="y")
                 ax.yaxis.set_major_locator(MaxNLocator(3, integer=name in COUNTS))
-                panels.outer_labels(ax, row == len(ROWS) - 1, column == 0, "epoch", name)
-                if row < len(ROWS) - 1:
+                panels.outer_labels(ax, row == len(rows) - 1, column == 0, "epoch", name)
+                if row < len(rows) - 1:
                     ax.tick_params(labelbottom=False)
             _same_height(axes[row])
         figure.align_ylabels(axes[:, 0])

@@ -30,6 +30,11 @@ def most_offset(anchors: npt.NDArray[np.floating]) -> float:
     return min(MOST_OFFSET, typical / 2) if typical > 0 else MOST_OFFSET
 
 
+def star_scale(anchors: int) -> float:
+    """How much smaller an anchor's star is drawn where there are many, so that units are seen among them: 0.4 to 1."""
+    return max(0.4, min(1.0, math.sqrt(120 / max(1, anchors))))
+
+
 def offsets(
     layers: npt.NDArray[np.generic], units: npt.NDArray[np.integer], most: float
 ) -> npt.NDArray[np.float64]:

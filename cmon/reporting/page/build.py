@@ -110,7 +110,7 @@ def build_page(
         subtitle=subtitle,
         facts=content.facts(units, stored.images, stored.layout, stored.n_concepts),
         findings=findings(tables["d_anchor"], inputs.main, tables["training"]),
-        warnings=warnings(tables["d_anchor"], inputs.main),
+        warnings=warnings(tables["d_anchor"], tables["diversity"], inputs.main),
         explorer=explorer_data.explorer_data(
             units,
             stored.layout,
@@ -132,7 +132,7 @@ def build_page(
         tracked=content.tracked_views(inputs.tracked, units, stored.concepts),
         d_anchor_table=table_views.d_anchor_table(tables["d_anchor"]),
         frequent=table_views.frequent_tables(units),
-        movement=table_views.movement_table(tables["movement"]),
+        movement=table_views.movement_table(tables["movement"], tables["diversity"]),
         units=rows,
         more_units=len(last_epochs(units)) - len(rows),
         statuses=table_views.status_table(tables["status"]),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from cmon.reporting.figures import plane
+
 _ID = re.compile(r'"id":"(p[0-9]+)"')
 
 
@@ -26,10 +28,10 @@ class Panels:
     """The panels' ids in it."""
 
 
-def panels(runs: int, half: Sequence[float]) -> Panels:
+def panels(runs: int, half: Sequence[float], anchors: int = 0) -> Panels:
     """Panels whose frames reach `half` (width, height) from the middle, with one scale on both axes.
 
-    Their sources are called `units-0`, `units-1` and so on.
+    Their sources are called `units-0`, `units-1` and so on. anchors: how many there are; of many the stars are small.
     """
     from bokeh.core.json_encoder import serialize_json
     from bokeh.document import Document
@@ -37,7 +39,7 @@ def panels(runs: int, half: Sequence[float]) -> Panels:
 
     document = Document()
     x, y = (Range1d(start=-side, end=side, name=name) for name, side in zip("xy", half, strict=True))
-    roots = [_panel(index, x, y) for index in range(runs)]
+    roots = [_panel(index, x, y, 9 * plane.star_scale(anchors)) for index in range(runs)]
     for root in roots:
         document.add_root(root)
     text = serialize_json(document.to_json(deferred=False))
@@ -55,7 +57,7 @@ def library() -> str:
     return Resources(mode="inline", components=["bokeh"], minified=True, log_level=None).js_raw[0]
 
 
-def _panel(index: int, x: Any, y: Any) -> Any:
+def _panel(index: int, x: Any, y: Any, star: float) -> Any:
     """From the lowest layer to the highest: units, found units, anchors, trajectories, labels, the hovered point."""
     from bokeh.models import PanTool, WheelZoomTool
     from bokeh.plotting import figure
@@ -71,7 +73,7 @@ def _panel(index: int, x: Any, y: Any) -> Any:
     panel.grid.visible = False
     _scatter(panel, f"units-{index}", "x y color size", size="size")
     _scatter(panel, f"found-{index}", "x y color size paper", size="size", line_color="paper")
-    _scatter(panel, f"anchors-{index}", "x y color", marker="star", size=9)
+    _scatter(panel, f"anchors-{index}", "x y color", marker="star", size=star)
     panel.multi_line(
         "xs", "ys", source=_source(f"paths-{index}", "xs ys color"), line_color="color", line_width=2,
         line_alpha=0.75, line_join="round",

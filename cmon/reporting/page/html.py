@@ -56,7 +56,9 @@ def render(page: Page, images_beside: int = 0) -> str:
     environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of names has a meaning
     scripts = [explorer_panels.library(), *map(_read, _SCRIPTS)]
     page = replace(page, explorer=_shown_inside(page.explorer))
-    panels = explorer_panels.panels(len(page.explorer["runs"]), page.explorer["half"])
+    panels = explorer_panels.panels(
+        len(page.explorer["runs"]), page.explorer["half"], len(page.explorer["anchors"]["names"])
+    )
     return environment.get_template("page.html.j2").render(
         page=page,
         css="".join(map(_read, _STYLES)),

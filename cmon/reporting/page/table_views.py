@@ -10,7 +10,7 @@ import pandas as pd
 from cmon.reporting.epochs import last_epochs
 from cmon.reporting.page.views import TableView
 from cmon.reporting.tables.counts import concept_counts, status_column
-from cmon.workspace.keys import epoch_text
+from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.status import STATUSES
 
 
@@ -31,15 +31,18 @@ def d_anchor_table(d_anchor: pd.DataFrame) -> TableView:
     return TableView("", "In brackets: the confidence interval.", names, rows)
 
 
-def movement_table(movement: pd.DataFrame) -> TableView:
+def movement_table(movement: pd.DataFrame, diversity: pd.DataFrame) -> TableView:
     names = {
         "step": "step",
         "from_first": "from first",
         "spread": "spread",
         "labels": "labels",
         "entropy": "entropy",
+        "overlap": "overlap",
+        "overlap_chance": "by chance",
     }
     counts = ["born", "lost", "relabelled", "settled"]
+    table = movement.merge(diversity[[*GROUP, "overlap", "overlap_chance"]], on=GROUP, how="left")
     rows = [
         [
             row["run"],
@@ -48,13 +51,13 @@ def movement_table(movement: pd.DataFrame) -> TableView:
             *[row[name] if pd.notna(row[name]) else None for name in names],
             *[int(row[name]) if pd.notna(row[name]) else None for name in counts],
         ]
-        for row in movement.to_dict("records")
+        for row in table.to_dict("records")
     ]
     note = (
         "step, from first: mean displacement in the plane since the previous and the first epoch. spread: mean "
         "distance between two live units. labels, entropy (bits): how many and how evenly the labels of "
-        "interpretable units. born, lost, relabelled: since the previous epoch. settled: units that keep their "
-        "final label from this epoch on."
+        "interpretable units. overlap: share of a unit's most activating images that another unit has, too. born, "
+        "lost, relabelled: since the previous epoch. settled: units that keep their final label from this epoch on."
     )
     return TableView("", note, ["run", "layer", "epoch", *names.values(), *counts], rows)
 

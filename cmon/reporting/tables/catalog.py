@@ -167,10 +167,12 @@ TABLES = (
         "diversity",
         diversity.DIVERSITY,
         "run, layer, epoch",
-        "How many different things the interpretable units of a layer detect; entropy in bits, shares of the anchors "
-        "from 0 to 1.",
-        lambda inputs: diversity.layer_diversity(inputs.stored.units, inputs.stored.layout),
-        lambda table: table.drop(columns=["n_interpretable", "n_anchors"]),
+        "How many different things the interpretable units of a layer detect, and how far its units share their most "
+        "activating images (overlap, and by chance); entropy in bits, shares from 0 to 1.",
+        lambda inputs: diversity.layer_diversity(
+            inputs.stored.units, inputs.stored.layout, inputs.stored.scores
+        ),
+        lambda table: table.drop(columns=["n_interpretable", "n_anchors", "n_units"]),
     ),
     ReportTable(
         "status",

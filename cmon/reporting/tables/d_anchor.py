@@ -49,7 +49,7 @@ D_ANCHOR = pa.schema(
         column(
             "on_anchors",
             pa.float64(),
-            f"share of the live units that lie on an anchor, nearer than {ON_ANCHOR} in CLIP's text space, 0 to 1",
+            f"share of the live units that lie on an anchor, within {ON_ANCHOR} in CLIP's text space, 0 to 1",
             null=True,
         ),
         column("n_paired", pa.int32(), "units live at this epoch and at the first with live units"),
@@ -101,7 +101,9 @@ def d_anchor(
     for space, suffix in enumerate(DISTANCES):
         table[f"d_anchor{suffix}"] = means[:, space]
         table[f"d_anchor{suffix}_low"], table[f"d_anchor{suffix}_high"] = ends[:, :, space].T
-    table["on_anchors"] = np.array([(own[:, 1] < ON_ANCHOR).mean() if len(own) else np.nan for own in values])
+    table["on_anchors"] = np.array(
+        [(own[:, 1] <= ON_ANCHOR).mean() if len(own) else np.nan for own in values]
+    )
     changes = _changes(list(counts.index), distances, confidence)
     found = pd.concat([pd.DataFrame(table, index=counts.index), counts], axis=1).reset_index()
     return pd.concat([found, changes], axis=1)[D_ANCHOR.names]

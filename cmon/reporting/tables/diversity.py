@@ -34,14 +34,34 @@ DIVERSITY = pa.schema(
             null=True,
         ),
         column("covered_clip", pa.float64(), "the same in CLIP's text space", null=True),
+        column("most_frequent", pa.string(), "the label that most of them have", null=True),
+        column("its_units", pa.int32(), "how many have it"),
+        column("n_units", pa.int32(), "all units of the layer"),
+        column(
+            "overlap",
+            pa.float64(),
+            "redundancy: mean share of a live unit's most activating images that another live unit has among its own, "
+            "0 to 1; needs no CLIP",
+            null=True,
+        ),
+        column("overlap_chance", pa.float64(), "of units that order the images at random", null=True),
     ]
 )
 
 
-def layer_diversity(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+_OF_SCORES = {
+    "most frequent label": "most_frequent",
+    "its units": "its_units",
+    "overlap": "overlap",
+    "overlap by chance": "overlap_chance",
+}
+"""Columns of the table `scores`, and what they are called here."""
+
+
+def layer_diversity(units: pd.DataFrame, layout: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """One row per run, layer, epoch of `units`. DIVERSITY.
 
-    units, layout: the tables of those names; layout with its anchors. All counts are over interpretable units,
+    units, layout, scores: the tables of those names; layout with its anchors. All counts are over interpretable units,
     `n_interpretable` of them.
 
     `labels`: how many distinct labels they have, 0 to n_interpretable.
@@ -56,6 +76,9 @@ def layer_diversity(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     `covered_clip`: the same in CLIP's space. 0 to 1, and not over n_interpretable / n_anchors. A unit that is far
     from all anchors has a nearest one too: read it together with d_anchor.
     NaN if there are no anchors.
+    `most_frequent`, `its_units`, `overlap`, `overlap_chance`: as the table `scores` has them, where it has the row.
+    Units that share their top images answer to one thing, and have one label whatever the function: read it beside
+    the labels.
     """
     anchors = layout.loc[layout["kind"] == "anchor", "concept"]
     keys = UNIT_KEYS
@@ -76,6 +99,9 @@ def layer_diversity(units: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
     ):
         found = own.groupby(GROUP)[source].nunique().reindex(table.index, fill_value=0)
         table[name] = found / len(anchors) if len(anchors) else np.nan
+    of_layer = scores.set_index(GROUP)[list(_OF_SCORES)].rename(columns=_OF_SCORES)
+    table = table.join(of_layer).fillna({"its_units": 0}).astype({"its_units": int})
+    table["n_units"] = units.groupby(GROUP, sort=False).size()
     return table.reset_index()
 
 

@@ -14,16 +14,17 @@ from cmon.reporting.figures import style
 from cmon.reporting.figures.d_anchor import d_anchor_curves
 from cmon.reporting.figures.embedding import embedding
 from cmon.reporting.figures.interpretable import interpretable_shares
-from cmon.reporting.figures.movement import movement_curves
+from cmon.reporting.figures.movement import movement_curves, with_overlap
 from cmon.reporting.figures.side_by_side import shown_rows, side_by_side
 from cmon.reporting.figures.top_images import shown_rows as tracked_rows
 from cmon.reporting.figures.top_images import top_images
 from cmon.reporting.tables.counts import category_counts, concept_counts, status_counts
 from cmon.reporting.tables.d_anchor import d_anchor
 from cmon.reporting.tables.differences import concept_differences
+from cmon.reporting.tables.diversity import layer_diversity
 from cmon.reporting.tables.movement import layer_movement
 from cmon.workspace.keys import sort_rows
-from tests.support.synthetic_tables import World, frames
+from tests.support.synthetic_tables import World, frames, scores_of
 
 SMALL = World(units=12, images=20, epochs=(0.0, 1.0, 2.0))
 ODD = {
@@ -70,7 +71,11 @@ def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) ->
             ),
             theme=theme,
         ),
-        movement_curves(layer_movement(units, places), main, theme),
+        movement_curves(
+            with_overlap(layer_movement(units, places), layer_diversity(units, layout, scores_of(units))),
+            main,
+            theme,
+        ),
         top_images(run, tracked, tracked_rows(units, run, tracked), {}, theme),
     ]
 

@@ -419,7 +419,7 @@ def hostile(tmp_path_factory) -> Workspace:
         path = Path(row["path"])
         row["path"] = str(path.rename(folder / "probe" / f'"><img src=x onerror=alert(1)>{path.name}'))
     images = pa.Table.from_pylist(table, schema=schemas.IMAGES)
-    made.write(made.table("images"), images, "renamed", {})
+    made.write(made.table("images"), images, made.origin("images"))  # or the scores were not made from them
     report(made, ReportSettings(max_html_mb=0))
     return made
 

@@ -84,6 +84,7 @@ def test_an_open_page_shows_the_new_epoch_and_the_reader_stays_where_they_were(w
     tracked = page.locator("#followed h4").all_inner_texts()
     zoomed = page.evaluate("['x', 'y'].map(axis => Bokeh.documents[0].get_model_by_name(axis).end)")
     page.locator("summary", has_text="All values").click()
+    page.locator("summary", has_text="The table, with a search").click()
     page.locator("#search").fill("layer4")
     page.evaluate("document.getElementById('all-units').scrollIntoView(); scrollBy(0, 40)")
     top = page.evaluate("document.getElementById('all-units').getBoundingClientRect().top")

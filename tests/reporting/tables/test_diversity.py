@@ -9,14 +9,16 @@ import pytest
 from cmon.reporting.tables import diversity
 from tests.support import random_training
 from tests.support.random_training import ANCHORS, names_at
+from tests.support.synthetic_tables import scores_of
 
 GROUP = ["run", "layer", "epoch"]
+NO_SCORES = pd.DataFrame(columns=[*GROUP, "most frequent label", "its units", "overlap", "overlap by chance"])
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_it_is_what_the_slow_twin_counts(seed: int) -> None:
     units, layout = random_training.tables(seed, named=0.4)
-    found = diversity.layer_diversity(units, layout).set_index(GROUP)
+    found = diversity.layer_diversity(units, layout, scores_of(units)).set_index(GROUP)
     names = names_at(units)
     assert found.index.tolist() == list(names)
     near = {tuple(row[key] for key in (*GROUP, "unit")): row for row in layout.to_dict("records")}
@@ -35,6 +37,9 @@ def test_it_is_what_the_slow_twin_counts(seed: int) -> None:
         assert row["labelled_anchors"] == sum(anchor.lower() in lower for anchor in ANCHORS) / 5
         for column, source in (("covered", "nearest_anchor"), ("covered_clip", "nearest_anchor_clip")):
             assert row[column] == len({near[(*key, unit)][source] for unit in named}) / 5
+        assert row["n_units"] == len(own)
+        assert row["its_units"] == max((labels.count(label) for label in labels), default=0)
+        assert (row["overlap"], row["overlap_chance"]) == (0.1 / (1 + key[2]), 0.05)
 
 
 def units_of(labels: list[str | None]) -> pd.DataFrame:
@@ -59,7 +64,9 @@ def layout_of(near: list[str], anchors: list[str]) -> pd.DataFrame:
     ],
 )
 def test_labels_by_hand(labels: list[str | None], count: int, bits: float, effective: float) -> None:
-    row = diversity.layer_diversity(units_of(labels), layout_of(["dog"] * 4, ["dog", "cat"])).iloc[0]
+    row = diversity.layer_diversity(units_of(labels), layout_of(["dog"] * 4, ["dog", "cat"]), NO_SCORES).iloc[
+        0
+    ]
     assert (row["labels"], row["n_interpretable"]) == (count, 4 - labels.count(None))
     assert row["entropy"] == pytest.approx(bits, abs=1e-4)
     assert math.copysign(1, row["entropy"]) == 1, "no -0.0"
@@ -69,12 +76,12 @@ def test_labels_by_hand(labels: list[str | None], count: int, bits: float, effec
 
 def test_a_unit_that_is_not_interpretable_covers_nothing_and_case_does_not_matter() -> None:
     layout = layout_of(["dog", "cat", "sky"], ["Dog", "cat", "sky", "bus"])
-    row = diversity.layer_diversity(units_of(["dog", None, "DOG"]), layout).iloc[0]
+    row = diversity.layer_diversity(units_of(["dog", None, "DOG"]), layout, NO_SCORES).iloc[0]
     assert (row["labelled_anchors"], row["covered"], row["covered_clip"]) == (0.25, 0.5, 0.5)
 
 
 def test_without_anchors_there_is_no_coverage() -> None:
-    row = diversity.layer_diversity(units_of(["dog"]), layout_of([None], [])).iloc[0]  # type: ignore[list-item]
+    row = diversity.layer_diversity(units_of(["dog"]), layout_of([None], []), NO_SCORES).iloc[0]  # type: ignore[list-item]
     assert row["n_anchors"] == 0
     assert row[["labelled_anchors", "covered", "covered_clip"]].isna().all()
 
@@ -82,6 +89,6 @@ def test_without_anchors_there_is_no_coverage() -> None:
 def test_the_table_fits_its_schema_whatever_happens() -> None:
     for given in ({}, {"dead": 1.0}, {"named": 0.0}, {"units": 1, "gone": 0.0}):
         units, layout = random_training.tables(0, **given)
-        found = diversity.layer_diversity(units, layout)
+        found = diversity.layer_diversity(units, layout, scores_of(units))
         table = pa.Table.from_pandas(found, schema=diversity.DIVERSITY, preserve_index=False)
         assert table.num_rows == len(units[GROUP].drop_duplicates())
