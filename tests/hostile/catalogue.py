@@ -231,6 +231,7 @@ CHECKPOINTS = (
     Bad(_C, "safetensors: a shape below 0", "damaged", safetensors({"a": entry([-1], 0, 4)}, bytes(4))),
     Bad(_C, "safetensors: a dtype that is none", "damaged", safetensors({"a": entry([1], 0, 4, "F31")}, bytes(4))),
     Bad(_C, "safetensors: bytes that are of no tensor", "damaged", safetensors({"a": entry([1], 0, 4)}, bytes(400))),
+    Bad(_C, "safetensors: 30,000 tensors without values", "the weights do not fit", safetensors({f"layer{i}.weight": entry([0], 0, 0) for i in range(30_000)})),
     Bad(_C, "safetensors: an epoch of 300 digits", READ, safe_weights({"epoch": "9" * 300})),
     Bad(_C, "safetensors: a name that moves the cursor", "have names that are no text", safetensors({"\x1b[2J": entry([1], 0, 4)}, bytes(4))),
     # notes beside weights
@@ -244,6 +245,7 @@ CHECKPOINTS = (
     Bad(_C, "notes with a name that is half a character", READ, hugging_face(b'{"epoch": 1, "\\ud800": "\\ud800"}')),
     Bad(_C, "an index of lists inside lists", "lists inside lists without an end", indexed(nested())),
     Bad(_C, "an index that is a list", "an index of shards", indexed(b"[]")),
+    Bad(_C, "an index of 400,000 names", "at most are read", indexed(b'{"weight_map": {' + b",".join(b'"%d": "%d.safetensors"' % (i, i) for i in range(400_000)) + b"}}")),
     Bad(_C, "an index of numbers", "no weight_map of names", indexed(b'{"weight_map": {"a": 7}}')),
     Bad(_C, "an index of files outside the folder", "1 of its 1 shards are missing; expected passwd", indexed(b'{"weight_map": {"a": "../../../etc/passwd"}}')),
     Bad(_C, "an index of a name with a zero", "shards are missing", indexed(b'{"weight_map": {"a": "x\\u0000y"}}')),
