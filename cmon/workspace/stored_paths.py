@@ -12,14 +12,15 @@ from cmon.workspace.files import file_digest
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 _ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def to_text(path: str | os.PathLike[str]) -> str:
     r"""A path as valid UTF-8 on one line; `to_path` gives it back.
 
-    Nearly every path is its own text. Bytes that are no UTF-8 (a name from an old archive) and control characters
-    stand as `\xe9`; in such a path, and in one with `\xe9` written out in a name, a backslash stands as two.
+    Nearly every path is its own text. Bytes that are no UTF-8 (a name from an old archive), control characters and
+    marks of direction stand as `\xe9`; in such a path, and in one with `\xe9` written out in a name, a backslash
+    stands as two.
     """
     text = os.fspath(path)
     if not (_UNPRINTABLE.search(text) or _ESCAPE.search(text)):

@@ -8,6 +8,7 @@ dates never decide. What is checked when a file is read: `table_files`; whether 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -35,11 +36,12 @@ class Workspace:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        if self.root.exists() and not self.root.is_dir():
+        fault = _fault(self.root)
+        if fault:
             raise CmonError(
                 f"{self.root}: cannot be used as the workspace",
                 expected="a folder, or a path where one can be made",
-                found="a file",
+                found=fault,
             )
         self.written_bytes = 0
         """Bytes written through this object: the stage's cost."""
@@ -192,3 +194,13 @@ class Workspace:
         """
         place = PurePosixPath(path.relative_to(self.root).as_posix())
         self.written_bytes += write_table(path, place, table, origin, inputs or {}, parameters or {})
+
+
+def _fault(root: Path) -> str | None:
+    """Why a path is no folder and cannot become one; None if it may."""
+    try:
+        return None if stat.S_ISDIR(os.stat(root).st_mode) else "a file"
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (OSError, ValueError) as error:  # too long, a loop of links, a zero byte
+        return getattr(error, "strerror", None) or str(error)

@@ -21,6 +21,8 @@ _WEIGHTS = ("model.safetensors.index.json", "model.safetensors", _INDEXES[1], "p
 _SHARD = re.compile(
     r"(?P<base>model|pytorch_model)-(?P<number>\d{5})-of-(?P<all>\d{5})\.(?P<suffix>safetensors|bin)"
 )
+_MOST_INDEX = 4 << 20
+"""Bytes of an index: about 50,000 tensors."""
 _MARKS = (trainer_state.NAME, "training_args.bin", "config.json", *_INDEXES, "pytorch_model.bin")
 """Files that tell such a folder from one that happens to hold a `model.safetensors`."""
 OTHER_FILES = re.compile(
@@ -128,7 +130,7 @@ def _find_weights(folder: Path) -> list[Path]:
         return [first]
     expected = "an index of shards: {'weight_map': {name: file}}"
     try:
-        places = read_notes(first, expected).get("weight_map")
+        places = read_notes(first, expected, _MOST_INDEX).get("weight_map")
     except CmonError as error:
         raise (name_pointer(first) or error) from error
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):

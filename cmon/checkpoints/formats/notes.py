@@ -15,10 +15,13 @@ _MOST_CONTAINERS = 2_000_000
 """Lists and objects: empty ones take thirty times as much memory as they have letters."""
 
 
-def read_notes(path: Path, expected: str) -> dict[str, Any]:
-    """The object in a JSON file. Raises CmonError, with what was expected, where there is none; OSError."""
+def read_notes(path: Path, expected: str, most: int = _MOST) -> dict[str, Any]:
+    """The object in a JSON file of at most so many bytes.
+
+    Raises CmonError, with what was expected, where there is none, and OSError.
+    """
     try:
-        content = read_regular(path, _MOST)
+        content = read_regular(path, most)
         if content.count(b"{") + content.count(b"[") > _MOST_CONTAINERS:
             raise ValueError("millions of lists")
         found = json.loads(content)

@@ -13,8 +13,8 @@ from cmon.checkpoints.formats.recognise import name_foreign
 from cmon.errors import CmonError
 from cmon.regular_files import open_regular
 
-_MOST_HEADER = 16 << 20
-"""Bytes: about 150,000 tensors."""
+_MOST_HEADER = 4 << 20
+"""Bytes: about 40,000 tensors."""
 
 
 class SafetensorsFile:

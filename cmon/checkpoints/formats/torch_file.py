@@ -17,6 +17,7 @@ from cmon.checkpoints.formats.torch_old import read_before_archives
 from cmon.checkpoints.formats.unpickling import TooMuch
 from cmon.errors import CmonError
 from cmon.regular_files import NotAFile, open_regular
+from cmon.workspace.files import printable_path
 
 _EXPECTED = "a file that torch.save wrote"
 
@@ -68,7 +69,10 @@ def _load(path: Path, values: bool, trust_pickle: bool) -> Any:
             file.seek(0)
             with no_warnings(), torch.serialization.safe_globals(plain_data_classes()):
                 if trust_pickle:
-                    return torch.load(file, map_location="cpu", weights_only=False)
+                    named = printable_path(path) == path.as_posix()  # torch opens no name that is not UTF-8
+                    mapped = named and is_zip and not values  # then nothing is read before it is used
+                    source = path if named else file
+                    return torch.load(source, map_location="cpu", weights_only=False, mmap=mapped)
                 return read_archive(file, values, check=False) if is_zip else read_before_archives(file)
     except pickle.UnpicklingError as error:
         code = [] if isinstance(error, TooMuch) else _list_code(path, str(error))
