@@ -165,9 +165,11 @@ def _hash_array(found: Any, array: pa.Array) -> None:
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         found.update(pc.list_value_length(array).to_numpy(zero_copy_only=False).tobytes())
         _hash_array(found, array.flatten())
-    elif pa.types.is_string(kind):
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         found.update(pc.binary_length(array).to_numpy(zero_copy_only=False).tobytes())
         found.update(_text_bytes(array.cast(pa.large_string())))
+    elif not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind)):
+        raise TypeError(f"no table of cmon's has a column of {kind}")
     else:
         found.update(array.to_numpy(zero_copy_only=False).data)
 
