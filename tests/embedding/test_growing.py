@@ -21,7 +21,7 @@ from tests.support import scored_tables
 from tests.support.embedded import LAYERS, dead, layout_of, run, scored, units_of
 from tests.support.scored_tables import NAMES, unasked
 
-GROWING = ["umap", "anchored", "pca"]
+GROWING = ["umap", "anchored", "joint", "pca"]
 
 
 @pytest.mark.parametrize("name", GROWING)

@@ -34,6 +34,7 @@ class Entry:
 LAYOUTS = {
     "umap": Entry("umap:Umap", "one UMAP aligned over all epochs, the concepts fixed"),
     "anchored": Entry("anchored:Anchored", "each unit between the concepts it resembles, at once"),
+    "joint": Entry("joint:Joint", "one UMAP of all units and anchors, none fixed"),
     "aligned": Entry("aligned:Aligned", "umap-learn's AlignedUMAP"),
     "pca": Entry("pca:Pca", "the principal plane"),
 }

@@ -37,7 +37,7 @@ def test_points_that_are_too_few_for_a_neighbourhood_have_places(name: str) -> N
 
 def test_all_but_the_aligned_layout_can_grow() -> None:
     able = [name for name in LAYOUTS if isinstance(create_layout(name), UpdatableLayout)]
-    assert able == ["umap", "anchored", "pca"]
+    assert able == ["umap", "anchored", "joint", "pca"]
 
 
 def test_options_belong_to_their_layout() -> None:
@@ -47,7 +47,7 @@ def test_options_belong_to_their_layout() -> None:
         create_layout("pca", temperature=0.3)
     with pytest.raises(OptionError, match="--colour: no layout has this option"):
         create_layout("pca", colour="red")
-    with pytest.raises(OptionError, match=r"(?s)--layout umapp.*one of umap, anchored, aligned, pca"):
+    with pytest.raises(OptionError, match=r"(?s)--layout umapp.*one of umap, anchored, joint, aligned, pca"):
         create_layout("umapped")
     assert create_layout(DEFAULT) == Umap()
 
