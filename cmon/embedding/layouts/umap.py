@@ -1,4 +1,4 @@
-"""The layout `umap`, the default: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
+"""The layout `umap`: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
 
 Concepts lie where `anchored` puts them, and units start there. umap-learn's gradient descent then draws each unit to
 its neighbours of the same epoch, to itself at the epochs before and after, and to the concepts that it resembles.
