@@ -28,6 +28,8 @@ from cmon.embedding.layouts.descent import Slice, descend
 from cmon.embedding.layouts.fuzzy_graph import concept_graph, unit_graph
 from cmon.embedding.layouts.paths import carry_along_paths, smooth_along_paths
 
+LEAST_UNITS = 20.0
+"""See `units_of_length`."""
 ROUNDS = 40
 """Of gradient descent."""
 FOCUS = 0.5
@@ -72,9 +74,9 @@ def units_of_length(points: Points) -> float:
     """UMAP's units of length in the anchors' RMS radius: the square root of the mean number of points of an epoch.
 
     In a UMAP the plane grows with its points. Here the concepts hold it, so the unit shrinks instead, and points are
-    equally crowded however many there are.
+    equally crowded however many there are; but for few, which would push each other off across the whole plane.
     """
-    return math.sqrt(len(points.units) / max(len(np.unique(points.epochs)), 1))
+    return max(LEAST_UNITS, math.sqrt(len(points.units) / max(len(np.unique(points.epochs)), 1)))
 
 
 @dataclass(frozen=True)

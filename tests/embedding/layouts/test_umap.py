@@ -105,9 +105,13 @@ def test_the_wanted_distance_rises_with_clips_and_is_that_of_anchored_on_the_who
     assert wanted.mean() == pytest.approx(nearest(start, concepts.anchors)[1].mean())
 
 
-def test_points_are_equally_crowded_however_many_there_are(anchors: np.ndarray) -> None:
-    assert units_of_length(training(anchors, units=100, epochs=3)) == pytest.approx(10)
-    assert units_of_length(training(anchors, units=100, epochs=7)) == pytest.approx(10)
+@pytest.mark.parametrize(
+    ("units", "epochs", "length"), [(1600, 3, 40), (1600, 7, 40), (900, 1, 30), (9, 2, 20)]
+)
+def test_points_are_equally_crowded_however_many_there_are(units: int, epochs: int, length: float) -> None:
+    at = np.repeat(np.arange(epochs, dtype=float), units)
+    points = Points(np.zeros((len(at), 1)), np.tile(np.arange(units), epochs), at)
+    assert units_of_length(points) == pytest.approx(length)
 
 
 def test_a_place_is_drawn_a_part_of_the_way_from_or_to_its_nearest_anchor() -> None:
