@@ -271,7 +271,7 @@ def embed(
     workspace: AnyWorkspace,
     anchors: AnyPath | Sequence[str | Concept] | None = None,
     *,
-    layout: str = "umap",
+    layout: str = "anchored",
     temperature: float | None = None,
     runs: Sequence[str] = (),
     layers: Sequence[str] = (),

@@ -20,10 +20,10 @@ from cmon.workspace.keys import GROUP
 
 Floats = npt.NDArray[np.floating]
 MAX_QUERIES = 8_192
-"""Points whose neighbours are compared, each among all points of its epoch; more are sampled, as many of each epoch. The
-standard error of trustworthiness is then under 0.003."""
+"""Points whose neighbours are compared, each among all points of its epoch; more are sampled, as many of each epoch.
+The standard error of trustworthiness is then under 0.003."""
 MIN_QUERIES = 256
-"""But at least so many of each epoch, where there are many epochs: the standard error of an epoch is then under 0.015."""
+"""But at least so many of each epoch, where there are many: the standard error of an epoch is then under 0.015."""
 MAX_PAIRS = 1_000_000
 """Unit-anchor pairs that are ranked; more are sampled. The standard error of rho is then about 0.001."""
 STILL_SHARE = 0.01
@@ -89,7 +89,8 @@ def measure(
 
     keys: (P rows) with the columns run, layer, epoch, unit; no key twice, in any order, of units that have a vector.
     vectors (P,D), anchors (A,D): unit vectors of any float type. places (P,2), anchor_places (A,2).
-    seed: of the samples where there are more than MAX_QUERIES points or MAX_PAIRS pairs. Points without a finite vector and place are left out.
+    seed: of the samples where there are more than MAX_QUERIES points or MAX_PAIRS pairs.
+    Points without a finite vector and place are left out.
     """
     known = np.flatnonzero(np.isfinite(vectors).all(axis=1) & np.isfinite(places).all(axis=1))
     if len(known) < len(keys):

@@ -1,6 +1,6 @@
 """How far each layout may be believed, and what it costs: simulated training, and the runs of a workspace.
 
-    python -m scripts.bench.layouts demo/workspace --anchors data/concepts/world_anchors.csv
+    python -m scripts.bench.layouts demo/workspace --anchors data/concepts/world_anchors.csv --photographs OTHER
     python -m scripts.bench.layouts --points 100000
 
 Every layout is made once for each seed, in a process of its own: `process` is that process from start to end, imports,
@@ -11,8 +11,9 @@ Simulated training: 400 units over 10 epochs, vectors of 256 numbers, 60 anchors
 from the anchors' centroid to their own anchor, each at its own speed; 100 stand still. Each unit has a deviation of its
 own that stays (as long as an anchor's vector), and at each epoch a small one (a 200th of that). Each seed draws anew.
 
-With --points, only time and peak memory, on such a training with so many points. Without a workspace, only the
-simulated training.
+With --points, only time and peak memory, on such a training with so many points, of layouts and of the measures.
+Without a workspace, only the simulated training; --photographs is a second workspace, of networks trained on real
+photographs (docs/real-photographs.md), and is skipped where there is none.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def simulate(seed: int, epochs: int = 10, units: int = 400, width: int = 256, an
         "goal": np.tile(goal, epochs),
         "still": np.tile(np.arange(units) < 100, epochs),
     }
+
+
+def keys_of(data: Data) -> pd.DataFrame:
+    """Of the units of a simulated training."""
+    return pd.DataFrame({"run": "simulated", "layer": "", "epoch": data["epochs"], "unit": data["units"]})
 
 
 def read_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
@@ -162,11 +168,16 @@ def measure_planted(data: Data, places: np.ndarray, anchors: np.ndarray) -> dict
 def cost(points: int, layouts: list[str]) -> str:
     """Seconds and peak memory with many points, as Markdown."""
     data = simulate(0, units=points // 10)
-    lines = ["| layout | process, s | fit, s | peak MB |", "|---|---|---|---|"]
+    keys = keys_of(data)
+    lines = ["| layout | process, s | fit, s | peak MB | measures, s |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as name:
         for layout in layouts:
             process, made = make_in_a_process(data, layout, 0, Path(name))
-            lines.append(f"| {layout} | {process:.0f} | {made['seconds']:.1f} | {made['peak'] / 1e6:,.0f} |")
+            start = time.perf_counter()
+            fidelity.measure(keys, data["vectors"], made["points"], data["anchors"], made["anchors"])
+            took = time.perf_counter() - start
+            numbers = f"{process:.0f} | {made['seconds']:.1f} | {made['peak'] / 1e6:,.0f} | {took:.1f}"
+            lines.append(f"| {layout} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -194,6 +205,10 @@ def main() -> None:
     )
     parser.add_argument("workspace", type=Path, nargs="?")
     parser.add_argument("--anchors", action="append", default=[], help="as of cmon embed")
+    parser.add_argument(
+        "--photographs", type=Path, help="a workspace of networks trained on real photographs"
+    )
+    parser.add_argument("--photograph-anchors", action="append", default=[], help="as of cmon embed")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--layout", action="append", choices=LAYOUTS, help="only these")
     parser.add_argument("--json", type=Path, help="all numbers, for each seed")
@@ -205,15 +220,16 @@ def main() -> None:
         print(cost(options.points, options.layout or [name for name in LAYOUTS if name != "aligned"]))
         return
     given = {"workspace": read_workspace(options.workspace, options.anchors)} if options.workspace else {}
+    if options.photographs and options.photographs.is_dir():
+        given["photographs"] = read_workspace(options.photographs, options.photograph_anchors)
+    elif options.photographs:
+        print(f"photographs: skipped, {options.photographs} is not there", file=sys.stderr)
     found = []
     with tempfile.TemporaryDirectory() as name:
         for seed in range(options.seeds):
             made = simulate(seed)
-            own = pd.DataFrame(
-                {"run": "simulated", "layer": "", "epoch": made["epochs"], "unit": made["units"]}
-            )
             for layout in options.layout or LAYOUTS:
-                for what, (points, index) in ({"simulated": (made, own)} | given).items():
+                for what, (points, index) in ({"simulated": (made, keys_of(made))} | given).items():
                     row = measure(points, index, layout, seed, Path(name))
                     found.append({"data": what, "layout": layout, "seed": seed, **row})
                     print(f"{what} {layout} seed {seed}: {row['process']:.1f} s", file=sys.stderr)
@@ -227,11 +243,9 @@ def main() -> None:
         )
         print(table(own.dropna(axis=1, how="all")))
         times = own.groupby("layout")[["process", "fit"]].median()
-        if {"aligned", "anchored"} <= set(times.index):
-            ratio = times.loc["aligned"] / times.loc["anchored"]
-            print(
-                f"\nanchored: 1/{ratio['process']:.1f} of aligned's process, 1/{ratio['fit']:.0f} of its fit"
-            )
+        if {"aligned", "umap"} <= set(times.index):
+            ratio = times.loc["aligned"] / times.loc["umap"]
+            print(f"\numap: 1/{ratio['process']:.1f} of aligned's process, 1/{ratio['fit']:.1f} of its fit")
 
 
 if __name__ == "__main__":

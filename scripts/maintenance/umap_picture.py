@@ -2,8 +2,8 @@
 
     python -m scripts.maintenance.umap_picture docs/figures/umap-distances.png
 
-The training of `scripts.bench.layouts.simulate`, with 12 anchors and 200 units: most units drift from the anchors'
-middle to an anchor of their own, a quarter stands still. Left, umap-learn's UMAP of all units and anchors; right, the
+The training of `scripts.bench.layouts.simulate`, with 12 anchors and 200 units: half of them drift from the anchors'
+middle to an anchor of their own, the others stand still. Left, umap-learn's UMAP of all units and anchors; right, the
 layout `umap`.
 """
 
@@ -49,11 +49,15 @@ def fixed_umap(data: Data) -> Places:
 def draw(data: Data, planes: dict[str, Places], target: Path) -> None:
     """Three rows: the plane, the units' distances to the nearest anchor, and their mean over the epochs."""
     _, clip = nearest(data["vectors"], data["anchors"])
-    figure, axes = plt.subplots(3, len(planes), figsize=(9, 11.5), layout="constrained", height_ratios=(2, 1.1, 0.9))
+    figure, axes = plt.subplots(
+        3, len(planes), figsize=(9, 11.5), layout="constrained", height_ratios=(2, 1.1, 0.9)
+    )
     for (title, places), (above, middle, below) in zip(planes.items(), axes.T, strict=True):
         _, plane = nearest(places.points, places.anchors)
         shown = above.scatter(*places.points.T, c=clip, s=5, cmap="viridis", linewidths=0)
-        above.scatter(*places.anchors.T, marker="*", s=110, color="crimson", edgecolors="white", linewidths=0.7)
+        above.scatter(
+            *places.anchors.T, marker="*", s=110, color="crimson", edgecolors="white", linewidths=0.7
+        )
         above.set(title=title, aspect="equal", xticks=[], yticks=[])
         middle.scatter(clip, plane, c=clip, s=4, cmap="viridis", linewidths=0)
         middle.set(
@@ -79,7 +83,11 @@ def draw_means(axis: Any, data: Data, distances: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     data = simulate(0, EPOCHS, UNITS, anchors=ANCHORS)
-    draw(data, {"a plain UMAP": plain_umap(data), "umap, the concepts fixed": fixed_umap(data)}, Path(sys.argv[1]))
+    draw(
+        data,
+        {"a plain UMAP": plain_umap(data), "umap, the concepts fixed": fixed_umap(data)},
+        Path(sys.argv[1]),
+    )
 
 
 if __name__ == "__main__":

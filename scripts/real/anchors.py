@@ -66,7 +66,7 @@ class Units:
     def read(cls, folder: Path) -> Units:
         workspace = Workspace(folder)
         vocabulary = workspace.frame("vocabulary")
-        chosen, live, vectors = read_unit_vectors(workspace, vocabulary, Choice())
+        chosen, live, vectors, _ = read_unit_vectors(workspace, vocabulary, Choice())
         keys = chosen.iloc[live].reset_index(drop=True)
         return cls(keys, vectors, vocabulary, np.stack(vocabulary["vector"].to_list()).astype(np.float64))
 

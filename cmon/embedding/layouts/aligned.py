@@ -23,9 +23,9 @@ from typing import ClassVar
 import numpy as np
 
 from cmon.embedding.layouts.base import Floats, Integers, Layout, Places, Points, normalise_places
+from cmon.embedding.layouts.fuzzy_graph import NEIGHBOURS
 from cmon.embedding.layouts.neighbours import nearest
 from cmon.embedding.layouts.pca import Pca
-from cmon.embedding.layouts.fuzzy_graph import NEIGHBOURS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmon.embedding.layouts.base import Floats, Integers, Points, softmax
-from cmon.embedding.layouts.neighbours import nearest_others
+from cmon.embedding.layouts.neighbours import nearest_other_units
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -48,7 +48,7 @@ def unit_graph(points: Points, rows: Integers, seed: int) -> UnitGraph:
         own = np.flatnonzero(points.epochs == epoch)
         if len(own) < 3:  # no neighbourhood
             continue
-        near, apart = nearest_others(points.vectors[own], NEIGHBOURS - 1, seed)
+        near, apart = nearest_other_units(points.vectors[own], own, NEIGHBOURS - 1, seed)
         graph = umap_graph(near, apart, random).tocoo()
         ends.append(np.stack([own[graph.row], own[graph.col]]))
         weights.append(graph.data)

@@ -34,45 +34,55 @@ def nearest(queries: Floats, vectors: Floats, k: int) -> tuple[Integers, Floats]
     return _concatenate(found)
 
 
-def nearest_others(vectors: Floats, k: int, seed: int) -> tuple[Integers, Floats]:
-    """The k points nearest to each; each point itself comes first.
+def nearest_other_units(vectors: Floats, units: Integers, k: int, seed: int) -> tuple[Integers, Floats]:
+    """The k points nearest to each that are not the same unit at another epoch; each point itself comes first.
 
-    vectors: (P,D) unit vectors, at least one. Returns (P,k+1) indices and (P,k+1) cosine distances, rising, 0 to 2.
-    Where there are fewer than k other points, k is their number.
+    vectors: (P,D) unit vectors; units: (P,), equal for the same unit. Returns (P,k+1) indices and (P,k+1) cosine
+    distances, rising, 0 to 2. Where fewer than k such points exist, k is their number.
+    With its own other epochs, a unit would have hardly any other neighbour: it is nearest to itself at the epochs
+    before and after.
     """
-    k = min(k, len(vectors) - 1)
+    _, group, counts = np.unique(units, return_inverse=True, return_counts=True)
     own = np.arange(len(vectors))[:, None]
-    if k == 0:
+    k = min(k, len(vectors) - int(counts.max(initial=1)))
+    if k <= 0:
         return own, np.zeros(own.shape)
     find = _exact if len(vectors) <= MAX_EXACT else _approximate
-    indices, distances = find(vectors, k, seed)
+    indices, distances = find(vectors, group, k, seed)
     return np.hstack([own, indices]), np.hstack([np.zeros(own.shape), distances])
 
 
-def _exact(vectors: Floats, k: int, seed: int) -> tuple[Integers, Floats]:
-    """`nearest_others` without the point itself: a matrix product and a top-k per block of rows."""
+def _exact(vectors: Floats, group: Integers, k: int, seed: int) -> tuple[Integers, Floats]:
+    """`nearest_other_units` without the point itself: a matrix product and a top-k per block of rows."""
     import torch
 
     table = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
+    groups = torch.from_numpy(np.ascontiguousarray(group))
+    order = groups.argsort(stable=True)  # members of a group are consecutive
+    first = torch.searchsorted(groups[order], groups)
+    size = torch.bincount(groups)[groups]
     found = []
     for rows in torch.arange(len(table)).split(_rows_per_block(len(table))):
         cosines = table[rows] @ table.T
-        cosines[torch.arange(len(rows)), rows] = -torch.inf
+        for step in range(int(size[rows].max())):  # one member of each row's group at a time
+            member = order[first[rows] + torch.clamp(size[rows] - 1, max=step)]
+            cosines.scatter_(1, member[:, None], -torch.inf)
         found.append(cosines.topk(k, dim=1))
     return _concatenate(found)
 
 
-def _approximate(vectors: Floats, k: int, seed: int) -> tuple[Integers, Floats]:
-    """`nearest_others` without the point itself, by pynndescent, which umap-learn requires.
+def _approximate(vectors: Floats, group: Integers, k: int, seed: int) -> tuple[Integers, Floats]:
+    """`nearest_other_units` without the point itself, by pynndescent, which umap-learn requires.
 
-    A point may be missing among its own neighbours, when many are equal to it; a row with fewer repeats its last.
+    Enough points are asked for that k remain without the unit itself; a row with fewer repeats its last.
     """
     from pynndescent import NNDescent
 
-    index = NNDescent(vectors.astype(np.float32), metric="cosine", n_neighbors=k + 1, random_state=seed)
+    count = min(len(vectors), k + int(np.bincount(group).max()))
+    index = NNDescent(vectors.astype(np.float32), metric="cosine", n_neighbors=count, random_state=seed)
     indices, distances = index.neighbor_graph
-    free = (indices >= 0) & (indices != np.arange(len(vectors))[:, None])
-    order = np.argsort(~free, axis=1, kind="stable")[:, :k]  # other points first, still rising
+    free = (indices >= 0) & (group[np.maximum(indices, 0)] != group[:, None])
+    order = np.argsort(~free, axis=1, kind="stable")[:, :k]  # other units first, still rising
     last = np.maximum(free.sum(axis=1) - 1, 0)[:, None]
     order = np.take_along_axis(order, np.minimum(np.arange(k)[None], last), axis=1)
     return np.take_along_axis(indices, order, axis=1), np.take_along_axis(distances, order, axis=1)

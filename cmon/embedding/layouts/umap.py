@@ -1,4 +1,4 @@
-"""The layout `umap`, the default: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
+"""The layout `umap`: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
 
 Concepts lie where `anchored` puts them, and units start there. umap-learn's gradient descent then draws each unit to
 its neighbours of the same epoch, to itself at the epochs before and after, and to the concepts that it resembles.
@@ -14,6 +14,7 @@ New epochs are laid out in the same way among the old ones, which stay.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,11 +28,13 @@ from cmon.embedding.layouts.descent import Slice, descend
 from cmon.embedding.layouts.fuzzy_graph import concept_graph, unit_graph
 from cmon.embedding.layouts.paths import carry_along_paths, smooth_along_paths
 
-SCALE = 30.0
-"""UMAP's units of length in the anchors' RMS radius."""
+LEAST_UNITS = 20.0
+"""See `units_of_length`."""
 ROUNDS = 40
 """Of gradient descent."""
-DRAWN = 0.2
+FOCUS = 0.5
+"""The temperature of a unit's weights of the concepts that pull it, in parts of that of `anchored`."""
+DRAWN = 0.15
 """The part of the way that a unit is drawn in each round to its distance from the nearest anchor."""
 FIRMNESS = 0.001
 """Of paths; see `smooth_along_paths`."""
@@ -48,7 +51,8 @@ class Umap(UpdatableLayout):
         start = concepts.place(points.vectors)
         wanted = AnchorDistances.of(points.vectors, start, concepts)
         nobody = np.zeros(len(start), dtype=bool)
-        places = _lay_out(points, start, np.zeros_like(start), nobody, concepts, wanted, seed)
+        scale = units_of_length(points)
+        places = _lay_out(points, start, np.zeros_like(start), nobody, concepts, wanted, scale, seed)
         return Places(places, concepts.anchors)
 
     def place(self, points: Points, fitted: Fitted, others: Floats, seed: int) -> Floats:
@@ -62,7 +66,17 @@ class Umap(UpdatableLayout):
         moved = np.zeros_like(start)
         moved[held] = fitted.places.points - start[held]
         moved = carry_along_paths(moved, everybody, held)
-        return _lay_out(everybody, start, moved, held, concepts, wanted, seed)[~held]
+        scale = units_of_length(own)
+        return _lay_out(everybody, start, moved, held, concepts, wanted, scale, seed)[~held]
+
+
+def units_of_length(points: Points) -> float:
+    """UMAP's units of length in the anchors' RMS radius: the square root of the mean number of points of an epoch.
+
+    In a UMAP the plane grows with its points. Here the concepts hold it, so the unit shrinks instead, and points are
+    equally crowded however many there are; but for few, which would push each other off across the whole plane.
+    """
+    return max(LEAST_UNITS, math.sqrt(len(points.units) / max(len(np.unique(points.epochs)), 1)))
 
 
 @dataclass(frozen=True)
@@ -101,9 +115,10 @@ def _lay_out(
     held: npt.NDArray[np.bool_],
     concepts: LandmarkMap,
     distances: AnchorDistances,
+    scale: float,
     seed: int,
 ) -> Floats:
-    """(P,2): places, from `start` + `moved` on; those of `held` (P,) stay."""
+    """(P,2): places, from `start` + `moved` on; those of `held` (P,) stay. scale: of `units_of_length`."""
     from scipy.sparse import hstack
 
     free = np.flatnonzero(~held)
@@ -111,7 +126,7 @@ def _lay_out(
         return start + moved
     random = np.random.RandomState(seed)
     units = unit_graph(points, free, seed)
-    to_concepts = concept_graph(points.vectors[free], concepts.landmarks, concepts.temperature)
+    to_concepts = concept_graph(points.vectors[free], concepts.landmarks, FOCUS * concepts.temperature)
     graph = hstack([units.weights, to_concepts], format="csr")
     landmarks = len(points.vectors) + np.arange(len(concepts.landmarks))
     slices = []
@@ -125,10 +140,10 @@ def _lay_out(
     # Points with the same vector start in the same place, where no force separates them.
     places[free] += random.normal(scale=1e-4, size=(len(free), 2))
     for number in range(ROUNDS):
-        places *= SCALE
+        places *= scale
         for part in slices:
             descend(places, part, number, 1 - number / ROUNDS, random)
-        places /= SCALE
+        places /= scale
         places[free] = draw_to_distance(places[free], concepts.anchors, wanted, DRAWN)
         moved[free] = places[free] - start[free]
         moved = smooth_along_paths(moved, points, units.length, FIRMNESS, held)

@@ -1,4 +1,4 @@
-"""Neighbours, distances and movement of the default layout, never its coordinates."""
+"""Neighbours, distances and movement of the layout `umap`, never its coordinates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from cmon.embedding.distances import nearest
 from cmon.embedding.layouts.anchored import fit_map
 from cmon.embedding.layouts.base import Fitted, Places, Points
-from cmon.embedding.layouts.umap import AnchorDistances, Umap, draw_to_distance
+from cmon.embedding.layouts.umap import AnchorDistances, Umap, draw_to_distance, units_of_length
 from cmon.embedding.trustworthiness import neighbours_kept
 from cmon.rank_correlation import spearman
 from tests.support.directions import families, rms, training
@@ -103,6 +103,15 @@ def test_the_wanted_distance_rises_with_clips_and_is_that_of_anchored_on_the_who
     clip = nearest(points.vectors, anchors)[1]
     assert (np.diff(wanted[np.argsort(clip)]) >= -1e-12).all()
     assert wanted.mean() == pytest.approx(nearest(start, concepts.anchors)[1].mean())
+
+
+@pytest.mark.parametrize(
+    ("units", "epochs", "length"), [(1600, 3, 40), (1600, 7, 40), (900, 1, 30), (9, 2, 20)]
+)
+def test_points_are_equally_crowded_however_many_there_are(units: int, epochs: int, length: float) -> None:
+    at = np.repeat(np.arange(epochs, dtype=float), units)
+    points = Points(np.zeros((len(at), 1)), np.tile(np.arange(units), epochs), at)
+    assert units_of_length(points) == pytest.approx(length)
 
 
 def test_a_place_is_drawn_a_part_of_the_way_from_or_to_its_nearest_anchor() -> None:
