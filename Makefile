@@ -29,7 +29,9 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 	$(BIN)/python -m scripts.bench.score
 	$(if $(PHOTOS),$(BIN)/python -m scripts.bench.extract $(PHOTOS))
 	$(BIN)/python -m scripts.bench.report
-	$(BIN)/python -m scripts.bench.layouts $(DEMO)/workspace --anchors data/concepts/world_anchors.csv
+	$(BIN)/python -m scripts.bench.new_epoch
+	$(BIN)/python -m scripts.bench.layouts $(DEMO)/workspace --anchors data/concepts/world_anchors.csv \
+	    $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --photograph-anchors $(PHOTOGRAPH_ANCHORS))
 
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest

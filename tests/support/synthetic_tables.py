@@ -164,7 +164,7 @@ def scores_of(units: pd.DataFrame) -> pd.DataFrame:
         labels = own.loc[own["interpretable"], "label"].value_counts()
         of_label = {"most frequent label": labels.index[0] if len(labels) else None}
         of_label["its units"] = int(labels.max()) if len(labels) else 0
-        overlap = {"overlap": 0.1 / (1 + key[2]), "overlap by chance": 0.05}
+        overlap = {"overlap": 0.1 / (1 + float(own["epoch"].iloc[0])), "overlap by chance": 0.05}
         found.append({**dict(zip(["run", "layer", "epoch"], key, strict=True)), **of_label, **overlap})
     return pd.DataFrame(found)
 

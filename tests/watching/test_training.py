@@ -32,7 +32,9 @@ def start(*words: object) -> subprocess.Popen[str]:
         text=True,
         stdout=-1,
         stderr=-1,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background jobs ignore it
     )
 
 
