@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -108,7 +108,9 @@ def score(
     """
     provenance.check(workspace, "shards")
     parameters = _parameters(settings, features)
-    words = digest(features.identity, [asdict(concept) for concept in concepts], settings.templates)
+    words = digest(
+        features.identity, [(concept.name, concept.category) for concept in concepts], settings.templates
+    )
     inputs = (words, workspace.origin("images"), schemas.VERSION)
     origin = digest(inputs, parameters)
     of_method = {name: value for name, value in parameters.items() if name not in ("fdr", "baseline")}
