@@ -24,7 +24,9 @@ answer to that: of untrained units 90 % and more lie on a color already (docs/re
 ON = 0.25
 """Distance in CLIP's space within which a unit lies on an anchor: it has the same nearest one in the plane, too."""
 MANY = 0.1
-"""Share of the first epoch's units on anchors above which d_anchor is warned of."""
+"""Share of the first epoch's units on anchors above which d_anchor is warned of..."""
+FEW = 5
+"""...if they are not fewer than this: of a head of ten classes two may lie there by accident."""
 TextVectors = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 """From (the parameters of `score`, C texts) to (C,D) unit vectors."""
 
@@ -93,8 +95,9 @@ def warn_of_taken(units: pd.DataFrame) -> None:
     live = units.dropna(subset=["distance_clip"])
     first = live[live["epoch"] == live.groupby(["run", "layer"])["epoch"].transform("min")]
     on = first["distance_clip"] <= ON
-    shares = on.groupby([first["run"], first["layer"]], sort=False).mean()
-    taken = shares[shares > MANY]
+    layers = on.groupby([first["run"], first["layer"]], sort=False)
+    shares = layers.mean()
+    taken = shares[(shares > MANY) & (layers.sum() >= FEW)]
     if taken.empty:
         return
     (run, layer), share = taken.idxmax(), taken.max()

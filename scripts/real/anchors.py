@@ -110,6 +110,8 @@ def main(workspace: Path, files: tuple[Path, ...], layers: tuple[str, ...]) -> N
     )
     click.echo("|---|---|---|---|---|---|---|---|---|---|")
     for name, chosen in choices.items():
+        if not chosen.any():
+            continue  # the list has no such category
         found = units.distances(chosen)
         if layers:
             found = found[found["layer"].isin(layers)]

@@ -180,7 +180,6 @@ def measure(
     counts = np.bincount(top[:, 0])
     columns = torch.from_numpy(np.ascontiguousarray(remedy.removed(activations), dtype=np.float32))
     compared = top_k(columns.T, redundancy.compared_images(len(columns))).indices.numpy()
-    right = [_right(material, some, top[:, 0]) for some in (activations, without_mean(activations))]
     top1 = top5 = cosine = float("nan")
     if head and material.class_vectors is not None:
         wanted = material.class_concepts[units]
@@ -193,7 +192,8 @@ def measure(
         float(redundancy.shared(compared).mean()),
         counts.max() / len(top),
         int((counts > 0).sum()),
-        *right,
+        _right(material, activations, top[:, 0]),
+        _right(material, without_mean(activations), top[:, 0]),
         top1,
         top5,
         cosine,
@@ -204,7 +204,7 @@ def _right(material: Material, activations: np.ndarray, labels: np.ndarray) -> f
     """Over units whose best correlation with a true concept is above CLEAR: whose label has it."""
     if material.present is None:
         return float("nan")
-    shown = material.present.any(axis=0) & ~material.present.all(axis=0)
+    shown = np.logical_and(material.present.any(axis=0), np.logical_not(material.present.all(axis=0)))
     values = np.full((activations.shape[1], len(shown)), -1.0)
     values[:, shown] = correlation(activations, material.present[:, shown])
     best = values.max(axis=1)
@@ -246,8 +246,8 @@ def main(
             one = measure(material, spaces, remedy, activations, units, layer == head)
             found.setdefault((recipe(run), layer), {}).setdefault(remedy.name, []).append(one)
     click.echo(f"chance level of the overlap: {_chance(material):.3f}")
-    for (name, layer), by_remedy in found.items():
-        click.echo(f"\n**{name}, {layer}**, {len(next(iter(by_remedy.values())))} seeds\n")
+    for (of, layer), by_remedy in found.items():
+        click.echo(f"\n**{of}, {layer}**, {len(next(iter(by_remedy.values())))} seeds\n")
         columns = {
             "overlap": "overlap",
             "commonest label": "commonest",
@@ -259,8 +259,11 @@ def main(
             "cosine": "cosine",
         }
         shown = {
-            title: [spread([getattr(one, field) for one in some]) for some in by_remedy.values()]
-            for title, field in columns.items()
+            title: [
+                spread([getattr(one, name) for one in some], 0 if name == "labels" else 2)
+                for some in by_remedy.values()
+            ]
+            for title, name in columns.items()
         }
         shown = {title: cells for title, cells in shown.items() if any(cells)}
         click.echo(f"| remedy | {' | '.join(shown)} |")

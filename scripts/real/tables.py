@@ -80,9 +80,9 @@ def tell_labels(material: Material) -> None:
     out: dict[tuple[str, str, str], list[str]] = {}
     for measure in measures.values():
         values = [
-            (run, layer, epoch, measure(groups[run, layer, epoch]))
+            (run, layer, float(which), measure(groups[run, layer, epoch]))
             for (run, layer), epochs in material.epochs().items()
-            for epoch in (epochs[0], epochs[-1])
+            for which, epoch in enumerate((epochs[0], epochs[-1]))  # runs may be of unequal length
         ]
         for name, layer, *cells in by_recipe(values, percent=True):
             for when, cell in zip(("first", "last"), cells, strict=True):
@@ -110,8 +110,8 @@ def tell_head(material: Material, names: Sequence[str]) -> None:
     )
     rows = []
     for name, some in frame.groupby("recipe", sort=False):
-        for when, at in (("first", some["epoch"].min()), ("last", some["epoch"].max())):
-            own = some[some["epoch"] == at]
+        of_run = some.sort_values("epoch", kind="stable").groupby("run", sort=False)
+        for when, own in (("first", of_run.head(1)), ("last", of_run.tail(1))):
             rows.append(
                 [
                     str(name),

@@ -92,6 +92,7 @@ def main(
     tables.unlink(missing_ok=True)
     run("scripts.real.tables", workspace, "--class-names", names, save=tables)
     run("scripts.real.anchors", workspace, save=tables)
+    run("scripts.real.baselines", workspace, save=tables)
     run("scripts.real.remedies", workspace, "--class-names", names, save=tables)
 
 

@@ -79,6 +79,7 @@ def test_units_that_lie_on_anchors_from_the_start_are_warned_of(caplog: pytest.L
     with caplog.at_level(logging.WARNING, logger="cmon"):
         warn_of_taken(placed({("good", "late"): [0.1, 0.9, 1.0], ("poor", "late"): [0.05, 0]}))
         warn_of_taken(placed({("good", "late"): [0.5]}).assign(distance_clip=np.nan))
+        warn_of_taken(placed({("good", "head"): [0.4]}, units=10))
     assert not caplog.records
     with caplog.at_level(logging.WARNING, logger="cmon"):
         warn_of_taken(
