@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cmon.cli.main import main
+from cmon.workspace.workspace import Workspace
 from scripts.demo.draw_world import draw_world
 from tests.support import planted_network
 from tests.support.planted_network import DEAD, DETECTORS, UNITS
@@ -88,7 +89,7 @@ def workspace(world: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def units(workspace: Path) -> pd.DataFrame:
-    return pd.read_parquet(workspace / "units.parquet")
+    return Workspace(workspace).frame("units")
 
 
 def test_every_input_is_a_row_and_what_was_skipped_says_why(workspace: Path) -> None:
@@ -185,7 +186,7 @@ def test_steps_in_clip_space_are_those_of_the_vectors(workspace: Path) -> None:
     """A unit's vector is made anew from its concepts: normalised sum of softmax(score) times the text vector."""
     text = pd.read_parquet(workspace / "vocabulary.parquet").set_index("concept")["vector"]
     vectors = {}
-    for key, own in pd.read_parquet(workspace / "concepts.parquet").groupby(["run", "unit", "epoch"]):
+    for key, own in Workspace(workspace).frame("concepts").groupby(["run", "unit", "epoch"]):
         weights = np.exp(own["score"] - own["score"].max()).to_numpy(dtype=float)
         vector = weights @ np.stack(text[own["concept"]]).astype(float)
         vectors[key] = vector / np.linalg.norm(vector)
@@ -269,7 +270,7 @@ def test_what_was_not_run_again_is_told(world: Path, workspace: Path) -> None:
     try:
         cmon(*extracting(world, copy))
         for command in ("embed", "report"):
-            assert "the scores are not of the activations as they are now" in cmon(command, copy).stderr
+            assert "extracted, but not scored yet" in cmon(command, copy).stderr
         scoring = ["score", copy, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40]
         assert cmon(*scoring).exit_code == 0
         result = cmon("report", copy)
@@ -285,16 +286,17 @@ def test_what_was_not_run_again_is_told(world: Path, workspace: Path) -> None:
             kept[["x", "y", "placed"]], before[["x", "y", "placed"]], check_exact=True
         )
         result = cmon("report", copy)
-        assert (result.exit_code, "the scores are not" in result.stderr) == (0, False)
+        assert (result.exit_code, "not scored yet" in result.stderr) == (0, False)
     finally:
         extra.unlink()
 
 
-def test_layers_that_are_not_asked_for_again_are_named(world: Path, workspace: Path) -> None:
+def test_layers_that_are_not_asked_for_again_stay(world: Path, workspace: Path) -> None:
     copy = world / "layers"
     shutil.copytree(workspace, copy)
     result = cmon(*["head" if one == "detectors" else one for one in extracting(world, copy)])
-    assert "layer detectors of run learning, layer detectors of run stuck" in " ".join(result.stderr.split())
+    assert "6 activation files made, 6 fresh" in " ".join(result.stderr.split())
+    assert {row["layer"] for row in Workspace(copy).read("shards").to_pylist()} == {"detectors", "head"}
     result = cmon(*extracting(world, copy), "--layer", "head")
     assert "0 activation files made, 12 fresh" in result.stderr
     assert "left out" not in result.stderr

@@ -73,7 +73,9 @@ class Target:
 @contextmanager
 def folder() -> Iterator[Path]:
     """An empty folder, for one input, which must be read in time."""
-    logging.getLogger("cmon").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("cmon")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     place = Path(tempfile.mkdtemp(prefix="cmon-fuzz-"))
     start = time.process_time()
     try:
@@ -81,6 +83,7 @@ def folder() -> Iterator[Path]:
             warnings.simplefilter("ignore")
             yield place
     finally:
+        logger.setLevel(level)
         shutil.rmtree(place)
     assert time.process_time() - start < _MOST_SECONDS
 

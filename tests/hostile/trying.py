@@ -42,16 +42,20 @@ def read(bad: Bad, place: Path) -> str | None:
 
     Raises AssertionError where the good one beside it is not read, and whatever is not foreseen.
     """
-    logging.getLogger("cmon").setLevel(logging.ERROR)
-    if bad.kind == "checkpoint":
-        return _read_checkpoint(place)
-    if bad.kind == "picture":
-        return _read_picture(place)
-    (path,) = place.glob("bad*")
+    logger = logging.getLogger("cmon")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
+        if bad.kind == "checkpoint":
+            return _read_checkpoint(place)
+        if bad.kind == "picture":
+            return _read_picture(place)
+        (path,) = place.glob("bad*")
         _READERS[bad.kind](path)
     except CmonError as error:
         return error.line
+    finally:
+        logger.setLevel(level)
     return None
 
 
