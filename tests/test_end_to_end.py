@@ -26,6 +26,9 @@ CLIP = f"local-dir:{REPOSITORY / 'data' / 'world-clip'}"
 CONCEPTS = REPOSITORY / "data" / "concepts" / "world.csv"
 SHARES = {0: 0.0, 1: 0.5, 2: 1.0}
 
+ANCHORS = ["--anchors", CONCEPTS]
+"""Colors among them: the planted detectors are of colors."""
+
 
 def cmon(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
@@ -50,7 +53,7 @@ def four_commands(world: Path, workspace: Path) -> list[list[object]]:
     return [
         extracting(world, workspace),
         ["score", workspace, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40],
-        ["embed", workspace],
+        ["embed", workspace, *ANCHORS],
         ["report", workspace],
     ]
 
@@ -269,14 +272,14 @@ def test_what_was_not_run_again_is_told(world: Path, workspace: Path) -> None:
     torch.save(planted_network.state(0.8), extra)
     try:
         cmon(*extracting(world, copy))
-        for command in ("embed", "report"):
-            assert "extracted, but not scored yet" in cmon(command, copy).stderr
+        for command in (["embed", copy, *ANCHORS], ["report", copy]):
+            assert "extracted, but not scored yet" in cmon(*command).stderr
         scoring = ["score", copy, "--clip", CLIP, "--concepts", CONCEPTS, "--top-k", 40]
         assert cmon(*scoring).exit_code == 0
         result = cmon("report", copy)
         assert (result.exit_code, "was made from other scores" in result.stderr) == (1, True)
         before = pd.read_parquet(copy / "layout.parquet")
-        result = cmon("embed", copy)
+        result = cmon("embed", copy, *ANCHORS)
         assert result.exit_code == 0, result.stderr
         after = pd.read_parquet(copy / "layout.parquet")
         new = (after["run"] == "learning") & (after["epoch"] == 3)
