@@ -33,8 +33,9 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 	$(BIN)/python -m scripts.bench.layouts $(DEMO)/workspace --anchors data/concepts/world_anchors.csv \
 	    $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --photograph-anchors $(PHOTOGRAPH_ANCHORS))
 
-test: $(STAMP) ## run the tests
-	$(BIN)/pytest
+# A file of tests stays in one process; torch's own threads would wait for each other there.
+test: $(STAMP) ## run the tests, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 soak: $(STAMP) ## break every stage at 300 instants and compare the tables (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.soak.sweep --points 300

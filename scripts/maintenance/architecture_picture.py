@@ -90,7 +90,7 @@ BASE = [
         "base", 0, 520, 50, 5,
     ),
     Box(
-        "cli/ and api.py",
+        "cli/, api.py, watching/",
         ["four commands, and the same four stages as functions: they call the stages one after another"],
         "base", 0, 586, 50, 5,
     ),

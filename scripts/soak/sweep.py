@@ -146,16 +146,20 @@ def differences(place: Path, whole: Path) -> list[str]:
 def _files(root: Path) -> dict[str, Path]:
     """The files that are to be the same after any fault, by their names.
 
-    Not those of the lock; nor the costs, which are of one moment; nor CLIP's vectors, whose files have random names.
+    Not those of the lock; nor what holds seconds: the costs, and the list of the report's files with their hashes; nor
+    CLIP's vectors, whose files have random names.
     """
     found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     return {
         name: path
         for name, path in found.items()
         if not name.startswith(".lock")
-        and name != "costs.parquet"
+        and name not in _OF_ONE_MOMENT
         and "-features-" not in name.rpartition("/")[0]
     }
+
+
+_OF_ONE_MOMENT = {"costs.parquet", "report/costs.parquet", "report/files.parquet"}
 
 
 def _cached(folder: Path) -> dict[str, tuple[float, ...]]:

@@ -104,7 +104,7 @@ def test_another_unit_to_track_redraws_what_shows_tracked_units(workspace):
         for name in ("embedding", "tracked-standard", "tracked-poor")
         for form in ("png", "svg")
     }
-    assert watched.tables == {"index", "files"}
+    assert watched.tables == {"index", "files", "newest"}
 
 
 def test_what_was_deleted_or_edited_is_made_again_and_nothing_else(workspace):
