@@ -173,7 +173,6 @@ def test_everything_that_matters_makes_it_anew_and_nothing_else(tmp_path: Path) 
     assert run(workspace, base).made
     assert not run(workspace, base).made
     for changed in (
-        replace(base, layout=Anchored()),
         replace(base, layout=Anchored(0.2)),
         replace(base, layout=Pca()),
         replace(base, seed=1),
