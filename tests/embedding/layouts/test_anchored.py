@@ -15,11 +15,6 @@ from tests.support.directions import apart, directions, families, in_a_cone, rms
 
 
 @pytest.fixture(scope="module")
-def anchors() -> np.ndarray:
-    return families()
-
-
-@pytest.fixture(scope="module")
 def others() -> np.ndarray:
     return families(5, 6, seed=40)
 

@@ -7,22 +7,11 @@ import pytest
 
 from cmon.embedding.layouts.base import Fitted, Places, Points
 from cmon.embedding.layouts.joint import SMOOTHING, Joint, smooth_trajectories
-from cmon.embedding.trustworthiness import neighbours_kept
-from tests.support.directions import families, rms, training
+from tests.support import neighbourly
+from tests.support.directions import families, training
 
 NONE = np.empty((0, 24))
 """No other concepts: the layout does not use them."""
-
-
-@pytest.fixture(scope="module")
-def anchors() -> np.ndarray:
-    return families()
-
-
-@pytest.fixture(scope="module")
-def points(anchors: np.ndarray) -> Points:
-    whole = training(anchors, units=80)
-    return whole.subset(np.random.default_rng(0).uniform(size=len(whole.units)) > 0.1)  # some are missing
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +19,8 @@ def places(points: Points, anchors: np.ndarray) -> Places:
     return Joint().fit(points, anchors, NONE, seed=0)
 
 
-def test_neighbours_are_kept_and_anchors_are_the_frame(
-    points: Points, anchors: np.ndarray, places: Places
-) -> None:
-    assert np.isfinite(places.points).all()
-    assert rms(places.anchors) == pytest.approx(1)
-    last = points.epochs == 3
-    trust, continuity = neighbours_kept(points.vectors[last], places.points[last])
-    assert min(trust, continuity) > 0.8
-    shuffled = np.random.default_rng(0).permutation(places.points[last])
-    assert max(neighbours_kept(points.vectors[last], shuffled)) < 0.6
+def test_neighbours_are_kept_and_anchors_are_the_frame(points: Points, places: Places) -> None:
+    neighbourly.assert_kept(points, places)
 
 
 def test_units_that_stand_still_do_not_move(points: Points, places: Places) -> None:

@@ -19,11 +19,6 @@ from tests.support.directions import apart, directions, families, neighbours, rm
 
 
 @pytest.fixture(scope="module")
-def anchors() -> np.ndarray:
-    return families()
-
-
-@pytest.fixture(scope="module")
 def places(anchors: np.ndarray) -> np.ndarray:
     return place_anchors(anchors)
 

@@ -11,20 +11,10 @@ from cmon.embedding.layouts.base import Fitted, Places, Points
 from cmon.embedding.layouts.umap import AnchorDistances, Umap, draw_to_distance, units_of_length
 from cmon.embedding.trustworthiness import neighbours_kept
 from cmon.rank_correlation import spearman
-from tests.support.directions import families, rms, training
+from tests.support import neighbourly
+from tests.support.directions import families, training
 
 OTHERS = families(5, 4, seed=40)
-
-
-@pytest.fixture(scope="module")
-def anchors() -> np.ndarray:
-    return families()
-
-
-@pytest.fixture(scope="module")
-def points(anchors: np.ndarray) -> Points:
-    whole = training(anchors, units=80)
-    return whole.subset(np.random.default_rng(0).uniform(size=len(whole.units)) > 0.1)  # some are missing
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +22,8 @@ def places(points: Points, anchors: np.ndarray) -> Places:
     return Umap().fit(points, anchors, OTHERS, seed=0)
 
 
-def test_neighbours_are_kept_and_anchors_are_the_frame(
-    points: Points, anchors: np.ndarray, places: Places
-) -> None:
-    assert np.isfinite(places.points).all()
-    assert rms(places.anchors) == pytest.approx(1)
-    last = points.epochs == 3
-    trust, continuity = neighbours_kept(points.vectors[last], places.points[last])
-    assert min(trust, continuity) > 0.8
-    shuffled = np.random.default_rng(0).permutation(places.points[last])
-    assert max(neighbours_kept(points.vectors[last], shuffled)) < 0.6
+def test_neighbours_are_kept_and_anchors_are_the_frame(points: Points, places: Places) -> None:
+    neighbourly.assert_kept(points, places)
 
 
 def test_concepts_lie_where_anchored_puts_them(anchors: np.ndarray, places: Places) -> None:
