@@ -35,6 +35,8 @@ class WriterLock:
         self.root = root
         self._lock: BaseFileLock | None = None
         self._depth = 0
+        self._made = False
+        """Whether the folder was not there before this process had the lock."""
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
@@ -58,6 +60,7 @@ class WriterLock:
         from filelock import FileLock, Timeout
 
         try:
+            self._made = not self.root.exists()
             self.root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.root / _LOCK)
             try:
@@ -65,7 +68,7 @@ class WriterLock:
             except Timeout:
                 logger.warning("%s: waiting for %s", self.root, self._holder())
                 lock.acquire(poll_interval=_POLL_SECONDS)
-        except (PermissionError, OSError):  # a read-only folder
+        except OSError:  # a read-only folder
             return False
         self._lock = lock
         with suppress(OSError):
@@ -84,8 +87,10 @@ class WriterLock:
         with suppress(OSError):
             (self.root / _HOLDER).unlink()
         with suppress(OSError):
-            if self._is_empty():  # a command that was refused leaves nothing
-                shutil.rmtree(self.root)
+            if self._is_empty():  # a command that was refused leaves nothing, and no folder that it made
+                (self.root / _LOCK).unlink()
+                if self._made:
+                    shutil.rmtree(self.root)
         self._lock.release()
         self._lock = None
 

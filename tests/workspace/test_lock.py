@@ -71,6 +71,13 @@ def test_a_block_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "work" / "mine").mkdir(parents=True)
+    with Workspace(tmp_path / "work").writing("extract"):
+        pass
+    assert list((tmp_path / "work").rglob("*")) == [tmp_path / "work" / "mine"]
+
+
 def test_a_folder_that_cannot_be_written_can_still_be_read(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
