@@ -8,17 +8,18 @@ everything that these depend on is the same: a run's activations are of one way 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.runs import RunCheckpoints
-from cmon.errors import CmonError
 from cmon.extraction.settings import ExtractSettings
+from cmon.workspace import schemas
 from cmon.workspace.files import digest
 from cmon.workspace.keys import epoch_text
+from cmon.workspace.table_files import read_noted, stamp
 from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -28,31 +29,48 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Earlier:
-    """The tables of earlier extractions, of all runs."""
+    """The tables `checkpoints` and `shards` of earlier extractions, of all runs."""
 
-    checkpoints: Rows = field(default_factory=list)
-    shards: Rows = field(default_factory=list)
-    way: str | None = None
-    """`way_of` the settings that they were made with."""
+    rows: Mapping[str, Rows]
+    """By the table's name; none of a table that is not there, or of another version of cmon."""
+    parameters: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def checkpoints(self) -> Rows:
+        return self.rows["checkpoints"]
+
+    @property
+    def shards(self) -> Rows:
+        return self.rows["shards"]
 
     def layers(self, run: str, settings: ExtractSettings) -> list[str]:
         """The layers that a run has, if they were extracted in the same way."""
-        if self.way != way_of(settings):
+        if self.parameters["shards"].get("way") != way_of(settings):
             return []
         return list(dict.fromkeys(row["layer"] for row in self.shards if row["run"] == run))
 
+    def same_probe(self, name: str, probe: str) -> bool:
+        """Whether a table is of these images and this preprocessing. probe: their hash."""
+        return self.parameters[name].get("probe") == probe
+
+    def of_other_runs(self, name: str, runs: Container[str], probe: str) -> Rows:
+        """A table's rows of other runs, if they can be compared with those of now."""
+        return (
+            [row for row in self.rows[name] if row["run"] not in runs] if self.same_probe(name, probe) else []
+        )
+
 
 def read_earlier(workspace: Workspace) -> Earlier:
-    """Empty where there are no tables, or none that can be read: then everything is made again."""
-    try:
-        parameters = workspace.parameters("shards")
-        return Earlier(
-            workspace.read("checkpoints").to_pylist(),
-            workspace.read("shards").to_pylist(),
-            parameters.get("way"),
-        )
-    except CmonError:
-        return Earlier()
+    """Raises CmonError when one of the tables is damaged."""
+    rows: dict[str, Rows] = {}
+    parameters: dict[str, Mapping[str, Any]] = {}
+    for name in ("checkpoints", "shards"):
+        path = workspace.table(name)
+        current = stamp(path).get("schema_version") == schemas.VERSION
+        table, note = read_noted(path) if current else (None, {"parameters": {}})
+        rows[name] = [] if table is None else table.to_pylist()
+        parameters[name] = note["parameters"]
+    return Earlier(rows, parameters)
 
 
 def way_of(settings: ExtractSettings) -> str:

@@ -20,7 +20,7 @@ from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.extraction.shards import Job, Shard, plan_jobs, plan_shards, select_shards
-from cmon.extraction.tables import read_known_checkpoints, write_tables
+from cmon.extraction.tables import write_tables
 from cmon.extraction.unchanged import describe_request
 from cmon.images import pixel_cache
 from cmon.images.files import ImageFile, find_images, list_paths
@@ -29,7 +29,8 @@ from cmon.images.preprocessing import Preprocess
 from cmon.progress import Progress, silent
 from cmon.workspace import costs
 from cmon.workspace.layer_patterns import match_all
-from cmon.workspace.workspace import Workspace, is_fresh
+from cmon.workspace.table_files import is_fresh
+from cmon.workspace.workspace import Workspace
 
 Failures = dict[tuple[str, str], CmonError]
 """Why checkpoints could not be run, by (run, checkpoint)."""
@@ -52,7 +53,7 @@ def extract(
     layers_before = {run: earlier.layers(run, settings) for run in folders}
     more = [layer for layers in layers_before.values() for layer in layers]
     all_layers = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
-    fitted = fit_networks(folders, all_layers, read_known_checkpoints(workspace), progress)
+    fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
         traced = [output.name for fit in fitted.used for output in fit.outputs]
@@ -77,7 +78,7 @@ def extract(
             raise next(iter(failures.values()))
         parameters = _table_parameters(settings, fitted, probe, files, failures)
         gone = rows_of_gone(earlier, [(run, one) for run, one in others if is_gone(one)])
-        write_tables(workspace, checkpoints, gone, shards, parameters)
+        write_tables(workspace, earlier, checkpoints, gone, shards, parameters)
     return _summarize(fitted, checkpoints, probe, shards, select_shards(stale, checkpoints))
 
 

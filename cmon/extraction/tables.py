@@ -11,28 +11,20 @@ import pyarrow as pa
 
 from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.runs import RunCheckpoints
-from cmon.errors import CmonError
+from cmon.extraction.earlier import Earlier, Rows
 from cmon.extraction.shards import Shard
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, remove_files
 from cmon.workspace.keys import sort_rows
-from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+from cmon.workspace.table_files import is_fresh
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-Rows = list[dict[str, Any]]
-
-
-def read_known_checkpoints(workspace: Workspace) -> Rows:
-    """The table `checkpoints` of an earlier extraction; empty if there is none that can be read."""
-    try:
-        return workspace.read("checkpoints").to_pylist()
-    except CmonError:
-        return []
 
 
 def write_tables(
     workspace: Workspace,
+    earlier: Earlier,
     checkpoints: RunCheckpoints,
     gone: Rows,
     shards: Sequence[Shard],
@@ -44,20 +36,14 @@ def write_tables(
     parameters: of both tables; `probe` in it is the hash of the images and their preprocessing. Rows with another
     one are not kept, with a warning: their activations cannot be compared with those of now.
     """
-    asked = {run for run, _ in checkpoints}
-    before, same_probe = _read(workspace, "shards"), _same_probe(workspace, "shards", parameters)
+    asked, probe = {run for run, _ in checkpoints}, str(parameters["probe"])
     made = {
         "checkpoints": [*(_checkpoint_row(run, checkpoint) for run, checkpoint in checkpoints), *gone],
         "shards": [asdict(shard) for shard in shards],
     }
-    _warn_of_lost_rows(before, made["shards"], asked, same_probe)
-    kept = {
-        name: [row for row in _read(workspace, name) if row["run"] not in asked]
-        if _same_probe(workspace, name, parameters)
-        else []
-        for name in made
-    }
-    write_rows(workspace, {name: [*kept[name], *made[name]] for name in made}, parameters)
+    _warn_of_lost_rows(earlier.shards, made["shards"], asked, earlier.same_probe("shards", probe))
+    rows = {name: [*earlier.of_other_runs(name, asked, probe), *made[name]] for name in made}
+    write_rows(workspace, rows, parameters)
 
 
 def write_rows(workspace: Workspace, rows: Mapping[str, Rows], parameters: Mapping[str, Any]) -> None:
@@ -92,19 +78,6 @@ def _checkpoint_row(run: str, checkpoint: Checkpoint) -> dict[str, Any]:
         "status": checkpoint.status,
         "error": checkpoint.error,
     }
-
-
-def _read(workspace: Workspace, name: str) -> Rows:
-    """The rows of an earlier extraction; empty if there was none, or of another version of cmon."""
-    path = workspace.table(name)
-    current = stamp(path).get("schema_version") == schemas.VERSION
-    return read_table(path).to_pylist() if path.is_file() and current else []
-
-
-def _same_probe(workspace: Workspace, name: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether an earlier table is of the same images and preprocessing."""
-    before = stamp(workspace.table(name)).get("parameters", {})
-    return before.get("probe") == parameters["probe"]
 
 
 def _warn_of_lost_rows(before: Rows, now: Rows, asked: set[str], same_probe: bool) -> None:

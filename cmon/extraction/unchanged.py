@@ -21,7 +21,8 @@ from cmon.images.files import ImageFile, find_images
 from cmon.images.table import stored_path
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, printable_path
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.table_files import is_fresh, read_table
+from cmon.workspace.workspace import Workspace
 
 _WHERE = ("device", "batch_size", "workers", "finished")
 """Settings that change where and how fast something is computed, or when, not what."""

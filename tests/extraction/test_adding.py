@@ -18,7 +18,6 @@ from cmon.errors import CmonError
 from cmon.extraction.dropping import drop
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.extraction.stage import extract
-from cmon.images import decoding, preprocessing
 from cmon.workspace.workspace import Workspace
 
 MODEL = f"python:{Path(__file__).parents[1] / 'support' / 'tiny_models.py'}:network"
@@ -170,20 +169,6 @@ def test_what_is_not_there_or_all_is_not_dropped(job: Job, given: dict[str, Any]
     with pytest.raises(CmonError, match=words.replace("(", r"\(")):
         drop(job.place, **given)
     assert job.groups() == before
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are decoded; the decoding itself is the real one."""
-    seen: list[str] = []
-    real = decoding.decode_with_notes
-
-    def decode(path: Path) -> decoding.Picture:
-        seen.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(preprocessing, "decode_with_notes", decode)
-    return seen
 
 
 def add_one(job: Job) -> None:

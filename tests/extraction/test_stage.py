@@ -16,9 +16,9 @@ from PIL import Image
 from cmon.errors import CmonError
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.extraction.stage import extract
-from cmon.images import decoding, preprocessing
 from cmon.images.files import find_images
-from cmon.workspace.workspace import Workspace, stamp
+from cmon.workspace.table_files import stamp
+from cmon.workspace.workspace import Workspace
 
 NETWORK = ExtractSettings(
     f"python:{Path(__file__).parents[1] / 'support' / 'tiny_models.py'}:network",
@@ -48,20 +48,6 @@ class Job:
 @pytest.fixture
 def job(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Job:
     return Job(tmp_path, checkpoints_folder, probe_folder)
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are decoded, in order; the decoding itself is the real one."""
-    seen: list[str] = []
-    real = decoding.decode_with_notes
-
-    def decode(path: Path) -> decoding.Picture:
-        seen.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(preprocessing, "decode_with_notes", decode)
-    return seen
 
 
 def test_each_image_is_decoded_once_however_many_checkpoints_and_runs(job: Job, decoded: list[str]) -> None:

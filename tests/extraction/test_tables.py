@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cmon.checkpoints.checkpoint import Checkpoint
+from cmon.extraction.earlier import read_earlier
 from cmon.extraction.shards import Shard, select_shards
-from cmon.extraction.tables import read_known_checkpoints, write_tables
+from cmon.extraction.tables import write_tables
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
 
@@ -34,7 +35,7 @@ def place(tmp_path: Path) -> Workspace:
 
 def write(place: Workspace, run: str, *layers: str, probe: str = "photos") -> None:
     shards = [a_shard(run, layer, 1.0) for layer in layers]
-    write_tables(place, [(run, a_checkpoint(1.0))], [], shards, {"probe": probe})
+    write_tables(place, read_earlier(place), [(run, a_checkpoint(1.0))], [], shards, {"probe": probe})
 
 
 def shards_of(place: Workspace) -> list[tuple[str, str]]:
@@ -44,7 +45,7 @@ def shards_of(place: Workspace) -> list[tuple[str, str]]:
 def test_runs_that_were_not_asked_for_are_kept(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     write(place, "b", "conv1")
     assert shards_of(place) == [("a", "conv1"), ("a", "conv2"), ("b", "conv1")]
-    assert [row["run"] for row in read_known_checkpoints(place)] == ["a", "b"]
+    assert [row["run"] for row in read_earlier(place).checkpoints] == ["a", "b"]
     assert caplog.messages == []
 
 
@@ -54,7 +55,7 @@ def test_runs_of_other_images_are_left_out_with_a_warning(
     with caplog.at_level(logging.WARNING, "cmon"):
         write(place, "b", "conv1", probe="drawings")
     assert shards_of(place) == [("b", "conv1")]
-    assert [row["run"] for row in read_known_checkpoints(place)] == ["b"]
+    assert [row["run"] for row in read_earlier(place).checkpoints] == ["b"]
     (warning,) = caplog.messages
     assert warning.startswith("runs left out")
     assert ": a; give them to `cmon extract` again" in warning
@@ -80,7 +81,7 @@ def test_runs_of_another_schema_version_are_left_out(
 ) -> None:
     """Their probing set has another hash, since the version is part of every origin."""
     monkeypatch.setattr(schemas, "VERSION", schemas.VERSION + 1)
-    assert read_known_checkpoints(place) == []
+    assert read_earlier(place).checkpoints == []
     write(place, "b", "conv1", probe="photos of the next version")
     assert shards_of(place) == [("b", "conv1")]
 

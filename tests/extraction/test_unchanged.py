@@ -17,7 +17,8 @@ from cmon.extraction import stage, unchanged
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.extraction.unchanged import find_unchanged
 from cmon.workspace.files import digest
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 
 SETTINGS = ExtractSettings(
     "torchvision:squeezenet1_1", ("features.0", "features.3"), image_size=32, workers=0, batch_size=4
