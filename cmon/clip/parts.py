@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, read_table, stamp
+from cmon.workspace.table_files import read_noted
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +167,8 @@ class Parts:
     def _read_part(self, path: Path) -> pa.Table | None:
         """None, with a warning, if it cannot be used. Raises FileNotFoundError when it is gone."""
         try:
-            table = read_table(path)
-            fault = self._fault(table, stamp(path).get("origin"))
+            table, note = read_noted(path)
+            fault = self._fault(table, note["origin"])
         except CmonError as error:
             cause = error.__cause__
             if isinstance(cause, FileNotFoundError):
@@ -178,7 +179,7 @@ class Parts:
                 raise
             fault = error.problem.removeprefix(f"{path}: ") + (f" ({error.found})" if error.found else "")
         if fault is None:
-            return table.replace_schema_metadata(None)
+            return table
         if not path.exists():
             raise FileNotFoundError(path)
         self._drop(path, fault)

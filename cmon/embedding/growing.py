@@ -17,7 +17,8 @@ from cmon.embedding.content import Content
 from cmon.embedding.layouts.base import Fitted, Layout, Places, UpdatableLayout
 from cmon.embedding.layouts.registry import option_names
 from cmon.workspace.keys import UNIT_KEYS
-from cmon.workspace.workspace import Workspace, read_table, stamp
+from cmon.workspace.table_files import read_table, stamp
+from cmon.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

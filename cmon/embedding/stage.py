@@ -36,7 +36,8 @@ from cmon.progress import Progress, silent
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
 from cmon.workspace.selection import Choice
-from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+from cmon.workspace.table_files import is_fresh, read_table, stamp
+from cmon.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

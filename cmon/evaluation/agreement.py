@@ -29,7 +29,8 @@ from cmon.progress import Progress, silent
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, file_digest
 from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.table_files import is_fresh, read_table
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,8 @@ from cmon.images.table import make_rows, to_table, warn_of
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
-from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+from cmon.workspace.table_files import is_fresh, read_if_fresh, read_noted, read_table
+from cmon.workspace.workspace import Workspace
 
 Row = dict[str, Any]
 
@@ -95,13 +96,13 @@ def decode_probe(
     path = workspace.cache / f"pixels-{origin[:16]}.bin"
     table = path.with_suffix(".parquet")
     empty = Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
-    if not (is_fresh(table, origin) and _size(path) == _bytes_of(read_table(table), empty.image_bytes)):
+    cached = read_if_fresh(table, origin)
+    if cached is None or _size(path) != _bytes_of(cached, empty.image_bytes):
         known = _known(workspace, way, empty)
         rows = _write_pixels(empty, files, known, preprocess, workers, progress)
         workspace.written_bytes += path.stat().st_size
         cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
         workspace.write(table, cached, origin, {"way": way})
-    cached = read_table(table)
     _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
     _remove_other_caches(path)
     checksums = np.array([crc for crc in cached["crc32"].to_pylist() if crc is not None], np.uint32)
@@ -137,14 +138,12 @@ def _known(workspace: Workspace, way: str, empty: Pixels) -> Mapping[str, _Known
     """What earlier caches of the same preprocessing hold, by the images' hashes; nothing of damaged ones."""
     found: dict[str, _Known] = {}
     for table in workspace.cache.glob("pixels-*.parquet"):
-        if stamp(table).get("parameters", {}).get("way") != way:
-            continue
         try:
-            cached = read_table(table)
+            cached, note = read_noted(table)
         except CmonError:
             continue
         path = table.with_suffix(".bin")
-        if _size(path) != _bytes_of(cached, empty.image_bytes):
+        if note["parameters"].get("way") != way or _size(path) != _bytes_of(cached, empty.image_bytes):
             continue
         rows = cached.to_pylist()
         checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)

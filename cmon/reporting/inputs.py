@@ -11,7 +11,8 @@ from cmon.errors import CmonError
 from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP, UNIT_KEYS, sort_rows
 from cmon.workspace.selection import Choice
-from cmon.workspace.workspace import Workspace, is_fresh, read_table, stamp
+from cmon.workspace.table_files import is_fresh, read_table, stamp
+from cmon.workspace.workspace import Workspace
 
 TABLES = ("images", "checkpoints", "shards", "scores", "units", "concepts", "layout")
 

@@ -17,7 +17,8 @@ from cmon.errors import CmonError
 from cmon.reporting.output import write_bytes
 from cmon.workspace.files import file_digest
 from cmon.workspace.schemas import column
-from cmon.workspace.workspace import Workspace, read_table, stamp
+from cmon.workspace.table_files import read_noted
+from cmon.workspace.workspace import Workspace
 
 FILES = pa.schema(
     [
@@ -39,9 +40,9 @@ class Record:
         self.made = 0
         """Files that were written through this object."""
         try:
-            rows = read_table(self._path).to_pylist() if self._path.is_file() else []
-            self._rows = {row["file"]: (row["origin"], row["sha256"]) for row in rows}
-            self.origin = str(stamp(self._path).get("origin", _UNFINISHED))
+            table, note = read_noted(self._path)
+            self._rows = {row["file"]: (row["origin"], row["sha256"]) for row in table.to_pylist()}
+            self.origin = str(note["origin"])
             """What the whole report was made from, or that it was not finished."""
         except (CmonError, KeyError):
             self.origin = _UNFINISHED

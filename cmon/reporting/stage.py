@@ -26,7 +26,8 @@ from cmon.reporting.record import Record
 from cmon.reporting.tables.catalog import TableInputs, make_tables, table_paths, write_tables
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

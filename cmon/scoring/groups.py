@@ -14,7 +14,8 @@ from cmon.scoring import redundancy, status
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, remove_files
 from cmon.workspace.keys import GROUP
-from cmon.workspace.workspace import Workspace, is_fresh
+from cmon.workspace.table_files import is_fresh
+from cmon.workspace.workspace import Workspace
 
 _FILES = ("concepts", "units")
 """In the order of writing."""

@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from cmon.errors import CmonError
 from cmon.scoring.labelling import Shared
 from cmon.workspace import schemas
-from cmon.workspace.table_files import is_fresh, read_table
+from cmon.workspace.table_files import read_if_fresh
 from cmon.workspace.workspace import Workspace
 
 
@@ -22,11 +21,8 @@ def read_shared(workspace: Workspace, origin: str) -> Shared:
     """What an earlier scoring with the same origin shared; empty if there was none, or it is damaged."""
     path = workspace.cache / _name(origin)
     shared = Shared()
-    if not is_fresh(path, origin):
-        return shared
-    try:
-        table = read_table(path)
-    except CmonError:
+    table = read_if_fresh(path, origin)
+    if table is None:
         return shared
     values = table["values"].combine_chunks()
     for row, keys in enumerate(table.select(["part", "name", "shape"]).to_pylist()):

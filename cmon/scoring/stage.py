@@ -47,7 +47,8 @@ from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
 from cmon.workspace.keys import sort_rows
 from cmon.workspace.status import STATUSES
-from cmon.workspace.workspace import Workspace, is_fresh
+from cmon.workspace.table_files import is_fresh
+from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

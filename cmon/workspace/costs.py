@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 
 
 @dataclass

@@ -65,7 +65,22 @@ def write_table(
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read one file that cmon wrote.
+    """The table of one file that cmon wrote; raises CmonError as `read_noted` does."""
+    return read_noted(path)[0]
+
+
+def read_if_fresh(path: Path, origin: str) -> pa.Table | None:
+    """The table if it was made from what `origin` stands for, and is whole; of a cache, None means: make it again."""
+    if not is_fresh(path, origin):
+        return None
+    try:
+        return read_table(path)
+    except CmonError:
+        return None
+
+
+def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Read one file that cmon wrote: its table, and the note that `write_table` left in it.
 
     Raises CmonError when it is damaged, of another version, another file's, or not as it was written, and when its
     columns, keys or values are not those of its kind of table.
@@ -102,7 +117,7 @@ def read_table(path: Path) -> pa.Table:
             found=fault,
             hint=_remake(path),
         )
-    return table
+    return table, note
 
 
 def _require_bounded(path: Path, metadata: pq.FileMetaData) -> None:

@@ -25,8 +25,6 @@ class Kind:
     """The command, and the option where it takes one."""
     one_row_per: str
     """As documentation says it."""
-    in_groups: bool = False
-    """Whether it lies in one file for each run, layer and epoch."""
 
     @property
     def command(self) -> str:
@@ -42,7 +40,7 @@ KINDS: dict[str, Kind] = {
         "extract",
         "run, layer, epoch: the activation files that belong together",
     ),
-    "activations": Kind(schemas.activations(_ANY), ("image_id",), "extract", "probe image", in_groups=True),
+    "activations": Kind(schemas.activations(_ANY), ("image_id",), "extract", "probe image"),
     "vocabulary": Kind(schemas.vocabulary(_ANY), ("concept",), "score", "concept"),
     "scores": Kind(
         schemas.SCORES,
@@ -50,13 +48,12 @@ KINDS: dict[str, Kind] = {
         "score",
         "run, layer, epoch: the files of `units` and `concepts` that belong together",
     ),
-    "units": Kind(schemas.UNITS, (*UNIT_KEYS,), "score", "run, layer, epoch, unit", in_groups=True),
+    "units": Kind(schemas.UNITS, (*UNIT_KEYS,), "score", "run, layer, epoch, unit"),
     "concepts": Kind(
         schemas.CONCEPTS,
         (*UNIT_KEYS, "rank"),
         "score",
         "run, layer, epoch, unit, rank: a unit's best ten",
-        in_groups=True,
     ),
     "detections": Kind(
         schemas.DETECTIONS,

@@ -34,6 +34,8 @@ def _fault_of_column(column: pa.ChunkedArray, field: pa.Field) -> str | None:
         return f"{column.null_count} empty cells"
     if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
         column = pc.list_flatten(column)
+        if column.null_count:
+            return f"{column.null_count} empty places in lists"
     if pa.types.is_floating(column.type):
         finite = pc.is_finite(column)
         if pc.min(finite).as_py() is False and not schemas.may_be_infinite(field):

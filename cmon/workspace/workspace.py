@@ -22,10 +22,8 @@ from cmon.errors import CmonError
 from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.lock import WriterLock
-from cmon.workspace.table_files import checked_stamp, is_fresh, read_table, stamp, write_table
+from cmon.workspace.table_files import checked_stamp, read_noted, read_table, write_table
 from cmon.workspace.tables import KINDS, LISTED_IN
-
-__all__ = ["Workspace", "is_fresh", "read_table", "stamp"]
 
 
 class Workspace:
@@ -136,8 +134,8 @@ class Workspace:
     def read_group(self, name: str, row: Mapping[str, Any]) -> pa.Table:
         """The file that a row of the table `LISTED_IN[name]` lists. Raises CmonError when it is not that one."""
         path = self.group_file(name, *(row[key] for key in GROUP))
-        table = read_table(path) if path.is_file() else None
-        if table is None or stamp(path).get("origin") != row["origin"]:
+        table, note = read_noted(path) if path.is_file() else (None, {})
+        if table is None or note["origin"] != row["origin"]:
             command = KINDS[name].command
             raise CmonError(
                 f"{path}: is missing, or not the one that the table {LISTED_IN[name]!r} lists",

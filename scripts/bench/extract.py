@@ -89,7 +89,8 @@ def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, preci
     from cmon.extraction.settings import ExtractSettings
     from cmon.extraction.stage import extract
     from cmon.workspace import schemas
-    from cmon.workspace.workspace import Workspace, read_table
+    from cmon.workspace.table_files import read_table
+    from cmon.workspace.workspace import Workspace
 
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))

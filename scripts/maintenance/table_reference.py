@@ -10,7 +10,7 @@ from cmon.reporting import record
 from cmon.reporting.page import thumbnail_cache
 from cmon.reporting.tables.catalog import FORMS, TABLES
 from cmon.workspace import schemas
-from cmon.workspace.tables import KINDS
+from cmon.workspace.tables import KINDS, LISTED_IN
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def workspace() -> list[Described]:
     """All tables of a workspace."""
     found = []
     for name, kind in KINDS.items():
-        file = f"{name}/RUN/LAYER/EPOCH.parquet" if kind.in_groups else f"{name}.parquet"
+        file = f"{name}/RUN/LAYER/EPOCH.parquet" if name in LISTED_IN else f"{name}.parquet"
         of = f" (`cmon {kind.made_by}`)" if kind.made_by != kind.command else ""
         found.append(Described(file, kind.schema, kind.one_row_per + of))
     return [*found, *_CACHED]

@@ -15,7 +15,8 @@ from cmon.clip.features import Features
 from cmon.concepts import folded
 from cmon.evaluation.annotations import look_up, read
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 
 _SEED = re.compile(r"-\d+$")
 

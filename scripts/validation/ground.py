@@ -23,7 +23,8 @@ from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import SoftWPMI
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 
 KEPT = 50
 """Concepts kept per unit: more than cmon keeps, since one question is whether more would be better."""

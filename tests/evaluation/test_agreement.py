@@ -16,7 +16,8 @@ from cmon.evaluation.agreement import MEASURES, agreement_table
 from cmon.evaluation.intervals import wilson
 from cmon.workspace import schemas
 from cmon.workspace.keys import UNIT_KEYS
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 from tests.evaluation.test_detection import literal_average_precision, literal_correlation
 from tests.support import tiny_models
 

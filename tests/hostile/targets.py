@@ -45,7 +45,8 @@ from cmon.reporting import training_log
 from cmon.reporting.figures import style
 from cmon.reporting.tables import formats, latex
 from cmon.workspace import schemas
-from cmon.workspace.workspace import Workspace, is_fresh, stamp
+from cmon.workspace.table_files import is_fresh, stamp
+from cmon.workspace.workspace import Workspace
 from tests.hostile.making import (
     archive_bytes,
     content_bytes,

@@ -18,7 +18,8 @@ from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP
-from cmon.workspace.workspace import Workspace, read_table
+from cmon.workspace.table_files import read_table
+from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
 
 MODEL = ["--model", "python:tests.support.tiny_models:network"]

@@ -13,7 +13,8 @@ import pytest
 from cmon.errors import CmonError
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest, file_digest
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.table_files import is_fresh, read_table
+from cmon.workspace.workspace import Workspace
 from tests.support import scored_tables
 
 TABLE = pa.Table.from_pylist(

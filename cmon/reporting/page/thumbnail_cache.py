@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cmon.errors import CmonError
 from cmon.reporting.origins import origin
 from cmon.reporting.page import thumbnails
 from cmon.workspace.schemas import column
-from cmon.workspace.workspace import Workspace, is_fresh, read_table
+from cmon.workspace.table_files import read_if_fresh
+from cmon.workspace.workspace import Workspace
 
 THUMBNAILS = pa.schema(
     [
@@ -27,12 +27,8 @@ THUMBNAILS = pa.schema(
 
 def read(workspace: Workspace) -> dict[str, bytes]:
     """SHA-256 of a probe image to its thumbnail; nothing if they were made in another way or cannot be read."""
-    path = _path(workspace)
-    if not is_fresh(path, _origin()):
-        return {}
-    try:
-        table = read_table(path)
-    except CmonError:
+    table = read_if_fresh(_path(workspace), _origin())
+    if table is None:
         return {}
     pictures = table["picture"].to_pandas()
     return {key: data.tobytes() for key, data in zip(table["sha256"].to_pylist(), pictures, strict=True)}
