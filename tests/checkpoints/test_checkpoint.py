@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import pickle
 import types
@@ -37,6 +38,20 @@ def same(found: dict[str, torch.Tensor], prefix: str = "") -> None:
 
 # -- what is read --------------------------------------------------------------------------------------
 
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files by /proc")
+def test_no_file_stays_open_until_python_collects_its_garbage(tmp_path: Path) -> None:
+    """A file on a network's disk that is still mapped cannot be removed there."""
+    path = saved(tmp_path / "epoch_1.pt", TENSORS | {"large": torch.zeros(10**6)})
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        assert "large" in checkpoint.read(path).tensors
+        assert checkpoint.inspect(path, tmp_path).status == "ok"
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".pth.tar"])
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -99,6 +99,8 @@ def unpickle(source: BinaryIO, persistent_load: Callable[[Any], Any]) -> Any:
     finally:
         # torch.load would check these, for as long as their sizes say; cmon reads no sparse weights.
         torch._utils._sparse_tensors_to_validate.clear()
+        # The two hold each other; the file that they read from must not stay open until that is found.
+        del steps.stack, unpickler.persistent_load
 
 
 def unpickle_bytes(content: bytes, persistent_load: Callable[[Any], Any]) -> Any:
