@@ -19,7 +19,7 @@ from cmon.workspace.workspace import Workspace
 
 Item = TypeVar("Item")
 SHOWN_IMAGES = 10
-"""Top images that the table `units` keeps per unit."""
+"""Top images of which the table `units` keeps the activations, and that it has of every unit."""
 _PASS_BYTES = 2**29
 """What may be kept of units for one pass over the concepts; a single layer may keep more."""
 
@@ -60,17 +60,21 @@ class Population:
     kept: LayerUnits | None
     """What scoring needs of the live units; None where there are none, and once they have their labels."""
     shown_images: np.ndarray
-    """(K, SHOWN_IMAGES) image_id."""
+    """(K,T) image_id, the most activating first: those that are compared, and SHOWN_IMAGES at least."""
     shown_activations: np.ndarray
     """(K, SHOWN_IMAGES) float32."""
-    shared: np.ndarray
-    """(L,) how far each live unit shares its top images with the others: `redundancy.shared`."""
+    compared: np.ndarray
+    """(L, `redundancy.compared_images`) positions of each live unit's most activating images among the probe images."""
     labels: Labels | None = None
     """Of the live units; None where there are none, and before they are scored."""
 
     def labelled(self, labels: Labels | None) -> Population:
         """The same with its labels, without what scoring needed."""
         return replace(self, kept=None, labels=labels)
+
+    def shared(self) -> np.ndarray:
+        """(L,) how far each live unit shares its top images with the others: `redundancy.shared`."""
+        return redundancy.shared(self.compared)
 
 
 def read_population(
@@ -111,9 +115,9 @@ def read_population(
         statuses=statuses,
         live=live,
         kept=kept,
-        shown_images=image_ids[top.indices[:, :SHOWN_IMAGES].numpy()],
+        shown_images=image_ids[top.indices[:, : max(SHOWN_IMAGES, compared)].numpy()],
         shown_activations=top.values[:, :SHOWN_IMAGES].numpy(),
-        shared=redundancy.shared(top.indices[live, :compared].numpy()),
+        compared=top.indices[live, :compared].numpy(),
     )
 
 

@@ -13,7 +13,7 @@ from cmon.scoring.first_epoch import FirstEpoch
 from cmon.scoring.populations import Population
 from cmon.workspace import schemas
 
-_LABEL_COLUMNS = ("label", "category", "score", "p_value", "margin", "shared")
+_LABEL_COLUMNS = ("label", "category", "score", "p_value", "margin", "shared", "fit")
 """Columns of the table `units` that only live units have."""
 
 
@@ -26,12 +26,16 @@ def vocabulary_table(concepts: Sequence[Concept], vectors: np.ndarray) -> pa.Tab
 
 
 def units_table(
-    population: Population, concepts: Sequence[Concept], fdr: float, first: FirstEpoch | None = None
+    population: Population,
+    concepts: Sequence[Concept],
+    fdr: float,
+    fit: np.ndarray,
+    first: FirstEpoch | None = None,
 ) -> pa.Table:
     """A row for every unit; a unit that is not live has no label.
 
-    fdr: share of false ones among the interpretable. first: the layer's first epoch, whose units make the null
-    distribution; None: pseudo-units do.
+    fdr: share of false ones among the interpretable. fit: of the live units with their labels, what `fit.fits` gives.
+    first: the layer's first epoch, whose units make the null distribution; None: pseudo-units do.
     """
     names, categories = _names_and_categories(concepts)
     units, live, labels = len(population.statuses), population.live, population.labels
@@ -55,7 +59,8 @@ def units_table(
             "category": categories.take(best),
             "score": pa.array(scores[:, 0]),
             "p_value": pa.array(p_values),
-            "shared": pa.array(population.shared, from_pandas=True),  # NaN of a single unit is no value
+            "shared": pa.array(population.shared(), from_pandas=True),  # NaN of a single unit is no value
+            "fit": pa.array(fit),
         }
         if len(concepts) > 1:
             of_live["margin"] = pa.array(scores[:, 0] - scores[:, 1])

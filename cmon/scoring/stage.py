@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +29,7 @@ from cmon.concepts import Concept
 from cmon.progress import Progress, silent
 from cmon.scoring import labelling, priors, result_tables, status
 from cmon.scoring.first_epoch import FirstEpoch, fewest_units
+from cmon.scoring.fit import fits
 from cmon.scoring.groups import (
     Group,
     first_of,
@@ -38,7 +40,7 @@ from cmon.scoring.groups import (
     write_listing,
 )
 from cmon.scoring.labelling import Labels, Method
-from cmon.scoring.populations import ProbeImages, passes, read_population
+from cmon.scoring.populations import Population, ProbeImages, passes, read_population
 from cmon.scoring.priors import NullPrior, Prior
 from cmon.scoring.shared_cache import read_shared, write_shared
 from cmon.scoring.similarity.base import Similarity
@@ -255,11 +257,11 @@ class _Scorer:
                     compared[of] = _first_epoch(labelled.labels, len(texts))
                 if group.origin not in wanted:
                     continue
+                fit = _fit(labelled, images.vectors, texts)
+                first = compared[of] if reference else None
                 tables = {
                     "concepts": result_tables.concepts_table(labelled, self.concepts),
-                    "units": result_tables.units_table(
-                        labelled, self.concepts, settings.fdr, compared[of] if reference else None
-                    ),
+                    "units": result_tables.units_table(labelled, self.concepts, settings.fdr, fit, first),
                 }
                 group.write(workspace, tables, inputs)
                 yield tables["units"].num_rows
@@ -270,6 +272,13 @@ class _Scorer:
         return self.features.concept_vectors(
             [concept.name for concept in self.concepts], self.settings.templates
         )
+
+
+def _fit(population: Population, images: Tensor, texts: Tensor) -> np.ndarray:
+    """(L,) of the live units with their labels; of none where no unit is live."""
+    if population.labels is None:
+        return np.empty(0)
+    return fits(images, texts, population.labels.concepts[:, 0], population.compared)
 
 
 def _first_epoch(labels: Labels | None, concepts: int) -> FirstEpoch:

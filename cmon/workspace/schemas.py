@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cmon.workspace.status import STATUSES
 
-VERSION = 3
+VERSION = 4
 """Raised when a table changes so that an older cmon could misread it; part of every origin."""
 
 _MEANING, _WITHIN, _ONE_OF, _INFINITE = b"description", b"within", b"one of", b"not finite"
@@ -242,8 +242,27 @@ UNITS = pa.schema(
             null=True,
             within=_SHARE,
         ),
-        column("top_images", pa.list_(pa.int32()), "`image_id`s, most activating first", within=_COUNT),
-        column("top_activations", pa.list_(pa.float32()), "the unit's activations on them", finite=False),
+        column(
+            "fit",
+            pa.float64(),
+            "share of the same 100 images that are among the tenth of the probe images that CLIP finds most similar to "
+            "the label: 0.1 by chance; empty unless status is `ok`",
+            null=True,
+            within=_SHARE,
+        ),
+        column(
+            "top_images",
+            pa.list_(pa.int32()),
+            "`image_id`s of the 100 most activating images (of a twentieth, where there are fewer than 2,000, but at "
+            "least of ten), most activating first",
+            within=_COUNT,
+        ),
+        column(
+            "top_activations",
+            pa.list_(pa.float32()),
+            "the unit's activations on the first ten of them",
+            finite=False,
+        ),
     ]
 )
 

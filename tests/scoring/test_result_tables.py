@@ -29,9 +29,8 @@ def populations() -> list[Population]:
     )
     statuses = np.array(["ok", "dead", "ok"])
     activations = np.ones((3, 10), dtype=np.float32)
-    alive = Population(
-        "a", "fc", 1.0, statuses, np.array([0, 2]), None, SHOWN, activations, np.array([0.25, 0.5]), labels
-    )
+    compared = np.array([[0, 1, 2, 3], [3, 4, 5, 6]])  # the two share one of four
+    alive = Population("a", "fc", 1.0, statuses, np.array([0, 2]), None, SHOWN, activations, compared, labels)
     dead = Population(
         "a",
         "fc",
@@ -41,13 +40,22 @@ def populations() -> list[Population]:
         None,
         SHOWN,
         activations,
-        np.empty(0),
+        np.empty((0, 4), dtype=int),
     )
     return [alive, dead]
 
 
+def first_of(labels: Labels | None) -> Labels:
+    """Of the first unit alone."""
+    assert labels is not None
+    return replace(labels, scores=labels.scores[:1], concepts=labels.concepts[:1])
+
+
 def test_every_unit_has_a_row_and_live_ones_a_label(populations: list[Population]) -> None:
-    table = pa.concat_tables(units_table(one, CONCEPTS, fdr=0.05) for one in populations)
+    fits = (np.array([0.75, 0.1]), np.empty(0))
+    table = pa.concat_tables(
+        units_table(one, CONCEPTS, 0.05, fit) for one, fit in zip(populations, fits, strict=True)
+    )
     assert table.schema.equals(schemas.UNITS)
     found = table.to_pandas()
     assert found["unit"].tolist() == [0, 1, 2, 0, 1, 2]
@@ -58,15 +66,20 @@ def test_every_unit_has_a_row_and_live_ones_a_label(populations: list[Population
     np.testing.assert_allclose(found["margin"], [0.5, np.nan, 7, np.nan, np.nan, np.nan])
     np.testing.assert_allclose(found["p_value"], [1, np.nan, 0.01, np.nan, np.nan, np.nan])
     assert found["interpretable"].tolist() == [False, False, True, False, False, False]
-    np.testing.assert_allclose(found["shared"], [0.25, np.nan, 0.5, np.nan, np.nan, np.nan])
-    alone = units_table(replace(populations[0], shared=np.full(2, np.nan)), CONCEPTS, fdr=0.05)
-    assert alone["shared"].null_count == 3, "there is nothing that they could share"
+    np.testing.assert_allclose(found["shared"], [0.25, np.nan, 0.25, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(found["fit"], [0.75, np.nan, 0.1, np.nan, np.nan, np.nan])
+    single = replace(
+        populations[0], statuses=np.array(["ok"]), live=np.array([0]), compared=np.arange(4)[None],
+        shown_images=SHOWN[:1], shown_activations=np.ones((1, 10)), labels=first_of(populations[0].labels),
+    )  # fmt: skip
+    alone = units_table(single, CONCEPTS, 0.05, fit=np.array([0.75]))
+    assert alone["shared"].null_count == 1, "there is nothing that they could share"
     assert found["top_images"][4].tolist() == list(range(10))
 
 
 def test_of_a_single_concept_there_is_no_margin(populations: list[Population]) -> None:
     labels = Labels(torch.tensor([[1.0], [2.0]]), torch.zeros(2, 1, dtype=torch.int64), torch.zeros(9))
-    found = units_table(populations[0].labelled(labels), CONCEPTS[:1], fdr=0.05).to_pandas()
+    found = units_table(populations[0].labelled(labels), CONCEPTS[:1], 0.05, np.ones(2)).to_pandas()
     assert found["margin"].isna().all()
     assert found["label"].fillna("").tolist() == ["dog", "", "dog"]
 

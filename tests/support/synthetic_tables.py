@@ -44,6 +44,8 @@ class World:
     epochs: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
     units: int = 120
     images: int = 200
+    top: int = 10
+    """Top images of a unit."""
     anchors: tuple[tuple[str, str | None], ...] = tuple(ANCHORS)
     dead: float = 0.05
     """Share of dead units; in 'poor' the layer dies out towards the end."""
@@ -120,10 +122,12 @@ def _add(
     for unit in range(world.units):
         own = {**key, "unit": unit}
         top = generator.choice(world.images, size=min(10, world.images), replace=False)
+        rest = np.random.default_rng(unit).permutation(np.setdiff1d(np.arange(world.images), top))
+        top = np.r_[top, rest[: world.top - len(top)]]
         if planted["dead"][unit]:
             tables["units"].append(
                 {**own, "status": "dead", "interpretable": False,
-                 "top_images": top, "top_activations": np.zeros(len(top))}
+                 "top_images": top, "top_activations": np.zeros(min(10, len(top)))}
             )  # fmt: skip
             tables["layout"].append({**own, "kind": "unit", "status": "dead"})
             continue
@@ -132,8 +136,8 @@ def _add(
         tables["units"].append(
             {**own, "status": "ok", "label": label, "category": categories[label], "score": 8 * similar[0],
              "margin": 8 * (similar[0] - similar[1]), "p_value": float(10 ** (-4 * similar[0] ** 2)),
-             "interpretable": bool(similar[0] > 0.75), "top_images": top,
-             "top_activations": np.linspace(2, 1, len(top))}
+             "interpretable": bool(similar[0] > 0.75), "fit": float(np.clip(similar[0], 0, 1)),
+             "top_images": top, "top_activations": np.linspace(2, 1, min(10, len(top)))}
         )  # fmt: skip
         for rank, index in enumerate(order[unit, :10]):
             tables["concepts"].append(

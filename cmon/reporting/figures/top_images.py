@@ -22,7 +22,11 @@ IMAGES = 8
 """Of a unit at an epoch."""
 _LINE = 0.19
 """Inches that a line of SMALL text takes."""
-_COLUMNS = [*UNIT_KEYS, "status", "label", "score", "interpretable", "top_images"]
+_COLUMNS = [*UNIT_KEYS, "status", "label", "score", "fit", "interpretable", "top_images"]
+_NOTES = (
+    "Fit: share of a neuron's 100 most activating images (or a twentieth of all) among the",
+    "tenth that CLIP ranks highest for the label; by chance 10%. Grey, n.s.: not beyond chance.",
+)
 
 
 def file_name(run: str) -> str:
@@ -70,13 +74,13 @@ def top_images(
     down = IMAGES // across
     block_width = WIDTH / columns
     side = (block_width - 0.15) / across
-    block_height = side * down + 2 * _LINE + 0.12
+    block_height = side * down + 3 * _LINE + 0.12
     with using(theme):
         figure = Figure(figsize=(WIDTH, 1))
         head = 0.24 + 0.21 * headline(
             figure, f"What activates the tracked neurons most, in {shortened(run, 30)}"
         )
-        height = block_height * max(1, len(rows)) + head + _LINE
+        height = block_height * max(1, len(rows)) + head + _LINE * len(_NOTES)
         figure.set_size_inches(WIDTH, height)
         for row, (one, shown) in enumerate(zip(tracked, rows, strict=True)):
             top = height - head - row * block_height
@@ -89,8 +93,10 @@ def top_images(
                 _text(figure, 0, top - _LINE, "this run has no such unit", color=theme.faint)
             for column, moment in enumerate(shown.to_dict("records")):
                 left = column * block_width
-                words, looks = _moment_text(moment, _characters(block_width), theme)
-                _text(figure, left, top - _LINE, words, **looks)
+                words, numbers = _moment_text(moment, _characters(block_width))
+                sure = {"fontweight": "bold"} if moment["interpretable"] else {"color": theme.faint}
+                _text(figure, left, top - _LINE, words, **sure)
+                _text(figure, left, top - 2 * _LINE, numbers, color=theme.faint)
                 # A dead unit's top images are the first ones of a tie among all: they say nothing.
                 if moment["status"] == "ok":
                     mosaic = _mosaic(moment["top_images"], pictures, across, down, theme)
@@ -100,7 +106,8 @@ def top_images(
                     ax.set_axis_off()
         if not tracked:
             _text(figure, 0, height - head, "no live unit to follow", color=theme.faint)
-        _text(figure, 0, 0.2, "Grey, n.s.: the label is not beyond chance.", color=theme.faint)
+        for below, note in enumerate(reversed(_NOTES)):
+            _text(figure, 0, 0.2 + below * _LINE, note, color=theme.faint)
     return figure
 
 
@@ -115,14 +122,14 @@ def _text(figure: Figure, left: float, top: float, words: str, **looks: str) -> 
     figure.text((left + 0.06) / width, top / height, words, va="top", fontsize=SMALL, **looks)  # type: ignore[arg-type]
 
 
-def _moment_text(moment: Mapping[Any, Any], most: int, theme: Theme) -> tuple[str, dict[str, str]]:
-    """'epoch 4: dog 86.3' in at most about `most` characters, and how it looks."""
+def _moment_text(moment: Mapping[Any, Any], most: int) -> tuple[str, str]:
+    """'epoch 4: dog' in at most about `most` characters, and '86.3, 74% fit'."""
     epoch = f"epoch {epoch_text(moment['epoch'])}"
     if moment["status"] != "ok":
-        return f"{epoch}: {moment['status']}", {"color": theme.faint}
+        return f"{epoch}: {moment['status']}", ""
     score = f"{moment['score']:#.3g}".rstrip(".") + ("" if moment["interpretable"] else " n.s.")
-    words = f"{epoch}: {shortened(str(moment['label']), max(4, most - len(epoch) - len(score) - 3))} {score}"
-    return words, {"fontweight": "bold"} if moment["interpretable"] else {"color": theme.faint}
+    words = f"{epoch}: {shortened(str(moment['label']), max(4, most - len(epoch) - 2))}"
+    return words, f"{score}, {moment['fit']:.0%} fit"
 
 
 def _mosaic(

@@ -126,6 +126,7 @@ def unit_rows(units: pd.DataFrame) -> list[UnitRow]:
                     color=colors.get(category, style.CATEGORY_COLORS[NO_CATEGORY]),
                     score=_number(row["score"]),
                     p_value=_number(row["p_value"]),
+                    fit=_number(row["fit"]),
                     significant=bool(row["interpretable"]),
                     images=[int(image) for image in row["top_images"][:PICTURED_IMAGES]] if pictured else [],
                 )
@@ -149,6 +150,7 @@ def _moment(row: Mapping[Any, Any], concepts: pd.DataFrame) -> Moment:
         epoch=epoch_text(row["epoch"]),
         label=_label(row),
         score=_number(row["score"]),
+        fit=_number(row["fit"]),
         significant=bool(row["interpretable"]),
         next_labels=", ".join(following),
         # A dead unit's top images are the first ones of a tie among all: they say nothing.

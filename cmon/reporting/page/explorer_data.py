@@ -24,7 +24,11 @@ from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 from cmon.workspace.status import STATUSES
 
 IMAGES = 5
-"""Top images of a unit at an epoch."""
+"""Top images of a unit at an epoch, at least; where there is room, as many as the table `units` has."""
+_MOST_IDS = 1_500_000
+"""Top images of all units at all epochs together: 4 MB of the page."""
+_MOST_PICTURES = 4_000
+"""Different ones among them: 10 MB of thumbnails."""
 _STATUSES = tuple(STATUSES)
 NOWHERE = -32768
 """The place of a unit that has none."""
@@ -43,10 +47,11 @@ def explorer_data(
 
     units: the table of that name in the order of `keys.sort_rows`; layout: the whole table, anchors first.
     paths: image_id to path, of all images. Keys: `epochs` (of all runs, rising), `layers`, `statuses`,
-    `categories`, `labels`, `anchors`, `images`, `runs`, `tracked`, `half` and `themes` (colours on a light and a
-    dark background). Places are relative to the middle of the frame, whose half width and height `half` holds; those of
-    units are whole numbers to be multiplied by the larger half / 32767, and `beside_x`, `beside_y` is how far beside
-    it a unit is drawn (see `plane.offsets`). Everything else is as in the tables, as float32.
+    `categories`, `labels`, `anchors`, `images` (`each`: how many a unit has at an epoch), `runs`, `tracked`, `half` and
+    `themes` (colours on a light and a dark background). Places are relative to the middle of the frame, whose half
+    width and height `half` holds; those of units are whole numbers to be multiplied by the larger half / 32767, and
+    `beside_x`, `beside_y` is how far beside it a unit is drawn (see `plane.offsets`). `fit` is in whole percent, -1
+    for none. Everything else is as in the tables, as float32.
     """
     anchors = layout[layout["kind"] == "anchor"]
     places = layout.loc[layout["kind"] == "unit", [*GROUP, "unit", "x", "y"]]
@@ -55,7 +60,8 @@ def explorer_data(
     layers = list(units["layer"].unique())
     categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
     labels = _label_table(units, categories)
-    shown = image_ids(units)
+    each = images_each(units)
+    shown = _distinct(_top_images(units, each))
     points = [anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()]
     centre, half = plane.frame(np.concatenate(points), _LONGEST_SIDE)
     most_offset = plane.most_offset(points[0])
@@ -68,9 +74,19 @@ def explorer_data(
         "categories": categories,
         "labels": {"names": list(labels["label"]), "categories": _indices(categories, labels["category"])},
         "anchors": _anchor_columns(anchors, centre, layout, categories),
-        "images": {"ids": shown, "names": _short_names(paths, shown)},
+        "images": {"each": each, "ids": shown, "names": _short_names(paths, shown)},
         "runs": [
-            _run_columns(str(run), own, epochs, layers, list(labels["label"]), shown, half.max(), most_offset)
+            _run_columns(
+                str(run),
+                own,
+                epochs,
+                layers,
+                list(labels["label"]),
+                shown,
+                each,
+                half.max(),
+                most_offset,
+            )
             for run, own in placed.groupby("run", sort=False)
         ],
         "tracked": [
@@ -86,16 +102,32 @@ def explorer_data(
 
 def image_ids(units: pd.DataFrame) -> list[int]:
     """All images that any unit shows at any epoch, rising; those of units that are not live mean nothing."""
-    found = np.unique(_top_images(units))
-    return [int(image) for image in found if image >= 0]
+    return _distinct(_top_images(units, images_each(units)))
 
 
-def _top_images(units: pd.DataFrame) -> np.ndarray:
-    """(rows, IMAGES) image_id, -1 where there is none."""
-    tops = np.full((len(units), IMAGES), -1, dtype=np.int64)
+def images_each(units: pd.DataFrame) -> int:
+    """How many top images of each unit and epoch the page has room for: a multiple of IMAGES, or all there are."""
+    longest = max((len(images) for images in units["top_images"]), default=0)
+    most = max(IMAGES, min(longest, _MOST_IDS // max(1, len(units))))
+    tops = _top_images(units, most)
+    # Rank by rank, so that an image's first place tells from how many top images on it is shown.
+    images, first = np.unique(tops.T.ravel(), return_index=True)
+    from_rank = np.sort(first[images >= 0] // max(1, len(units)))
+    if len(from_rank) > _MOST_PICTURES:
+        most = int(from_rank[_MOST_PICTURES])
+    return most if most == longest else max(IMAGES, most // IMAGES * IMAGES)
+
+
+def _distinct(tops: np.ndarray) -> list[int]:
+    return [int(image) for image in np.unique(tops) if image >= 0]
+
+
+def _top_images(units: pd.DataFrame, each: int) -> np.ndarray:
+    """(rows, each) image_id, -1 where there is none."""
+    tops = np.full((len(units), each), -1, dtype=np.int32)
     live = (units["status"] == "ok").to_numpy()
     for row, images in zip(np.flatnonzero(live), units["top_images"].to_numpy()[live], strict=True):
-        first = images[:IMAGES]
+        first = images[:each]
         tops[row, : len(first)] = first
     return tops
 
@@ -107,12 +139,13 @@ def _run_columns(
     layers: Sequence[str],
     labels: Sequence[str],
     images: Sequence[int],
+    each: int,
     farthest: float,
     most_offset: float,
 ) -> Data:
     """One run: who its units are, and for each of its epochs a row of what they do.
 
-    farthest: of a place from the middle. most_offset: see `plane.offsets`.
+    each: top images of a unit at an epoch. farthest: of a place from the middle. most_offset: see `plane.offsets`.
     """
     layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
     # Which unit and which epoch each row of the table is about, as positions in the matrices.
@@ -127,7 +160,8 @@ def _run_columns(
 
     beside = plane.offsets(who[0], who[1], most_offset).astype(np.float32)
     label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
-    tops = _top_images(own)
+    tops = _top_images(own, each)
+    fit = np.round(100 * own["fit"].fillna(-0.01).to_numpy()).astype(np.int64)
     shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
     return {
         "name": name,
@@ -145,6 +179,7 @@ def _run_columns(
         "interpretable": encode(matrix(own["interpretable"].to_numpy(dtype=np.int64), 0)),
         "label": encode(matrix(label, -1)),
         "images": encode(matrix(shown, -1)),
+        "fit": encode(matrix(fit, -1)),
         **{
             column: encode(matrix(own[column].to_numpy(dtype=np.float32), np.nan), "float32")
             for column in ("score", "margin", "p_value")

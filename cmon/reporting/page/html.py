@@ -12,7 +12,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ _SCRIPTS = (
     "explorer_data.js",
     "explorer_view.js",
     "explorer_plot.js",
+    "explorer_leaf.js",
     "explorer_panel.js",
     "explorer.js",
     "newest.js",
@@ -52,7 +53,8 @@ def render(page: Page, images_beside: int = 0) -> str:
         lstrip_blocks=True,
     )
     environment.finalize = _shown
-    environment.filters |= {"number": number, "svg_uri": _svg_uri}
+    filters: dict[str, Callable[[Any], str]] = {"number": number, "percent": _percent, "svg_uri": _svg_uri}
+    environment.filters |= filters
     environment.policies["json.dumps_kwargs"] = {}  # in Bokeh's documents the order of names has a meaning
     scripts = [explorer_panels.library(), *map(_read, _SCRIPTS)]
     page = replace(page, explorer=_shown_inside(page.explorer))
@@ -144,6 +146,10 @@ def number(value: Any) -> str:
             return f"{value:.1e}"
         return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _svg_uri(svg: bytes) -> str:

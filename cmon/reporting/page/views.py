@@ -30,6 +30,8 @@ class Moment:
     label: str
     """Its label, or its status where it has none."""
     score: float | None
+    fit: float | None
+    """Share of its most activating images that fit the label."""
     significant: bool
     next_labels: str
     images: Sequence[int]
@@ -68,6 +70,7 @@ class UnitRow:
     color: str
     score: float | None
     p_value: float | None
+    fit: float | None
     significant: bool
     images: Sequence[int]
 

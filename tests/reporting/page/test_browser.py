@@ -22,7 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
-WORLD = World(units=40, images=60, epochs=(0.0, 1.0, 2.0, 3.0))
+WORLD = World(units=40, images=60, top=25, epochs=(0.0, 1.0, 2.0, 3.0))
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 EVERY_FRAME = """() => {
   window.seen = [];
@@ -286,6 +286,7 @@ def test_pointing_at_a_unit_tells_what_it_detects_and_a_click_tracks_it(visit, u
     numbers = visit.text("#card .numbers")
     assert f"score {row['score']:.3f}" in numbers
     assert f"margin {row['margin']:.3f}" in numbers
+    assert f"fit {row['fit']:.0%}" in numbers
     assert ("not significant" not in numbers) == row["interpretable"]
     assert visit.page.locator("#card .t").count() == 5
     assert [one.get_attribute("aria-label") for one in visit.page.locator("#card .t").all()] == [
@@ -304,10 +305,39 @@ def test_pointing_at_a_unit_tells_what_it_detects_and_a_click_tracks_it(visit, u
         assert f"epoch {moment['epoch']:g}" in cell.inner_text()
         assert label in cell.inner_text()
         assert cell.locator(".t").count() == (3 if moment["status"] == "ok" else 0)
+        assert moment["status"] != "ok" or f"{moment['fit']:.0%} fit" in cell.inner_text()
     visit.screenshot("desktop-tracked")
     card.get_by_role("button", name=f"Remove {name}").click()
     assert visit.drawn("names-0")["text"] == ["layer4:7"]
     assert visit.page.locator("#followed article").count() == 1
+
+
+def test_the_top_images_of_a_tracked_unit_are_leafed_through_and_follow_the_epoch(visit, units):
+    leaf = visit.page.locator("#followed .leaf").first
+    own = units[(units["run"] == "standard") & (units["layer"] == "layer4") & (units["unit"] == 7)]
+
+    def shown() -> list[str]:
+        return [one.get_attribute("aria-label") for one in leaf.locator(".t").all()]
+
+    def expected(epoch: float) -> list[str]:
+        return [f"{image:05}.png" for image in own[own["epoch"] == epoch].iloc[0]["top_images"]]
+
+    row = own[own["epoch"] == 3.0].iloc[0]
+    assert leaf.locator("summary").inner_text() == (
+        f"Its top images at epoch 3: {row['fit']:.0%} fit “{row['label']}”"
+    )
+    leaf.locator("summary").click()
+    before, after = leaf.get_by_role("button").all()
+    assert (shown(), before.is_disabled()) == (expected(3.0)[:20], True)
+    after.click()
+    assert shown() == expected(3.0)[20:]
+    assert "21 to 25 of 25" in leaf.inner_text()
+    assert after.is_disabled()
+    visit.screenshot("desktop-leafing")
+    visit.page.locator("#epoch").focus()
+    for _ in range(2):
+        visit.page.keyboard.press("ArrowLeft")
+    assert (shown(), before.is_disabled()) == (expected(1.0)[:20], True)
 
 
 def test_of_points_in_one_place_the_tracked_unit_is_met_and_the_others_are_counted(visit):

@@ -75,11 +75,14 @@ def test_every_cell_says_what_the_tables_say(made, tables):
         assert array(run["interpretable"])[cell] == row["interpretable"]
         label = array(run["label"])[cell]
         assert (made["labels"]["names"][label] if label >= 0 else None) == row.get("label")
+        fit = array(run["fit"])[cell]
+        assert fit == (round(100 * row["fit"]) if row["status"] == "ok" else -1)
         for column in ("score", "margin", "p_value"):
             assert array(run[column])[cell] == pytest.approx(row.get(column, np.nan), rel=1e-6, nan_ok=True)
-        images = array(run["images"]).reshape(-1, explorer_data.IMAGES)[cell]
+        assert made["images"]["each"] == 10, "all that the table has"
+        images = array(run["images"]).reshape(-1, 10)[cell]
         shown = [made["images"]["ids"][image] for image in images if image >= 0]
-        assert shown == ([int(one) for one in row["top_images"][:5]] if row["status"] == "ok" else [])
+        assert shown == ([int(one) for one in row["top_images"]] if row["status"] == "ok" else [])
         place = layout[row["run"], row["layer"], row["epoch"], row["unit"]]
         found = np.array([array(run["x"])[cell], array(run["y"])[cell]])
         if row["status"] != "ok":
@@ -94,6 +97,29 @@ def test_every_cell_says_what_the_tables_say(made, tables):
         assert (x + centre[0], y + centre[1]) == pytest.approx((anchor["x"], anchor["y"]), abs=1e-4)
         assert abs(x) <= made["half"][0]
         assert abs(y) <= made["half"][1]
+
+
+@pytest.mark.parametrize(
+    ("most_ids", "most_pictures", "each"),
+    [
+        (10**6, 10**4, 30),
+        (25 * 4, 10**4, 25),
+        (24 * 4, 10**4, 20),
+        (10**6, 43, 25),
+        (10**6, 12, 10),
+        (10**6, 11, 5),
+        (1, 1, 5),
+    ],
+)
+def test_there_are_as_many_top_images_as_the_page_has_room_for(monkeypatch, most_ids, most_pictures, each):
+    """Three live units show the same 20 images and 10 of their own; the fourth is dead, and shows none."""
+    monkeypatch.setattr(explorer_data, "_MOST_IDS", most_ids)
+    monkeypatch.setattr(explorer_data, "_MOST_PICTURES", most_pictures)
+    tops = [np.r_[np.roll(np.arange(20), unit), 100 * unit + np.arange(30, 40)] for unit in range(1, 5)]
+    units = pd.DataFrame({"status": ["ok", "ok", "ok", "dead"], "top_images": tops})
+    assert explorer_data.images_each(units) == each
+    live = np.unique([images[:each] for images in tops[:3]])
+    assert explorer_data.image_ids(units) == live.tolist()
 
 
 def test_a_unit_that_is_not_there_is_told_from_a_dead_one(made, tables):
@@ -160,7 +186,7 @@ def test_nothing_but_dead_units():
         x=np.nan, y=np.nan, concept=None, category=None, nearest_anchor=None
     )
     units = pd.DataFrame(tables["units"]).assign(
-        label=None, category=None, score=np.nan, margin=np.nan, p_value=np.nan
+        label=None, category=None, score=np.nan, margin=np.nan, p_value=np.nan, fit=np.nan
     )
     made = explorer_data.explorer_data(units, layout, PATHS, [])
     assert made["labels"]["names"] == made["anchors"]["names"] == made["images"]["ids"] == []

@@ -6,7 +6,6 @@ const ARRAYS = { int8: Int8Array, int16: Int16Array, int32: Int32Array, float32:
 const NOWHERE = -32768;
 const FINEST = 32767;
 const NONE = -1;
-const TOP_IMAGES = 5;
 
 function decoded({ type, data }) {
   const text = atob(data);
@@ -71,8 +70,14 @@ function categoryOf(world, run, cell) {
 }
 
 /** Positions in `world.images`, most activating first. */
-function imagesOf(run, cell) {
-  return [...run.images.subarray(cell * TOP_IMAGES, (cell + 1) * TOP_IMAGES)].filter(image => image !== NONE);
+function imagesOf(world, run, cell) {
+  const { each } = world.images;
+  return [...run.images.subarray(cell * each, (cell + 1) * each)].filter(image => image !== NONE);
+}
+
+/** '74% fit', of its most activating images; nothing for a unit that is not live. */
+function fitOf(run, cell) {
+  return run.fit[cell] === NONE ? "" : `${run.fit[cell]}% fit`;
 }
 
 /** The anchor that is nearest in the plane, and how far it is: [anchor, distance]; [NONE, Infinity] without anchors. */

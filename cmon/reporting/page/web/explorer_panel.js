@@ -3,25 +3,11 @@
 // Names come from files: they enter the page as text, never as HTML.
 
 const MOST_FOUND = 60;
+const CARD_IMAGES = 5;
 const STRIP_IMAGES = 3;
 
-function element(tag, classes = "", ...inside) {
-  const made = document.createElement(tag);
-  if (classes) made.className = classes;
-  made.append(...inside);
-  return made;
-}
-
-function thumbnail(world, image) {
-  const picture = element("span", `t t${world.images.ids[image]}`);
-  picture.setAttribute("role", "img");
-  picture.setAttribute("aria-label", world.images.names[image]);
-  picture.title = world.images.names[image];
-  return picture;
-}
-
-function thumbnails(world, run, cell, most) {
-  return imagesOf(run, cell).slice(0, most).map(image => thumbnail(world, image));
+function firstThumbnails(world, run, cell, most) {
+  return imagesOf(world, run, cell).slice(0, most).map(image => thumbnail(world, image));
 }
 
 function rounded(value) {
@@ -48,10 +34,11 @@ function unitCard(world, run, step, unit) {
     ["score", rounded(run.score[cell])],
     ["margin", rounded(run.margin[cell])],
     ["p", rounded(run.p_value[cell])],
+    ["fit", `${run.fit[cell]}%`],
   ].map(([name, value]) => element("span", "", element("span", "soft", `${name} `), value));
   lines.push(element("p", "numbers", ...numbers, ...significance(run, cell)));
   if (anchor !== NONE) lines.push(element("p", "soft", `nearest anchor: ${world.anchors.names[anchor]} (${distance.toFixed(2)})`));
-  lines.push(element("div", "row", ...thumbnails(world, run, cell, TOP_IMAGES)));
+  lines.push(element("div", "row", ...firstThumbnails(world, run, cell, CARD_IMAGES)));
   return lines;
 }
 
@@ -112,7 +99,7 @@ function strip(world, run, unit, name) {
   const list = element("ol", "film", ...cells);
   list.tabIndex = 0; // so that the arrow keys scroll it
   list.setAttribute("aria-label", `${name} in ${run.name}, epoch by epoch`);
-  return element("div", "", element("p", "soft small", run.name), list);
+  return element("div", "", element("p", "soft small", run.name), list, leafing(world, run, unit, name));
 }
 
 function stripCell(world, run, step, unit) {
@@ -124,16 +111,17 @@ function stripCell(world, run, step, unit) {
     item.append(epoch, element("div", "shots"), element("span", "soft", "not there"));
     return item;
   }
-  const score = isLive(world, run, cell) ? element("span", "soft", ` ${run.score[cell].toFixed(2)}`) : "";
+  const score = isLive(world, run, cell) ? element("span", "soft", ` ${run.score[cell].toFixed(2)}, ${fitOf(run, cell)}`) : "";
   const meaning = run.interpretable[cell] === 1 ? "significant" : "not significant";
   const label = element("span", "label", element("b", "", labelOf(world, run, cell)), score);
   if (isLive(world, run, cell)) label.append(element("span", "unseen", `, ${meaning}`));
-  item.append(epoch, element("div", "shots", ...thumbnails(world, run, cell, STRIP_IMAGES)), label);
+  item.append(epoch, element("div", "shots", ...firstThumbnails(world, run, cell, STRIP_IMAGES)), label);
   return item;
 }
 
-/** Mark the cells of the shown epoch, and bring them into sight without moving the page. */
+/** Mark the cells of the shown epoch, bring them into sight without moving the page, and show its top images. */
 function markEpoch(box, world, at) {
+  for (const leaf of box.querySelectorAll(".leaf")) leaf.showEpoch(at);
   for (const film of box.querySelectorAll(".film")) {
     const cells = [...film.children];
     const now = cells.findLast(cell => Number(cell.dataset.at) <= at);
