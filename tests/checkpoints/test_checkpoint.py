@@ -53,6 +53,7 @@ def test_no_file_stays_open_until_python_collects_its_garbage(tmp_path: Path) ->
     finally:
         gc.enable()
 
+
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".pth.tar"])
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("wrapper", ["plain", "state_dict", "model"])
