@@ -22,6 +22,8 @@ def build_optimizer(
     builder: Any = found  # each has its own options
     try:
         call: Any = ast.parse(f"dict({listed})", mode="eval").body
+        if call.args:
+            raise ValueError(f"{ast.unparse(call.args[0])} has no value")
         options = {str(given.arg): ast.literal_eval(given.value) for given in call.keywords}
         optimizer: torch.optim.Optimizer = builder(parameters, lr=learning_rate, **options)
     except (SyntaxError, TypeError, ValueError) as error:

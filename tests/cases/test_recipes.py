@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from scripts.cases.fine_tuning import RATE, fine_tuned, given_recipe
 from scripts.cases.recipes import RECIPES, needs
