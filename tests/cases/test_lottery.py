@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -66,7 +68,7 @@ def test_each_round_keeps_the_same_share_of_what_there_is(trained: Setup) -> Non
     total = sum(kept.numel() for kept in rounds[0].values())
     left = [sum(int(kept.sum()) for kept in found.values()) / total for found in rounds]
     assert left == pytest.approx([KEPT ** (1 / 3), KEPT ** (2 / 3), KEPT], abs=1e-3)
-    for before, after in zip(rounds, rounds[1:], strict=False):
+    for before, after in pairwise(rounds):
         assert not any((after[name] & ~before[name]).any() for name in after)
 
 
