@@ -51,7 +51,7 @@ _OPTIONS = (
     click.option(
         "--optimizer",
         metavar="NAME:OPTION=VALUE,...",
-        default="AdamW:weight_decay=0.05",
+        default="AdamW:weight_decay=0.05,fused=True",
         show_default=True,
         help="One of torch.optim and its options, for example SGD:momentum=0.9,weight_decay=1e-4.",
     ),
@@ -59,9 +59,8 @@ _OPTIONS = (
     click.option(
         "--radius",
         type=click.FloatRange(min=0, max=1, min_open=True),
-        default=8 / 255,
-        show_default="8/255",
-        help="By how much the adversary may change a value of 0 to 1.",
+        default=None,
+        help="By how much the adversary may change a value of 0 to 1.  [default: (8/255, or 2/255 in the drawn world)]",
     ),
     click.option(
         "--workers",
