@@ -18,7 +18,7 @@ def augmented(pixels: Tensor, generator: torch.Generator, moved: int) -> Tensor:
     pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
     padded = nn.functional.pad(pixels, (moved,) * 4).permute(0, 2, 3, 1)
     corner = torch.randint(0, 2 * moved + 1, (2, count, 1), generator=generator) + torch.arange(side)
-    rows, columns = corner.to(pixels.device)[:, :, :].unbind(0)
+    rows, columns = corner.to(pixels.device)
     every = torch.arange(count, device=pixels.device)[:, None, None]
     return padded[every, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

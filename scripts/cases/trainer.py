@@ -133,9 +133,9 @@ def train(training: Training, out: Path) -> None:
     if start.mask:
         torch.save(dict(start.mask), aside / MASK)
     _run(training, start, aside)
-    (aside / RESUME).unlink()
     shutil.rmtree(out, ignore_errors=True)
     os.replace(aside, out)
+    (out / RESUME).unlink()  # last: without it, all epochs would have to be trained again
 
 
 def _run(training: Training, start: Start, aside: Path) -> None:
