@@ -1,4 +1,4 @@
-"""A tiny setup: pictures of four colors, a very narrow network, two epochs."""
+"""Pictures of four colors, and every recipe trained with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 from scripts.cases.recipes import RECIPES, needs
 from scripts.cases.setup import Setup
 from scripts.cases.trainer import train
+from tests.support.tiny_cases import tiny_setup
 
 COLORS = {"blue": (40, 40, 200), "green": (40, 200, 40), "grey": (120, 120, 120), "red": (200, 40, 40)}
 
@@ -35,23 +36,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tiny_setup(photographs: Path, out: Path, **changed: object) -> Setup:
-    """16 pixels, 4 to 32 channels, 2 epochs of 20 batches; convolutions in fp32."""
-    (out / "runs").mkdir(parents=True, exist_ok=True)
-    (out / "runs" / "arithmetic.json").write_text('{"bf16": false}')
-    given: dict[str, object] = {
-        "data": photographs / "train",
-        "test": photographs / "test",
-        "network": "narrow-resnet18-4",
-        "side": 16,
-        "epochs": 2,
-        "learning_rate": 3e-3,
-        "optimizer": "AdamW:weight_decay=0.05",
-        "batch_size": 8,
-        "radius": 8 / 255,
-        "workers": 0,
-    }
-    return Setup(out=out, **(given | changed))
+@pytest.fixture(scope="session")
+def standard(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    """The standard recipe with seed 1, trained into runs/."""
+    setup = tiny_setup(photographs, tmp_path_factory.mktemp("standard"))
+    train(RECIPES["standard"](setup, 1), setup.folder("standard", 1))
+    return setup
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,16 @@ from scripts.cases.trainer import Forward, load_weights
 
 
 @pytest.fixture(scope="module")
-def logits(trained: Setup) -> Forward:
+def logits(standard: Setup) -> Forward:
     """The standard network after its last epoch."""
-    network = trained.untrained(4, seed=0)
-    network.load_state_dict(load_weights(trained.folder("standard", 1), 2))
+    network = standard.untrained(4, seed=0)
+    network.load_state_dict(load_weights(standard.folder("standard", 1), 2))
     return Forward(network.eval(), bf16=False)
 
 
 @pytest.fixture(scope="module")
-def shown(trained: Setup) -> tuple[Tensor, Tensor]:
-    test = trained.task.test
+def shown(standard: Setup) -> tuple[Tensor, Tensor]:
+    test = standard.task.test
     return test.pixels.float() / 255, test.classes
 
 

@@ -16,7 +16,7 @@ from scripts.cases.options import as_typed, build_setup, setup_options
 from scripts.cases.setup import Setup
 from scripts.cases.studies import Study, run_folder, workspace_folder
 from scripts.cases.train import main as train_one
-from tests.cases.conftest import tiny_setup
+from tests.support.tiny_cases import tiny_setup
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -111,12 +111,12 @@ def test_a_setup_that_cannot_be_is_refused_at_once(
         build_setup(tmp_path, given)
 
 
-def test_one_training_by_hand_and_one_whose_start_is_missing(trained: Setup, tmp_path: Path) -> None:
-    options = [word for word in as_typed(trained, train_one)]
-    done = CliRunner().invoke(train_one, ["winning", "1", str(trained.out), *options])
+def test_one_training_by_hand_and_one_whose_start_is_missing(standard: Setup, tmp_path: Path) -> None:
+    options = as_typed(standard, train_one)
+    done = CliRunner().invoke(train_one, ["standard", "1", str(standard.out), *options])
     assert done.exit_code == 0, done.output
-    assert "winning@1: trained already" in done.stderr
-    tiny_setup(trained.data.parent, tmp_path)
+    assert "standard@1: trained already" in done.stderr
+    tiny_setup(standard.data.parent, tmp_path)
     missing = CliRunner().invoke(train_one, ["winning", "1", str(tmp_path), *options])
     assert missing.exit_code == 2
     assert "winning starts from standard: train standard 1" in missing.stderr

@@ -49,12 +49,12 @@ def test_names() -> None:
             named_network(unknown, 5, 64)
 
 
-def test_extraction_builds_the_network_that_was_trained(trained: Setup) -> None:
-    weights = load_weights(trained.folder("winning", 1), 2)
-    arguments = {"name": trained.network, "num_classes": 4, "side": trained.side}
+def test_extraction_builds_the_network_that_was_trained(standard: Setup) -> None:
+    weights = load_weights(standard.folder("standard", 1), 2)
+    arguments = {"name": standard.network, "num_classes": 4, "side": standard.side}
     network = build_network(f"{FILE}:named_network", arguments, weights)
     assert all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())
     found = find_preprocess(f"{FILE}:named_network", network).preprocess
-    assert found == ResizeCrop(trained.side, trained.side)
+    assert found == ResizeCrop(standard.side, standard.side)
     narrow = build_network(f"{FILE}:narrow_resnet18", {"num_classes": 4, "width": 4, "side": 16}, weights)
     assert all(torch.equal(weights[name], tensor) for name, tensor in narrow.state_dict().items())

@@ -13,9 +13,8 @@ import torch
 from torch import nn
 
 from scripts.cases.recipes import RECIPES
-from scripts.cases.setup import Setup
 from scripts.cases.trainer import Settings, Start, Training, load_weights, train
-from tests.cases.conftest import tiny_setup
+from tests.support.tiny_cases import tiny_setup
 
 
 class Stopped(Exception):
@@ -157,8 +156,8 @@ def test_a_constant_rate_stays(short: Callable[..., Training], tmp_path: Path) -
     assert rates["cycle"][-1] < 1e-4
 
 
-def test_every_setting_is_in_the_fingerprint(trained: Setup) -> None:
-    training = RECIPES["adversarial"](trained, 1)
+def test_every_setting_is_in_the_fingerprint(short: Callable[..., Training]) -> None:
+    training = short("adversarial")
     assert isinstance(training.settings, Settings)
     changes: dict[str, Any] = {
         "epochs": 5,
