@@ -135,8 +135,7 @@ def main(
         logs = [f"--metrics={name}={folder / 'training.csv'}" for name, folder in runs.items()]
         run("cmon", "report", workspace, *logs)
     for name in ANALYSES:
-        if (HERE / "scripts" / "cases" / f"{name}.py").is_file():
-            run(f"scripts.cases.{name}", out)
+        run(f"scripts.cases.{name}", out)
 
 
 def _train(setup: Setup, studies: Sequence[Study], seeds: int, at_once: int | None) -> None:
