@@ -6,11 +6,11 @@ DEMO := demo
 STAMP := $(VENV)/installed
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo validate bench test soak fuzz check docs format clean
+.PHONY: help demo validate case-studies bench test soak fuzz check docs format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 # Installed in place, so that a change of the code needs no new installation; CI tries the wheel, too.
 $(STAMP): pyproject.toml
@@ -24,6 +24,9 @@ demo: $(STAMP) ## draw a world, train two networks on it, and show what their ne
 
 validate: demo ## whether labels are right and significance honest, on the demo's world and networks (2 minutes more)
 	$(BIN)/python -m scripts.validation.labels $(DEMO)/workspace --truth $(DEMO)/probe/truth.csv
+
+case-studies: $(STAMP) ## the four use cases of Concept-Monitor, three seeds of every recipe (up to an hour)
+	$(BIN)/python scripts/cases/run.py
 
 bench: demo ## time every stage beside a plain way (half an hour; extraction too, with PHOTOS=FOLDER)
 	$(BIN)/python -m scripts.bench.score

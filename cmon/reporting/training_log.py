@@ -38,6 +38,8 @@ _LABELS = {*_METRIC_NAMES, "split", "phase", "subset", "stage", "mode", "set", "
 """Columns that say what a row's numbers are of."""
 _IDENTITIES = {"run", "run_id", "run_name", "experiment", "seed", "fold", "trial", "rank", "worker"}
 """Columns that say whose a row's numbers are: rows of several have no one curve."""
+_SEED = "seed"
+"""A number that is never a metric."""
 
 _MOST = 1e100
 """A larger value is that of a training that broke; the range of its curve would be no number any more."""
@@ -79,8 +81,8 @@ def read(path: Path, run: str) -> pd.DataFrame:
     Several rows of an epoch (Lightning logs training and validation apart, or by steps) count as one: the last
     value of each column. Rows that differ in a column such as `phase` or `metric` are metrics of their own. Where a
     log goes back to an epoch that it had before, what followed then is of a training that was given up, and is left
-    out. Cells that are empty, infinite or beyond 1e100 give no row; columns that are not numeric are left out. Names of
-    columns are compared without regard to case and to spaces around them.
+    out. Cells that are empty, infinite or beyond 1e100 give no row; columns that are not numeric are left out, and
+    the seed. Names of columns are compared without regard to case and to spaces around them.
 
     Raises CmonError if the file cannot be read, has no epochs or no numbers, or a line is not clear.
     """
@@ -90,7 +92,11 @@ def read(path: Path, run: str) -> pd.DataFrame:
     texts = [
         name for name in names if not any(to_number(row.cells.get(name, "")) is not None for row in rows)
     ]
-    metrics = [name for name in names if name not in texts and _is_numeric(path, name, rows)]
+    metrics = [
+        name
+        for name in names
+        if name not in texts and name.casefold() != _SEED and _is_numeric(path, name, rows)
+    ]
     _refuse_several(path, cells, [name for name in names if name.casefold() in _IDENTITIES], metrics)
     found: dict[str, dict[float, float]] = {}
     last: dict[str, float] = {}

@@ -27,6 +27,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torchvision.datasets import ImageFolder
 
+from scripts.cases.augmentation import augmented
 from scripts.demo.train_networks import STD, evaluated, faster_in_bf16, normalized
 from scripts.real.network import PREPROCESS, small_resnet18
 
@@ -64,17 +65,6 @@ def read_pictures(folder: Path) -> tuple[Tensor, Tensor, list[str]]:
     listed = ImageFolder(str(folder))
     pixels = np.stack([PREPROCESS.pixels(image) for image, _ in track(listed, f"reading {folder.name}")])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.tensor(listed.targets), listed.classes
-
-
-def augmented(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """(B,3,S,S) uint8, each picture mirrored half of the time and moved on its own; what comes in is black."""
-    count, _, side, _ = pixels.shape
-    flipped = torch.rand(count, generator=generator) < 0.5
-    pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
-    padded = nn.functional.pad(pixels, (MOVED,) * 4).permute(0, 2, 3, 1)
-    corner = torch.randint(0, 2 * MOVED + 1, (2, count, 1), generator=generator) + torch.arange(side)
-    rows, columns = corner[0][:, :, None], corner[1][:, None, :]
-    return padded[torch.arange(count)[:, None, None], rows, columns].permute(0, 3, 1, 2)
 
 
 def attacked(
@@ -143,7 +133,7 @@ def train(folder: Path, test: Path, out: Path, name: str, epochs: int, seed: int
             network.train()
             order = torch.randperm(len(pixels), generator=generator)[: batches * recipe.batch_size]
             for batch in track(order.split(recipe.batch_size), f"{name}: epoch {epoch} of {epochs}"):
-                inputs = normalized(augmented(pixels[batch], generator))
+                inputs = normalized(augmented(pixels[batch], generator, MOVED))
                 if recipe.radius:
                     inputs = attacked(network, inputs, classes[batch], recipe.radius, narrow, generator)
                 with torch.autocast("cpu", torch.bfloat16, enabled=narrow):

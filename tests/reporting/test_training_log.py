@@ -102,6 +102,10 @@ def test_every_form_of_one_log_gives_the_same(tmp_path: Path, content: str):
     assert found == {(0.0, "loss"): 2.5, (1.0, "loss"): 1.5, (0.0, "acc"): 0.1, (1.0, "acc"): 0.2}
 
 
+def test_the_seed_is_no_metric(tmp_path: Path):
+    assert read(tmp_path, "epoch,seed,loss\n0,7,2\n1,7,1\n") == [("a", 0.0, "loss", 2), ("a", 1.0, "loss", 1)]
+
+
 def test_columns_called_as_the_tables_are_are_metrics(tmp_path: Path):
     found = read(tmp_path, "epoch,value,metric,run\n0,1,2,3\n1,4,5,3\n")
     assert found == [

@@ -1,4 +1,4 @@
-"""The trial's networks: what an adversary may change, what augmentation may move, and what a training leaves."""
+"""The trial's networks: what an adversary may change, and what a training leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from scripts.real.network import PREPROCESS, small_resnet18
-from scripts.real.train_networks import MOVED, STD, attacked, augmented, main, read_pictures
+from scripts.real.train_networks import STD, attacked, main, read_pictures
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +51,6 @@ def test_pictures_are_read_as_extraction_reads_them(photographs: Path) -> None:
     assert classes.tolist() == [0] * 10 + [1] * 10
     first = Image.open(photographs / "test" / "blue" / "00.png")
     np.testing.assert_array_equal(pixels[0].permute(1, 2, 0).numpy(), PREPROCESS.pixels(first))
-
-
-def test_every_picture_is_moved_on_its_own_and_nothing_is_made_up() -> None:
-    pixels = torch.randint(1, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    found = augmented(pixels, torch.Generator().manual_seed(0))
-    assert (found.shape, found.dtype) == (pixels.shape, torch.uint8)
-    corners = set()
-    for picture, moved in zip(pixels, found, strict=True):
-        fits = [
-            (top, left, flipped)
-            for flipped, source in ((False, picture), (True, picture.flip(2)))
-            for padded in [torch.nn.functional.pad(source, (MOVED,) * 4)]
-            for top in range(2 * MOVED + 1)
-            for left in range(2 * MOVED + 1)
-            if torch.equal(padded[:, top : top + 32, left : left + 32], moved)
-        ]
-        assert len(fits) == 1
-        corners.add(fits[0])
-    assert len(corners) > 40
-    assert {flipped for _, _, flipped in corners} == {False, True}
 
 
 def test_the_adversary_changes_a_value_by_no_more_than_its_radius_and_raises_the_loss() -> None:
