@@ -73,6 +73,7 @@ def tell_labels(material: Material) -> None:
     )
     measures: dict[str, Callable[[pd.DataFrame], float]] = {
         "interpretable": lambda rows: rows["interpretable"].mean(),
+        "their top images that fit": lambda rows: rows.loc[rows["interpretable"], "fit"].mean(),
         "most frequent label": lambda rows: rows["label"].value_counts().max() / len(rows),
         **{category: share_of(category) for category in categories},
     }

@@ -49,6 +49,9 @@ def test_tables_hold_what_score_and_embed_found(workspace: Path) -> None:
     interpretable = [100 * row["interpretable"] / row["units"] for row in of_layer.to_dict("records")]
     (last,) = [row for row in rows if row[:3] == ["good", "conv2", "last"]]
     assert last[3] == "{0:.0f} ({0:.0f} to {0:.0f})".format(interpretable[-1])
+    units = Workspace(workspace).frame("units").query("run == 'good' and layer == 'conv2' and epoch == 1")
+    fit = 100 * units.loc[units["interpretable"], "fit"].mean()
+    assert last[4] == f"{fit:.0f} ({fit:.0f} to {fit:.0f})"
     classes = [row for row in rows if row[0] == "good" and row[1] in [*tiny_models.COLORS, "mauve"]]
     assert [row[1] for row in classes] == [*list(tiny_models.COLORS)[:4], "mauve"]
     layout = Workspace(workspace).frame("layout")
