@@ -216,11 +216,12 @@ def score(
     from cmon.evaluation import class_names as class_name_lists
     from cmon.scoring import stage
     from cmon.scoring.priors import PRIORS
+    from cmon.scoring.settings import BASELINES, ScoreSettings
     from cmon.scoring.similarity import registry
 
     require_known("--similarity", similarity, registry.SIMILARITIES)
     require_known("--prior", prior, PRIORS)
-    require_known("--baseline", baseline, stage.BASELINES)
+    require_known("--baseline", baseline, BASELINES)
     if baseline == "first" and PRIORS[prior].from_layer:
         raise OptionError(
             f"--baseline first compares scores of two epochs, and those of --prior {prior} cannot be"
@@ -243,7 +244,7 @@ def score(
         _workers(workers),
         _images_folder(images),
     )
-    settings = stage.ScoreSettings(
+    settings = ScoreSettings(
         similarity=function,
         prior=PRIORS[prior],
         templates=tuple(templates),

@@ -22,8 +22,9 @@ from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.extraction.tables import write_rows
 from cmon.scoring.priors import PRIORS
+from cmon.scoring.settings import ScoreSettings
 from cmon.scoring.similarity.registry import SIMILARITIES, create
-from cmon.scoring.stage import ScoreSettings, score
+from cmon.scoring.stage import score
 from cmon.workspace import schemas
 from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace
