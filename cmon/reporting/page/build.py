@@ -109,7 +109,7 @@ def build_page(
         title=title,
         subtitle=subtitle,
         facts=content.facts(units, stored.images, stored.layout, stored.n_concepts),
-        findings=findings(tables["d_anchor"], inputs.main, tables["training"]),
+        findings=findings(tables["d_anchor"], inputs.main, tables["training"], tables["seeds"]),
         warnings=warnings(tables["d_anchor"], tables["diversity"], inputs.main),
         explorer=explorer_data.explorer_data(
             units,
