@@ -9,10 +9,11 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.stats import ttest_ind
+from scipy.stats import false_discovery_control, ttest_ind
 
 from cmon.reporting.tables.columns import bounds
-from cmon.reporting.tables.seeds import MEASURE, Floats, RunValues, by_recipe
+from cmon.reporting.tables.differences import RATE
+from cmon.reporting.tables.seeds import CATEGORY, MEASURE, Floats, RunValues, by_recipe
 from cmon.workspace.schemas import GROUP_FIELDS, column
 
 SEED_COMPARISON = pa.schema(
@@ -64,6 +65,20 @@ def seed_comparison(measures: pd.DataFrame, confidence: float) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=SEED_COMPARISON.names)
     return pd.concat(parts, ignore_index=True)[SEED_COMPARISON.names]
+
+
+def compared_categories(comparison: pd.DataFrame, reference: str, epoch: float) -> pd.DataFrame:
+    """The rows of categories of all recipes and layers against `reference` at an epoch: whose shares differ by chance?
+
+    comparison: of `seed_comparison`. Added are `name`, the category, and `differs`: whether Benjamini and Hochberg's
+    procedure takes it, over these rows, at the false discovery rate `differences.RATE`. Rows without a p-value are
+    left out.
+    """
+    of_category = comparison["measure"].astype(str).str.startswith(CATEGORY)
+    here = (comparison["reference"] == reference) & (comparison["epoch"] == epoch) & of_category
+    rows = comparison[here].dropna(subset=["p_value"])
+    q_values = false_discovery_control(rows["p_value"].to_numpy(dtype=float))
+    return rows.assign(name=rows["measure"].str.removeprefix(CATEGORY), differs=q_values <= RATE)
 
 
 def _common_epochs(one: RunValues | None, other: RunValues | None) -> list[float]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import t, ttest_ind
 
-from cmon.reporting.tables.seed_comparison import SEED_COMPARISON, seed_comparison
+from cmon.reporting.tables.seed_comparison import SEED_COMPARISON, compared_categories, seed_comparison
 from cmon.reporting.tables.seeds import last_shared
 from tests.support.seeded import drawn, drawn_often, measured
 
@@ -121,3 +121,43 @@ def test_one_recipe_has_nothing_to_be_compared_with():
     assert list(found.columns) == SEED_COMPARISON.names
     assert pa.Table.from_pandas(found, schema=SEED_COMPARISON, preserve_index=False).num_rows == 0
     assert last_shared(found).empty
+
+
+def test_categories_that_differ_are_those_that_the_false_discovery_rate_lets_pass():
+    p_values = {
+        "category: a": 0.01,
+        "category: b": 0.02,
+        "category: c": 0.04,
+        "category: d": 0.9,
+        "spread": 1e-9,
+    }
+    rows = [
+        {"reference": "x", "recipe": "y", "layer": "l", "epoch": epoch, "measure": measure, "p_value": p}
+        for measure, p in p_values.items()
+        for epoch in (1.0, 2.0)
+    ]
+    rows += [
+        {
+            "reference": "x",
+            "recipe": "z",
+            "layer": "l",
+            "epoch": 1.0,
+            "measure": "category: a",
+            "p_value": NONE,
+        },
+        {
+            "reference": "y",
+            "recipe": "z",
+            "layer": "l",
+            "epoch": 1.0,
+            "measure": "category: a",
+            "p_value": 1e-9,
+        },
+    ]
+    found = compared_categories(pd.DataFrame(rows), "x", 1.0)
+    # Of 4 rows, p <= rate k / 4: 0.01 <= 0.0125, 0.02 <= 0.025, 0.04 > 0.0375
+    assert dict(zip(found["name"], found["differs"], strict=True)) == {
+        "a": True, "b": True, "c": False, "d": False
+    }  # fmt: skip
+    none = compared_categories(pd.DataFrame(columns=SEED_COMPARISON.names), "x", 1.0)
+    assert none.empty
