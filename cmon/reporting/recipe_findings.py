@@ -26,7 +26,7 @@ def recipe_finding(seeds: pd.DataFrame, recipe: Recipe, main: str | None) -> str
     """Of the recipe's main layer: its share of interpretable units, its trends, its dead units, over its runs."""
     layers = [str(layer) for layer in seeds.loc[seeds["recipe"] == recipe.name, "layer"].unique()]
     layer = own_layer(layers, main or layers[-1])
-    rows = _up_to_shared(seeds, recipe.name, layer, "interpretable")
+    rows = up_to_shared(seeds, recipe.name, layer, "interpretable")
     last, first = rows.iloc[-1], _first(rows)
     words = f"{_share_text(last['mean'])} of the units of {layer} are interpretable at "
     words += f"{_epoch_words(seeds, recipe, last)}{_interval_text(last)}"
@@ -35,7 +35,7 @@ def recipe_finding(seeds: pd.DataFrame, recipe: Recipe, main: str | None) -> str
     trends = joined_trends({name: recipe_trend_text(seeds, recipe.name, layer, name) for name in _DISTANCES})
     if trends:
         words += f"; {trends}"
-    dead = _up_to_shared(seeds, recipe.name, layer, "dead")["mean"].iloc[-1]
+    dead = up_to_shared(seeds, recipe.name, layer, "dead")["mean"].iloc[-1]
     return f"{words}." + (f" {_share_text(dead)} of its units are dead." if dead else "")
 
 
@@ -46,7 +46,7 @@ def recipe_trend_text(
 
     As `findings.trend_text`, with the change of each run since the first epoch that two of them have.
     """
-    rows = _up_to_shared(seeds, recipe, layer, measure)
+    rows = up_to_shared(seeds, recipe, layer, measure)
     known = rows.dropna(subset=["mean"])
     if known.empty:
         return "is unknown: no unit is live" if len(rows) else ""
@@ -63,9 +63,19 @@ def recipe_trend_text(
 def recipe_trend(rows: pd.DataFrame) -> str | None:
     """As `trends.trend_word`, by the interval over runs; 'ends' where no run has a value at the last epoch.
 
-    rows: of one recipe, layer and measure, epochs rising.
+    rows: of one recipe, layer and measure, epochs rising; None if there are none.
     """
+    if rows.empty:
+        return None
     return trend_word(rows["mean"], rows["change_low"].iloc[-1], rows["change_high"].iloc[-1])
+
+
+def up_to_shared(seeds: pd.DataFrame, recipe: str, layer: str, measure: str) -> pd.DataFrame:
+    """The rows of a measure up to the last epoch that most runs have, epochs rising."""
+    own = seeds[(seeds["recipe"] == recipe) & (seeds["layer"] == layer)]
+    whole = own[own["measure"] == "interpretable"]  # a run that has the epoch has that
+    last = whole.loc[whole["n_runs"] == whole["n_runs"].max(), "epoch"].max()
+    return own[(own["measure"] == measure) & (own["epoch"] <= last)]
 
 
 def recipe_numbers(seeds: pd.DataFrame, recipes: Iterable[Recipe]) -> list[dict[str, Any]]:
@@ -79,7 +89,7 @@ def recipe_numbers(seeds: pd.DataFrame, recipes: Iterable[Recipe]) -> list[dict[
     found = []
     for recipe in recipes:
         for layer in seeds.loc[seeds["recipe"] == recipe.name, "layer"].unique():
-            own = _up_to_shared(seeds, recipe.name, layer, "interpretable")
+            own = up_to_shared(seeds, recipe.name, layer, "interpretable")
             first, last = _first(own), own.iloc[-1]
             measures = {**_SHARES, **{name: name for name in _DISTANCES}}
             found.append(
@@ -91,20 +101,12 @@ def recipe_numbers(seeds: pd.DataFrame, recipes: Iterable[Recipe]) -> list[dict[
                     "last_epoch": epoch_number(last["epoch"]),
                     "n_runs": int(last["n_runs"]),
                     **{
-                        key: _numbers(_up_to_shared(seeds, recipe.name, layer, measure))
+                        key: _numbers(up_to_shared(seeds, recipe.name, layer, measure))
                         for key, measure in measures.items()
                     },
                 }
             )
     return found
-
-
-def _up_to_shared(seeds: pd.DataFrame, recipe: str, layer: str, measure: str) -> pd.DataFrame:
-    """The rows of a measure up to the last epoch that most runs have, epochs rising."""
-    own = seeds[(seeds["recipe"] == recipe) & (seeds["layer"] == layer)]
-    whole = own[own["measure"] == "interpretable"]  # a run that has the epoch has that
-    last = whole.loc[whole["n_runs"] == whole["n_runs"].max(), "epoch"].max()
-    return own[(own["measure"] == measure) & (own["epoch"] <= last)]
 
 
 def _first(rows: pd.DataFrame) -> pd.Series:

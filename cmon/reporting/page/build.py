@@ -142,4 +142,5 @@ def build_page(
             *[(stage, content.parameter_list(workspace.parameters(name))) for stage, name in _STAGES.items()],
             ("report", content.parameter_list(settings)),
         ],
+        over_runs=table_views.seed_tables(tables["seeds"], tables["seed_comparison"]),
     )
