@@ -88,10 +88,8 @@ def shown_rows(
     what, test = "runs", _FISHER
     epochs, layers = units[["run", "epoch"]], units[["run", "layer"]].drop_duplicates()
     if comparison is not None and repeats.repeated(runs):
-        epochs, layers = (
-            repeats.shared_epochs(units),
-            layers.assign(run=layers["run"].map(repeats.titles(runs))),
-        )
+        epochs = repeats.shared_epochs(units)
+        layers = layers.assign(run=layers["run"].map(repeats.titles(runs)))
         concepts, categories = (over_recipes(counts, units) for counts in (concepts, categories))
         differences = _recipe_differences(comparison, repeats.recipes(runs), sides(epochs))
         what, test = "recipes", _WELCH if len(differences) else ""
