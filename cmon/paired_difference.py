@@ -1,9 +1,13 @@
-"""Whether the same units have another value now than before: the mean difference, its interval, and a word for it."""
+"""Whether the same units have another value now than before: the mean difference, its interval, and a word for it.
+
+What is paired need not be units: `reporting/tables/seeds` pairs runs.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -56,9 +60,27 @@ def paired_difference(
     count = len(before)
     if not count:
         return PairedDifference(0, *[math.nan] * 5)
-    changes = after - before
-    mean = float(changes.mean())
+    return PairedDifference(
+        count, float(before.mean()), float(after.mean()), *mean_interval(after - before, confidence)
+    )
+
+
+def mean_interval(values: npt.NDArray[np.floating], confidence: float = 0.95) -> tuple[float, float, float]:
+    """The mean of (K,) finite values, and the ends of Student's interval of it: NaN for fewer than two.
+
+    mean(x) +- t(confidence, n - 1) * sd(x) / sqrt(n), with n - 1 in sd's denominator (Student 1908).
+    """
+    count = len(values)
+    if not count:
+        return math.nan, math.nan, math.nan
+    mean = float(values.mean())
     half = math.nan
     if count > 1:
-        half = float(t.ppf((1 + confidence) / 2, count - 1) * changes.std(ddof=1) / math.sqrt(count))
-    return PairedDifference(count, float(before.mean()), float(after.mean()), mean, mean - half, mean + half)
+        half = float(_quantile(confidence, count - 1) * values.std(ddof=1) / math.sqrt(count))
+    return mean, mean - half, mean + half
+
+
+@lru_cache(maxsize=1024)
+def _quantile(confidence: float, freedom: int) -> float:
+    """Of Student's t: the interval's half width in standard errors."""
+    return float(t.ppf((1 + confidence) / 2, freedom))

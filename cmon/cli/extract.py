@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     type=options.RunFolder(),
     multiple=True,
     required=True,
-    help="A training run: its name and the folder of its checkpoints. Can be given more than once.",
+    help="A training run: its name and the folder of its checkpoints. Can be given more than once. Repeats of one "
+    "recipe share a name before @: standard@1, standard@2.",
 )
 @click.option(
     "--model",

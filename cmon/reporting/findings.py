@@ -15,6 +15,9 @@ import pandas as pd
 
 from cmon.rank_correlation import kendall_tau
 from cmon.reporting.layers import own_layer
+from cmon.reporting.recipe_findings import recipe_finding, recipe_numbers
+from cmon.reporting.repeats import Recipe, recipes, repeated
+from cmon.reporting.trends import joined_trends, known_number, trend_word, trend_words, value_and_bounds
 from cmon.workspace.keys import epoch_number, epoch_text
 
 _DISTANCES = ("d_anchor", "d_anchor_clip")
@@ -28,17 +31,25 @@ MOST_OF_ONE_LABEL = 1 / 3
 
 
 def findings(
-    d_anchor: pd.DataFrame, main: str | None = None, training: pd.DataFrame | None = None
+    d_anchor: pd.DataFrame,
+    main: str | None = None,
+    training: pd.DataFrame | None = None,
+    seeds: pd.DataFrame | None = None,
 ) -> list[tuple[str, str]]:
     """(subject, sentences): each run with what its main layer does, and then Kendall's tau of the two distances.
 
+    Of repeated runs, what their recipe does over them stands in their place.
+
     main: of `layers.main_layer`; None takes the last. training: `training_log.TRAINING`, of which the accuracies are
-    said.
+    said. seeds: the table of that name; None takes every run by itself.
     """
-    found = [
-        (str(run), _run_finding(own, main) + _accuracy_text(str(run), training))
-        for run, own in d_anchor.groupby("run", sort=False)
-    ]
+    found = []
+    for recipe in _recipes(d_anchor, seeds):
+        if seeds is not None and recipe.is_repeated:
+            words = recipe_finding(seeds, recipe, main)
+        else:
+            words = _run_finding(d_anchor[d_anchor["run"] == recipe.name], main)
+        found.append((recipe.title, words + _accuracy_text(recipe.runs, training)))
     tau = _distances_tau(d_anchor)
     if np.isfinite(tau):
         known = d_anchor["d_anchor"].notna().sum()
@@ -51,26 +62,43 @@ def warnings(d_anchor: pd.DataFrame, diversity: pd.DataFrame, main: str | None =
     """What makes the findings say little.
 
     Of each run: units of the main layer that lie on anchors at its first epoch; and the layers of which one label has
-    over a third of the units, with how far these share their top images. diversity: the table of that name.
+    over a third of the units, with how far these share their top images. Of repeated runs, each is said of the first
+    that it is true of, with how many others. diversity: the table of that name.
     """
-    found = []
-    for run, own in d_anchor.groupby("run", sort=False):
-        first = _main_rows(own, main).iloc[0]
-        if first["on_anchors"] > MOST_ON_ANCHORS:
-            found.append(
-                f"{run}: {first['on_anchors']:.0%} of the live units of {first['layer']} lie on an anchor at epoch "
-                f"{epoch_text(first['epoch'])} already; an anchor that units answer to before says nothing of "
-                "training: choose other `--anchors` in `cmon embed`"
-            )
-        crowded = _crowded(diversity[diversity["run"] == run])
-        if crowded:
-            worst, *others = sorted(crowded, key=lambda one: one.share, reverse=True)
-            also = f"; over a third also in {', '.join(f'{one.layer} ({one.share:.0%})' for one in others)}"
-            found.append(
-                f"{run}: one label on over a third of a layer: {worst.words}{also if others else ''}. Units that share "
-                "their images answer to one thing: count it as one finding"
-            )
+    found: list[str] = []
+    for recipe in recipes(map(str, d_anchor["run"].unique())):
+        on_anchors = [_on_anchors_text(d_anchor[d_anchor["run"] == run], main) for run in recipe.runs]
+        crowded = [_crowded_text(diversity[diversity["run"] == run]) for run in recipe.runs]
+        for texts in (on_anchors, crowded):
+            said = [f"{run}: {text}" for run, text in zip(recipe.runs, texts, strict=True) if text]
+            more = f"; likewise in {len(said) - 1} more of the {len(recipe.runs)} runs of {recipe.name}"
+            found += [text + (more if len(said) > 1 else "") for text in said[:1]]
     return found
+
+
+def _on_anchors_text(own: pd.DataFrame, main: str | None) -> str:
+    """Of a run's rows; empty where few of its units lie on anchors at first."""
+    first = _main_rows(own, main).iloc[0]
+    if not first["on_anchors"] > MOST_ON_ANCHORS:
+        return ""
+    return (
+        f"{first['on_anchors']:.0%} of the live units of {first['layer']} lie on an anchor at epoch "
+        f"{epoch_text(first['epoch'])} already; an anchor that units answer to before says nothing of training: "
+        "choose other `--anchors` in `cmon embed`"
+    )
+
+
+def _crowded_text(own: pd.DataFrame) -> str:
+    """Of a run's rows of `diversity`; empty where no layer is crowded."""
+    crowded = _crowded(own)
+    if not crowded:
+        return ""
+    worst, *others = sorted(crowded, key=lambda one: one.share, reverse=True)
+    also = f"; over a third also in {', '.join(f'{one.layer} ({one.share:.0%})' for one in others)}"
+    return (
+        f"one label on over a third of a layer: {worst.words}{also if others else ''}. Units that share their images "
+        "answer to one thing: count it as one finding"
+    )
 
 
 @dataclass(frozen=True)
@@ -103,12 +131,14 @@ def _crowded(own: pd.DataFrame) -> list[_Crowded]:
     return found
 
 
-def as_text(d_anchor: pd.DataFrame, main: str | None = None) -> str:
+def as_text(d_anchor: pd.DataFrame, main: str | None = None, seeds: pd.DataFrame | None = None) -> str:
     """The findings in one line."""
-    return " ".join(f"{subject}: {sentences}" for subject, sentences in findings(d_anchor, main))
+    return " ".join(f"{subject}: {said}" for subject, said in findings(d_anchor, main, seeds=seeds))
 
 
-def headlines(d_anchor: pd.DataFrame, main: str | None = None) -> dict[str, Any]:
+def headlines(
+    d_anchor: pd.DataFrame, main: str | None = None, seeds: pd.DataFrame | None = None
+) -> dict[str, Any]:
     """The headline numbers, as JSON holds them (`cmon report --format json`); what is unknown is None. Keys:
 
     `kendall_tau`: Kendall's tau of d_anchor and d_anchor_clip over runs, layers and epochs, -1 to 1;
@@ -116,13 +146,15 @@ def headlines(d_anchor: pd.DataFrame, main: str | None = None) -> dict[str, Any]
     epoch `n_units`, `n_dead`, `n_interpretable` and `share_interpretable` (0 to 1); and `d_anchor` and
     `d_anchor_clip`, each with `trend` (see `trend`) and, at the `first` and the `last` epoch and of the `change` of
     the same units between the two, `value`, `low` and `high`;
+    `recipes`: the same over the runs of each recipe with at least two, for each layer: `recipe_findings`;
     `main_layer`: the layer that the findings are of.
     """
     groups = d_anchor.groupby(["run", "layer"], sort=False)
     return {
         "main_layer": main,
-        "kendall_tau": _known(_distances_tau(d_anchor)),
+        "kendall_tau": known_number(_distances_tau(d_anchor)),
         "layers": [_layer_numbers(str(run), str(layer), rows) for (run, layer), rows in groups],
+        "recipes": [] if seeds is None else recipe_numbers(seeds, repeated(map(str, d_anchor["run"]))),
     }
 
 
@@ -131,17 +163,12 @@ def trend(rows: pd.DataFrame, column: str = "d_anchor") -> str | None:
 
     rows: of the table, epochs rising. 'falls' or 'rises' only where the interval of the change of the same units does
     not hold 0, else 'stays'; 'ends' where no unit is live at the last epoch; None where fewer than two epochs are
-    known, or no unit is live at both.
+    known, no unit is live at both, or there are no rows.
     """
-    known = rows.dropna(subset=[column])
-    if known.empty:
+    if rows.empty:
         return None
-    if known.index[-1] != rows.index[-1]:
-        return "ends"
-    _, low, high = _change(known.iloc[-1], column)
-    if len(known) < 2 or np.isnan(low):
-        return None
-    return "falls" if high < 0 else "rises" if low > 0 else "stays"
+    _, low, high = _change(rows.iloc[-1], column)
+    return trend_word(rows[column], low, high)
 
 
 def trend_text(
@@ -161,15 +188,10 @@ def trend_text(
         return ""
     if word == "ends":
         return f"ends at epoch {epoch_text(known['epoch'].iloc[-1])}: no unit is live after it"
-    first, last = known[column].iloc[0], known[column].iloc[-1]
     change = _change(known.iloc[-1], column)
-    digits = 2 if f"{first:.2f}" != f"{last:.2f}" or word == "stays" else 3
-    levels = f"{first:.{digits}f} to {last:.{digits}f}"
-    by, low, high = (f"{number:+.{_digits(change)}f}" for number in change)
-    same = f"the same units: {by}, {low} to {high}"
-    if word == "stays":
-        return f"stays ({levels}; {same})" if interval else f"stays ({levels})"
-    return f"{word} from {levels} ({same})" if interval else f"{word} from {levels}"
+    return trend_words(
+        word, known[column].iloc[0], known[column].iloc[-1], change, "the same units", interval
+    )
 
 
 def _change(row: pd.Series, column: str) -> tuple[float, float, float]:
@@ -178,14 +200,14 @@ def _change(row: pd.Series, column: str) -> tuple[float, float, float]:
     return float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"])
 
 
-def _digits(change: Sequence[float]) -> int:
-    """So many that the interval has a width, and a bound that is not 0 is not shown as 0."""
-    smallest = min(abs(number) for number in change)
-    return 2 if smallest >= 0.01 else 3 if smallest >= 0.001 else 4
-
-
 def _distances_tau(d_anchor: pd.DataFrame) -> float:
     return kendall_tau(d_anchor["d_anchor"], d_anchor["d_anchor_clip"])
+
+
+def _recipes(d_anchor: pd.DataFrame, seeds: pd.DataFrame | None) -> list[Recipe]:
+    """The recipes that the findings are of; with no `seeds`, of each run its own."""
+    runs = [str(run) for run in d_anchor["run"].unique()]
+    return recipes(runs) if seeds is not None else [Recipe(run, (run,)) for run in runs]
 
 
 def _main_rows(own: pd.DataFrame, main: str | None) -> pd.DataFrame:
@@ -202,27 +224,27 @@ def _run_finding(own: pd.DataFrame, main: str | None) -> str:
     words = f"{_share_text(last)} of the units of {layer} are interpretable"
     if len(rows) > 1:
         words += f" at epoch {epoch_text(last['epoch'])}, {_share_text(first)} at epoch {epoch_text(first['epoch'])}"
-    # Where both distances have the same text (both end at one epoch), it is said once, of d_anchor.
-    columns = {trend_text(own, run, layer, column): column for column in reversed(_DISTANCES)}
-    trends = [f"{column} {text}" for text, column in reversed(columns.items()) if text]
+    trends = joined_trends({column: trend_text(own, run, layer, column) for column in _DISTANCES})
     if trends:
-        words += f"; {', '.join(trends)}"
+        words += f"; {trends}"
     dead = f" {last['n_dead']} of its {last['n_units']} units are dead." if last["n_dead"] else ""
     return f"{words}.{dead}"
 
 
-def _accuracy_text(run: str, training: pd.DataFrame | None) -> str:
-    """' test_accuracy 0.73, train_accuracy 0.99 at epoch 8.'; empty where none was logged."""
+def _accuracy_text(runs: Sequence[str], training: pd.DataFrame | None) -> str:
+    """' Training logged test_accuracy 0.73, train_accuracy 0.99 at epoch 8.', the last ones, and of several runs their
+    means; empty where none was logged."""
     if training is None:
         return ""
-    own = training[(training["run"] == run) & training["metric"].str.contains(_ACCURACY)]
+    own = training[training["run"].isin(runs) & training["metric"].str.contains(_ACCURACY)]
     if own.empty:
         return ""
-    own = own.sort_values("epoch", kind="stable").groupby("metric", sort=False).tail(1).head(MOST_ACCURACIES)
-    said = ", ".join(
-        f"{metric} {value:.3g}" for metric, value in zip(own["metric"], own["value"], strict=True)
-    )
-    return f" Training logged {said} at epoch {epoch_text(own['epoch'].max())}."
+    own = own.sort_values("epoch", kind="stable").groupby(["run", "metric"], sort=False).tail(1)
+    means = own.groupby("metric", sort=False)["value"].mean().head(MOST_ACCURACIES)
+    said = ", ".join(f"{metric} {value:.3g}" for metric, value in means.items())
+    many = f" on average over {own['run'].nunique()} runs" if len(runs) > 1 else ""
+    epoch = own.loc[own["metric"].isin(means.index), "epoch"].max()
+    return f" Training logged {said} at epoch {epoch_text(epoch)}{many}."
 
 
 def _share_text(row: pd.Series) -> str:
@@ -242,22 +264,10 @@ def _layer_numbers(run: str, layer: str, rows: pd.DataFrame) -> dict[str, Any]:
         **{
             column: {
                 "trend": trend(rows, column),
-                "first": _value_and_bounds(first, column),
-                "last": _value_and_bounds(last, column),
-                "change": _value_and_bounds(last, "change" + column.removeprefix("d_anchor")),
+                "first": value_and_bounds(first, column),
+                "last": value_and_bounds(last, column),
+                "change": value_and_bounds(last, "change" + column.removeprefix("d_anchor")),
             }
             for column in _DISTANCES
         },
     }
-
-
-def _value_and_bounds(row: pd.Series, column: str) -> dict[str, float | None]:
-    return {
-        "value": _known(row[column]),
-        "low": _known(row[f"{column}_low"]),
-        "high": _known(row[f"{column}_high"]),
-    }
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -60,7 +60,7 @@ class ReportResult:
     headlines: dict[str, Any]
     """What `findings.headlines` gives."""
     findings: tuple[tuple[str, str], ...]
-    """(run or other subject, sentences about it)."""
+    """(run, recipe over its runs or other subject, sentences about it)."""
     warnings: tuple[str, ...]
     """Why some of it says little."""
     missing_images: int
@@ -147,12 +147,13 @@ def _result(
     main = main_layer(d_anchor, workspace.read("shards").to_pandas(), settings.main_layer)
     training = read_table(workspace.report / "training.parquet").to_pandas()
     diversity = read_table(workspace.report / "diversity.parquet").to_pandas()
+    seeds = read_table(workspace.report / "seeds.parquet").to_pandas()
     return ReportResult(
         page=storage.page_path(workspace),
         figures=tuple(figures),
         d_anchor=table,
-        headlines=findings.headlines(d_anchor, main),
-        findings=tuple(findings.findings(d_anchor, main, training)),
+        headlines=findings.headlines(d_anchor, main, seeds),
+        findings=tuple(findings.findings(d_anchor, main, training, seeds)),
         warnings=tuple(findings.warnings(d_anchor, diversity, main)),
         missing_images=missing,
         images_beside=storage.thumbnails_beside(workspace),

@@ -146,6 +146,45 @@ def test_headlines_are_those_of_the_table(made):
     assert next(csv.DictReader(rows.splitlines()))["d_anchor"] == table_of(made, "d_anchor")[0]["d_anchor"]
 
 
+def test_runs_that_repeat_a_recipe_are_reported_over_them(tmp_path):
+    world = World(
+        runs=("a@1", "b", "a@2", "c@1", "c@2"), layers=("l",), epochs=(0.0, 1.0), units=12, images=12
+    )
+    workspace = write(tmp_path, world)
+    said = CliRunner().invoke(main, ["report", str(workspace.root), "--format", "json"])
+    assert said.exit_code == 0, said.output
+    found = json.loads(said.stdout)
+    assert [one["recipe"] for one in found["recipes"]] == ["a", "c"]
+    assert [one["run"] for one in found["layers"]] == list(world.runs)
+    for subject in ("a (2 runs): ", "b: ", "c (2 runs): "):
+        assert subject in said.stderr
+    assert "a@1: " not in said.stderr.replace("warning: a@1: ", "")
+    values = [
+        float(row["d_anchor"]) for row in table_of(workspace, "d_anchor") if row["run"] in ("a@1", "a@2")
+    ]
+    (row,) = [
+        row
+        for row in table_of(workspace, "seeds")
+        if (row["recipe"], row["epoch"], row["measure"]) == ("a", "1", "d_anchor")
+    ]
+    assert float(row["mean"]) == pytest.approx((values[1] + values[3]) / 2)
+    assert found["recipes"][0]["d_anchor"]["last"]["value"] == pytest.approx(float(row["mean"]))
+    assert {(row["reference"], row["recipe"]) for row in table_of(workspace, "seed_comparison")} == {
+        ("a", "c")
+    }
+    text = html_of(workspace)
+    assert "<b>a (2 runs):</b>" in text
+    assert "<caption>Recipes over their runs</caption>" in text
+    assert "thin lines are the runs" in text
+    plane = (workspace.report / "embedding.svg").read_text(encoding="utf-8")
+    assert all(f"{run} · epoch" in plane for run in ("a@1", "b", "c@1"))
+    assert not any(f"{run} · epoch" in plane for run in ("a@2", "c@2"))
+    assert (workspace.report / "tracked-a%402.png").is_file()
+    again = report(workspace, ReportSettings())
+    assert not again.made
+    assert [subject for subject, _ in again.findings][:3] == ["a (2 runs)", "b", "c (2 runs)"]
+
+
 def test_metrics_are_a_table_and_stand_above_d_anchor(tmp_path):
     world = World(runs=("a", "b"), layers=("l",), epochs=(0.0, 1.0), units=6, images=12)
     workspace = write(tmp_path, world)
@@ -200,6 +239,7 @@ def test_a_fresh_report_is_not_made_again(made):
     again = report(Workspace(made.root), ReportSettings())
     assert not again.made
     assert [subject for subject, _ in again.findings] == ["standard", "poor", "Kendall's tau"]
+    assert again.headlines["recipes"] == []
     assert again.d_anchor.num_rows == 12
     assert {path: path.stat().st_mtime_ns for path in made.report.iterdir()} == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,10 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmon.reporting import findings
+from cmon.reporting import findings, repeats
 from cmon.reporting.epochs import first_middle_last
-from cmon.reporting.figures import plane
+from cmon.reporting.figures import panels, plane
 from cmon.reporting.figures.anchor_labels import MOST_LABELS, label_anchors
-from cmon.reporting.figures.panels import run_names
 from cmon.reporting.figures.report_figure import FigureInputs, ReportFigure
 from cmon.reporting.figures.style import (
     LIGHT,
@@ -29,6 +29,8 @@ from cmon.reporting.figures.style import (
     using,
 )
 from cmon.reporting.layers import own_layer
+from cmon.reporting.recipe_findings import recipe_trend, up_to_shared
+from cmon.reporting.repeats import Recipe
 from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.keys import GROUP, UNIT_KEYS, epoch_text
 
@@ -48,6 +50,10 @@ _CAPTION = (
     "d_anchor is the mean distance from a live neuron to its nearest anchor; the bar is a length of 0.5, "
     "where 1 is the anchors' RMS distance from their centroid. Dead neurons have no place."
 )
+_FIRST_RUNS = (
+    " Of runs that repeat a recipe, the first is shown, and the title says what their units do over all of them; the "
+    "page shows every run."
+)
 _LAYOUT_COLUMNS = ["kind", *UNIT_KEYS, "concept", "status", "x", "y", "nearest_anchor"]
 _DISTANCE_COLUMNS = ["d_anchor", "change", "change_low", "change_high"]
 FIGURE = ReportFigure(
@@ -55,14 +61,23 @@ FIGURE = ReportFigure(
     title="The embedding",
     caption=lambda inputs: _caption(inputs),
     alt=lambda inputs: _alt(inputs),
-    shown=lambda inputs: {
-        "layout": inputs.stored.layout[_LAYOUT_COLUMNS],
-        "d_anchor": inputs.tables["d_anchor"][[*GROUP, *_DISTANCE_COLUMNS]],
-        "tracked": inputs.tracked,
-        "main": inputs.main,
-    },
+    shown=lambda inputs: _shown(inputs),
     draw=lambda **shown: embedding(**shown),
 )
+
+
+def _shown(inputs: FigureInputs) -> dict[str, Any]:
+    recipes = repeats.recipes(inputs.stored.runs)
+    runs = [recipe.runs[0] for recipe in recipes]
+    layout, distances = inputs.stored.layout[_LAYOUT_COLUMNS], inputs.tables["d_anchor"]
+    return {
+        "layout": layout[layout["run"].isin(runs) | (layout["kind"] == "anchor")],
+        "d_anchor": distances.loc[distances["run"].isin(runs), [*GROUP, *_DISTANCE_COLUMNS]],
+        "tracked": inputs.tracked,
+        "main": inputs.main,
+        "recipes": recipes,
+        "seeds": panels.seed_rows(inputs.tables["seeds"], ["d_anchor"]),
+    }
 
 
 def _caption(inputs: FigureInputs) -> str:
@@ -70,24 +85,25 @@ def _caption(inputs: FigureInputs) -> str:
     some = (
         f" Of {anchors} anchors, those nearest to most neurons are labelled." if anchors > MOST_LABELS else ""
     )
-    return _CAPTION + some
+    return _CAPTION + some + (_FIRST_RUNS if repeats.repeated(inputs.stored.runs) else "")
 
 
 def _alt(inputs: FigureInputs) -> str:
-    runs = ", ".join(inputs.stored.runs)
+    runs = ", ".join(recipe.runs[0] for recipe in repeats.recipes(inputs.stored.runs))
     anchors = int((inputs.stored.layout["kind"] == "anchor").sum())
     return f"Scatter plots of neurons around {anchors} anchors; a row for each run ({runs}), a column for each epoch"
 
 
 def embedding(
     layout: pd.DataFrame, d_anchor: pd.DataFrame, tracked: Sequence[TrackedUnit], main: str,
-    theme: Theme = LIGHT,
+    theme: Theme = LIGHT, recipes: Sequence[Recipe] = (), seeds: pd.DataFrame | None = None,
 ) -> Figure:  # fmt: skip
     """All units of each run (row) at its first, middle and last epoch (columns), in one frame of axes.
 
     layout: the whole table, units in the order of `keys.sort_rows`; units without a place are not drawn.
     d_anchor: what `d_anchor.d_anchor` gives; each panel's title has the main layer's. Units in one place are
-    drawn side by side, see `plane.offsets`.
+    drawn side by side, see `plane.offsets`. recipes: of the runs and of others that repeat them; with these and
+    `seeds`, what `seeds.seeds` gives, the title is of the recipes.
     """
     anchors = layout[layout["kind"] == "anchor"]
     units = layout[(layout["kind"] == "unit") & (layout["status"] == "ok")]
@@ -107,11 +123,11 @@ def embedding(
         axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
         shades = _layer_shades(list(d_anchor["layer"].unique()), theme)
         as_pixels = len(units) > _VECTOR_POINTS
-        for panels, (run, epochs) in zip(axes, rows.items(), strict=True):
+        for row, (run, epochs) in zip(axes, rows.items(), strict=True):
             own = units[units["run"] == run]
-            for ax in panels[len(epochs) :]:
+            for ax in row[len(epochs) :]:
                 ax.set_visible(False)
-            for ax, epoch in zip(panels, epochs, strict=False):
+            for ax, epoch in zip(row, epochs, strict=False):
                 ax.set_title(_panel_title(d_anchor, run, epoch, main), fontsize=SMALL)
                 _draw_panel(ax, own, epoch, anchors, tracked, shades, as_pixels, theme)
         axes[0, 0].set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
@@ -119,7 +135,7 @@ def embedding(
             ax.set_box_aspect(aspect)
             ax.spines[:].set_visible(True)
         legend(figure, _legend(shades, tracked, theme))
-        headline(figure, _headline(d_anchor, main))
+        headline(figure, _headline(d_anchor, main, recipes, seeds))
         marked = _tracked_places(units, rows, tracked)
         freeze_layout(figure)  # places of labels are measured in the panels where they are
         shown = [ax for ax in axes.flat if ax.get_visible()]
@@ -153,14 +169,23 @@ _DOES = {
 """What units do by `findings.trend`, in full and after it was said of what they do it to."""
 
 
-def _headline(d_anchor: pd.DataFrame, main: str) -> str:
-    """What the main layer does in each run, as far as the interval of the change of the same units tells."""
-    runs_by_trend: dict[str, list[str]] = {}
+def _headline(
+    d_anchor: pd.DataFrame, main: str, recipes: Sequence[Recipe], seeds: pd.DataFrame | None
+) -> str:
+    """What the main layer does in each run or recipe, as far as the interval of the change tells: of the same units, or
+    over the recipe's runs."""
+    by_trend: dict[str, list[str]] = {}
+    own_recipes = {recipe.runs[0]: recipe for recipe in recipes if recipe.is_repeated}
     for run, own in d_anchor.groupby("run", sort=False):
-        found = findings.trend(own[own["layer"] == main])
+        recipe = own_recipes.get(str(run))
+        if recipe is not None and seeds is not None:
+            found = recipe_trend(up_to_shared(seeds, recipe.name, main, "d_anchor"))
+        else:
+            found = findings.trend(own[own["layer"] == main])
         if found:
-            runs_by_trend.setdefault(found, []).append(str(run))
-    parts = [(_DOES[found], run_names(runs_by_trend[found])) for found in _DOES if found in runs_by_trend]
+            by_trend.setdefault(found, []).append(recipe.title if recipe else str(run))
+    what = "recipes" if own_recipes else "runs"
+    parts = [(_DOES[found], panels.run_names(by_trend[found], what)) for found in _DOES if found in by_trend]
     if not parts:
         return "Neurons among the anchors"
     (words, where), *others = parts

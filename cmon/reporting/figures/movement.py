@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from cmon.reporting.figures import panels
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import LIGHT, Theme, headline, legend, shortened, using
+from cmon.reporting.repeats import Recipe, repeated
+from cmon.reporting.tables.seeds import last_shared
 from cmon.workspace.keys import GROUP
 
 COUNTS = ("labels", "born", "lost", "relabelled")
@@ -26,16 +28,23 @@ _CAPTION = (
     "changed their label since the epoch before; overlap: the share of a unit's most activating images that another "
     "unit of the layer has among its own (dotted: by chance). Units that share their images answer to one thing."
 )
+_MEANS = (
+    " Of runs that repeat a recipe, thin lines are the runs and the thick one is their mean, where most of them have a "
+    "value, with its {confidence:.0%} interval over the runs (Student's)."
+)
 FIGURE = ReportFigure(
     name="movement",
     title="Movement and diversity",
-    caption=lambda inputs: _CAPTION,
+    caption=lambda inputs: (
+        _CAPTION + (_MEANS.format(confidence=inputs.confidence) if repeated(inputs.stored.runs) else "")
+    ),
     alt=lambda inputs: (
         "Line charts by epoch of how far units move and how their labels change, in the table below."
     ),
     shown=lambda inputs: {
         "table": with_overlap(inputs.tables["movement"], inputs.tables["diversity"]),
         "main": inputs.main,
+        "seeds": panels.seed_rows(inputs.tables["seeds"], ROWS),
     },
     draw=lambda **shown: movement_curves(**shown),
 )
@@ -47,12 +56,16 @@ def with_overlap(movement: pd.DataFrame, diversity: pd.DataFrame) -> pd.DataFram
     return table.merge(diversity[[*GROUP, OVERLAP, CHANCE]], on=GROUP, how="left")
 
 
-def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Figure:
+def movement_curves(
+    table: pd.DataFrame, main: str, theme: Theme = LIGHT, seeds: pd.DataFrame | None = None
+) -> Figure:
     """A row of panels for each of ROWS, a column for each layer, all runs in one panel.
 
-    table: of `with_overlap`; empty cells give no point.
+    table: of `with_overlap`; empty cells give no point. seeds: what `seeds.seeds` gives; with it, repeated runs have
+    one colour, and the mean over them its own line and band.
     """
-    runs, layers = list(table["run"].unique()), list(table["layer"].unique())
+    layers = list(table["layer"].unique())
+    recipes = panels.shown_recipes(table["run"], seeds)
     shown = panels.shown_layers(layers)
     # Of scores that were made elsewhere, nobody may have measured the overlap.
     rows = ROWS if table[OVERLAP].notna().any() else ROWS[:-1]
@@ -61,9 +74,14 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
         for row, name in enumerate(rows):
             for column, layer in enumerate(shown):
                 ax = axes[row, column]
-                for index, run in enumerate(runs):
-                    own = table[(table["run"] == run) & (table["layer"] == layer)].dropna(subset=[name])
+                here = table[table["layer"] == layer]
+                for index, recipe in enumerate(recipes):
                     color, marker = panels.color_and_marker(index, theme)
+                    if seeds is not None and recipe.is_repeated:
+                        own_seeds = seeds[seeds["layer"] == layer]
+                        panels.draw_recipe(ax, recipe, here, own_seeds, name, color, marker)
+                        continue
+                    own = here[here["run"] == recipe.name].dropna(subset=[name])
                     every = max(1, -(-len(own) // 10))
                     ax.plot(
                         own["epoch"], own[name], color=color, marker=marker, markersize=4, linewidth=1.6,
@@ -87,31 +105,48 @@ def movement_curves(table: pd.DataFrame, main: str, theme: Theme = LIGHT) -> Fig
                     ax.tick_params(labelbottom=False)
             _same_height(axes[row])
         figure.align_ylabels(axes[:, 0])
-        legend(figure, panels.run_handles(runs, theme))
-        headline(figure, _headline(table, main) + panels.layers_note(layers))
+        legend(figure, panels.run_handles([one.title for one in recipes], theme))
+        headline(figure, _headline(table, main, recipes, seeds) + panels.layers_note(layers))
     return figure
 
 
-def _same_height(row: Iterable[Axes]) -> None:
+def _same_height(row: Sequence[Axes]) -> None:
     """One axis from 0 for all panels, with room for the uppermost marker."""
-    drawn = [np.max(line.get_ydata()) for ax in row for line in ax.lines if np.size(line.get_ydata())]
+    top = 1.12 * panels.highest(row, default=1) or 1
     for ax in row:
-        ax.set_ylim(0, 1.12 * max(drawn, default=1) or 1)
+        ax.set_ylim(0, top)
 
 
-def _headline(table: pd.DataFrame, layer: str) -> str:
-    """What the main layer's units do at each run's last epoch, in numbers."""
-    last = table[table["layer"] == layer].groupby("run", sort=False).tail(1)
+def _headline(table: pd.DataFrame, layer: str, recipes: Sequence[Recipe], seeds: pd.DataFrame | None) -> str:
+    """What the main layer's units do at the last epoch of each run, or of most runs of a recipe, in numbers."""
     where = f"{shortened(layer, 24)} at the last epoch"
-    labels = {str(row["run"]): int(row["labels"]) for row in last.to_dict("records")}
-    steps = {str(row["run"]): float(row["step"]) for row in last.dropna(subset=["step"]).to_dict("records")}
+    last = _last_numbers(table, layer, recipes, seeds)
+    labels = {name: f"{own['labels']:.1f}".removesuffix(".0") for name, own in last.items()}
+    steps = {name: own["step"] for name, own in last.items() if np.isfinite(own["step"])}
     if len(labels) > 3:
+        what = "recipes" if any(one.is_repeated for one in recipes) else "runs"
         moved = f"steps of {min(steps.values()):.2f} to {max(steps.values()):.2f}, " if steps else ""
-        counts = f"{min(labels.values())} to {max(labels.values())} distinct labels"
-        return f"{where}: {moved}{counts} in {len(labels)} runs"
+        least, most = (by(labels.values(), key=float) for by in (min, max))
+        return f"{where}: {moved}{least} to {most} distinct labels in {len(labels)} {what}"
     parts: list[str] = []
-    for run, count in labels.items():
+    for name, count in labels.items():
         step_of, distinct = ("a step of ", " distinct labels") if not parts else ("", "")
-        moved = f"{step_of}{steps[run]:.2f} and " if run in steps else ""
-        parts.append(f"{moved}{count}{distinct} in {shortened(run, 20)}")
+        moved = f"{step_of}{steps[name]:.2f} and " if name in steps else ""
+        parts.append(f"{moved}{count}{distinct} in {shortened(name, 20)}")
     return f"{where}: {', '.join(parts)}"
+
+
+def _last_numbers(
+    table: pd.DataFrame, layer: str, recipes: Sequence[Recipe], seeds: pd.DataFrame | None
+) -> dict[str, dict[str, float]]:
+    """Title to `labels` and `step` of the recipes that have the layer, as means over their runs."""
+    found = {}
+    for recipe in recipes:
+        if seeds is not None and recipe.is_repeated:
+            own = last_shared(seeds[(seeds["recipe"] == recipe.name) & (seeds["layer"] == layer)])
+            own = own.set_index("measure")[["mean"]].T
+        else:
+            own = table[(table["layer"] == layer) & (table["run"] == recipe.name)].tail(1)
+        if len(own.columns) and len(own):
+            found[recipe.title] = {name: float(own[name].iloc[0]) for name in ("labels", "step")}
+    return found

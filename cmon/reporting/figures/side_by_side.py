@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cmon.reporting import repeats
 from cmon.reporting.categories import NO_CATEGORY, in_order
 from cmon.reporting.figures.report_figure import ReportFigure
 from cmon.reporting.figures.style import (
@@ -24,7 +25,10 @@ from cmon.reporting.figures.style import (
     shortened,
     using,
 )
+from cmon.reporting.repeats import Recipe
+from cmon.reporting.tables.counts import over_recipes
 from cmon.reporting.tables.differences import Side, sides
+from cmon.reporting.tables.seed_comparison import compared_categories
 from cmon.workspace.keys import epoch_text
 
 MOST_CONCEPTS = 8
@@ -38,10 +42,20 @@ _CAPTION = (
     "discovery rate 5 % over all concepts, categories and layers). That says that these two networks differ, not "
     "that two other trainings would."
 )
+_MEANS_CAPTION = (
+    "The labels that most interpretable units of {layer} carry, with how many do, and the categories of all of them as "
+    "shares of the layer's units; all at the last epoch that they have in common, or a single recipe at its first and "
+    "last. Of runs that repeat a recipe, counts and shares are means over the runs. Bold with an asterisk: the mean "
+    "shares of two recipes differ beyond chance (Welch's test over runs; false discovery rate 5 % over recipes, "
+    "categories and layers). Concepts are not tested over runs, nor are single runs."
+)
+_FISHER, _WELCH = "Fisher's exact test", "Welch's test over runs"
 FIGURE = ReportFigure(
     name="side-by-side",
     title="Side by side",
-    caption=lambda inputs: _CAPTION.format(layer=inputs.main),
+    caption=lambda inputs: (_MEANS_CAPTION if repeats.repeated(inputs.stored.runs) else _CAPTION).format(
+        layer=inputs.main
+    ),
     alt=lambda inputs: "Bars of the most frequent concepts and of the categories' shares, run beside run.",
     shown=lambda inputs: shown_rows(
         inputs.stored.units,
@@ -49,6 +63,7 @@ FIGURE = ReportFigure(
         inputs.tables["interpretable"],
         inputs.tables["concept_differences"],
         inputs.main,
+        inputs.tables["seed_comparison"],
     ),
     draw=lambda **shown: side_by_side(**shown),
 )
@@ -60,14 +75,26 @@ def shown_rows(
     categories: pd.DataFrame,
     differences: pd.DataFrame,
     main: str,
+    comparison: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What `side_by_side` draws: of the main layer, or else the last that all sides have, the rows of these sides.
 
-    units: the table `units` in the order of `keys.sort_rows`. concepts, categories, differences: what
-    `counts.concept_counts`, `counts.category_counts` and `differences.concept_differences` give.
+    units: the table `units` in the order of `keys.sort_rows`. concepts, categories, differences, comparison: what
+    `counts.concept_counts`, `counts.category_counts`, `differences.concept_differences` and
+    `seed_comparison.seed_comparison` give. Runs that repeat a recipe are one side, with the means over them; without
+    `comparison`, each run is one.
     """
-    shown = sides(units)
-    layer = _layer(units, shown, main)
+    runs = [str(run) for run in units["run"].unique()]
+    what, test = "runs", _FISHER
+    epochs, layers = units[["run", "epoch"]], units[["run", "layer"]].drop_duplicates()
+    if comparison is not None and repeats.repeated(runs):
+        epochs = repeats.shared_epochs(units)
+        layers = layers.assign(run=layers["run"].map(repeats.titles(runs)))
+        concepts, categories = (over_recipes(counts, units) for counts in (concepts, categories))
+        differences = _recipe_differences(comparison, repeats.recipes(runs), sides(epochs))
+        what, test = "recipes", _WELCH if len(differences) else ""
+    shown = sides(epochs)
+    layer = _layer(layers, shown, main)
     return {
         "layer": layer,
         "shown": shown,
@@ -75,16 +102,33 @@ def shown_rows(
         "tops": [_rows_of(concepts, layer, side).head(MOST_CONCEPTS) for side in shown],
         "shares": [_rows_of(categories, layer, side) for side in shown],
         "differing": differences[(differences["layer"] == layer) & differences["differs"]],
+        "what": what,
+        "test": test,
     }
+
+
+def _recipe_differences(
+    comparison: pd.DataFrame, recipes: Sequence[Recipe], shown: Sequence[Side]
+) -> pd.DataFrame:
+    """As `concept_differences`, of the categories of repeated recipes; no rows where the first side is none, the sides
+    are of several epochs, or there is one recipe."""
+    first = next(one for one in recipes if one.title == shown[0].run)
+    titles = {one.name: one.title for one in recipes if one.is_repeated}
+    epochs = {side.epoch for side in shown}
+    kept = first.name if first.is_repeated and len(epochs) == 1 else ""
+    tested = compared_categories(comparison, kept, shown[0].epoch)
+    return tested.assign(kind="category", run=tested["recipe"].map(titles))
 
 
 def side_by_side(
     layer: str, shown: Sequence[Side], names: Sequence[str], tops: Sequence[pd.DataFrame],
-    shares: Sequence[pd.DataFrame], differing: pd.DataFrame, theme: Theme = LIGHT,
+    shares: Sequence[pd.DataFrame], differing: pd.DataFrame, theme: Theme = LIGHT, what: str = "runs",
+    test: str = _FISHER,
 ) -> Figure:  # fmt: skip
     """A layer: above each side's MOST_CONCEPTS concepts, below the categories' shares; see `shown_rows`.
 
-    What differs beyond chance from the first side, or in the first side from any other, is marked and bold.
+    What differs beyond chance from the first side, or in the first side from any other, is marked and bold. what: the
+    sides are. test: by which they differ; empty where there was none.
     """
     colors = category_colors(names)
     across = min(_ACROSS, len(shown))
@@ -112,9 +156,9 @@ def side_by_side(
         marks = [_marked(differing, "category", side, shown) for side in shown]
         _shares(ax, shares, names, colors, [_side_title(side, shown) for side in shown], marks, theme)
         legend(figure, [Patch(color=colors[name], label=shortened(name, 24)) for name in names])
-        if len(shown) > 1:
-            ax.set_xlabel(_mark_meaning(shown), loc="left", fontsize=SMALL)
-        headline(figure, _headline(layer, shown, shares))
+        if len(shown) > 1 and test:
+            ax.set_xlabel(_mark_meaning(shown, what, test), loc="left", fontsize=SMALL)
+        headline(figure, _headline(layer, shown, shares, what))
     return figure
 
 
@@ -148,12 +192,14 @@ def _side_title(side: Side, shown: Sequence[Side]) -> str:
     return run if len({one.epoch for one in shown}) == 1 else f"{shortened(side.run, 12)} · {epoch}"
 
 
-def _mark_meaning(shown: Sequence[Side]) -> str:
+def _mark_meaning(shown: Sequence[Side], what: str, test: str) -> str:
     if len(shown) == 2:
-        what = "the two differ beyond chance"
+        meaning = "the two differ beyond chance"
+    elif what == "runs":
+        meaning = f"differs beyond chance from {shortened(shown[0].run, 16)} (there: from any run)"
     else:
-        what = f"differs beyond chance from {shortened(shown[0].run, 16)} (there: from any run)"
-    return f"{_MARK} bold: {what};\nFisher's exact test, FDR 5 %"
+        meaning = f"differs beyond chance from {shortened(shown[0].run, 20)}, there from any"
+    return f"{_MARK} bold: {meaning};\n{test}, FDR 5 %"
 
 
 def _inches_per_unit(tops: Sequence[pd.DataFrame], width: float) -> float:
@@ -170,8 +216,8 @@ def _label_inches(row: Mapping[Any, Any]) -> float:
 
 
 def _label(row: Mapping[Any, Any]) -> str:
-    """'dog 15'."""
-    return f"{shortened(str(row['concept']), 13)} {int(row['units'])}"
+    """'dog 15', or 'dog 14.7' for a mean."""
+    return f"{shortened(str(row['concept']), 13)} {row['units']:.1f}".removesuffix(".0")
 
 
 def _bars(
@@ -229,12 +275,14 @@ def _readable_on(color: str) -> str:
     return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"
 
 
-def _headline(layer: str, shown: Sequence[Side], shares: Sequence[pd.DataFrame]) -> str:
+def _headline(layer: str, shown: Sequence[Side], shares: Sequence[pd.DataFrame], what: str) -> str:
     """'layer4 at epoch 8: object leads in standard (54% of units), texture in poor (52%)'."""
     epochs, runs = {side.epoch for side in shown}, {side.run for side in shown}
     where = shortened(layer, 24) + (f" at epoch {epoch_text(shown[0].epoch)}" if len(epochs) == 1 else "")
+    if what == "recipes" and len(runs) == 1:
+        where += f" in {shortened(shown[0].run, 24)}"
     if len(shown) > 3:
-        return f"{where}: what {len(shown)} runs detect"
+        return f"{where}: what {len(shown)} {what} detect"
     parts: list[str] = []
     for side, own in zip(shown, shares, strict=True):
         name = (

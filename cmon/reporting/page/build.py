@@ -109,7 +109,7 @@ def build_page(
         title=title,
         subtitle=subtitle,
         facts=content.facts(units, stored.images, stored.layout, stored.n_concepts),
-        findings=findings(tables["d_anchor"], inputs.main, tables["training"]),
+        findings=findings(tables["d_anchor"], inputs.main, tables["training"], tables["seeds"]),
         warnings=warnings(tables["d_anchor"], tables["diversity"], inputs.main),
         explorer=explorer_data.explorer_data(
             units,
@@ -142,4 +142,5 @@ def build_page(
             *[(stage, content.parameter_list(workspace.parameters(name))) for stage, name in _STAGES.items()],
             ("report", content.parameter_list(settings)),
         ],
+        over_runs=table_views.seed_tables(tables["seeds"], tables["seed_comparison"]),
     )

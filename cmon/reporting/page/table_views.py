@@ -10,6 +10,7 @@ import pandas as pd
 from cmon.reporting.epochs import last_epochs
 from cmon.reporting.page.views import TableView
 from cmon.reporting.tables.counts import concept_counts, status_column
+from cmon.reporting.tables.seeds import last_shared
 from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.status import STATUSES
 
@@ -29,6 +30,49 @@ def d_anchor_table(d_anchor: pd.DataFrame) -> TableView:
         )
     names = ["run", "layer", "epoch", "d_anchor", "d_anchor_clip", "units", "live", "dead", "interpretable"]
     return TableView("", "In brackets: the confidence interval.", names, rows)
+
+
+def seed_tables(seeds: pd.DataFrame, comparison: pd.DataFrame) -> list[TableView]:
+    """Recipes over their runs, and every two of them, at the last epoch that most runs have; none without repeats."""
+    views = []
+    if len(seeds):
+        rows = [
+            [
+                *_keys(row, "recipe"),
+                row["n_runs"],
+                _interval(row, "mean"),
+                _interval(row, "change"),
+            ]
+            for row in last_shared(seeds).dropna(subset=["mean"]).to_dict("records")
+        ]
+        names = ["recipe", "layer", "epoch", "measure", "runs", "mean", "change since the first epoch"]
+        note = "In brackets: the confidence interval over runs (Student's); of the change, run by run."
+        views.append(TableView("Recipes over their runs", note, names, rows))
+    if len(comparison):
+        rows = [
+            [
+                *_keys(row, "reference", "recipe"),
+                _interval(row, "difference"),
+                row["n_reference"],
+                row["n_recipe"],
+            ]
+            for row in last_shared(comparison).dropna(subset=["difference"]).to_dict("records")
+        ]
+        names = [
+            "reference",
+            "recipe",
+            "layer",
+            "epoch",
+            "measure",
+            "difference",
+            "of reference",
+            "of recipe",
+        ]
+        note = (
+            "recipe minus reference; in brackets, the confidence interval over runs (Welch's); runs of each."
+        )
+        views.append(TableView("Recipes compared over their runs", note, names, rows))
+    return views
 
 
 def movement_table(movement: pd.DataFrame, diversity: pd.DataFrame) -> TableView:
@@ -112,7 +156,14 @@ def cost_table(costs: Sequence[Mapping[str, Any]]) -> TableView | None:
     return TableView("Cost of the last run of each stage", "", names, rows)
 
 
+def _keys(row: Mapping[Any, Any], *recipes: str) -> list[str]:
+    return [*(row[name] for name in recipes), row["layer"], epoch_text(row["epoch"]), row["measure"]]
+
+
 def _interval(row: Mapping[Any, Any], kind: str) -> str | None:
+    """'0.123 (0.110 to 0.136)', or the value alone where it has no interval."""
     if pd.isna(row[kind]):
         return None
+    if pd.isna(row[f"{kind}_low"]):
+        return f"{row[kind]:.3f}"
     return f"{row[kind]:.3f} ({row[f'{kind}_low']:.3f} to {row[f'{kind}_high']:.3f})"

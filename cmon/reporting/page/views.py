@@ -87,7 +87,7 @@ class Page:
     facts: Sequence[tuple[str, str]]
     """(number, what it counts)."""
     findings: Sequence[tuple[str, str]]
-    """(run or other subject, sentences about it)."""
+    """(run, recipe or other subject, sentences about it)."""
     warnings: Sequence[str]
     """Why some of it says little."""
     explorer: Mapping[str, Any]
@@ -109,6 +109,8 @@ class Page:
     """(what, why)."""
     parameters: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """(stage or table, its parameters)."""
+    over_runs: Sequence[TableView] = ()
+    """Of repeated runs; none where there are none."""
 
     @property
     def more_figures(self) -> list[FigureView]:

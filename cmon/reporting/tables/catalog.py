@@ -6,7 +6,7 @@ The list drives what is written, whether a report is fresh, and the reference of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +25,8 @@ from cmon.reporting.tables import (
     formats,
     latex,
     movement,
+    seed_comparison,
+    seeds,
 )
 from cmon.reporting.training_log import TRAINING
 from cmon.workspace import schemas
@@ -49,6 +51,8 @@ class TableInputs:
     """Of its intervals."""
     training: pd.DataFrame
     """`training_log.TRAINING`; no rows without `--metrics`."""
+    made: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """The tables before this one in TABLES, by name."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,12 @@ def _longest(table: pd.DataFrame) -> pd.DataFrame:
 
 def _over_all_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["epoch"].isna(), ["measure", "value"]]
+
+
+def _last_known(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `seeds` or `seed_comparison`: the last epoch that most runs have, without what no run has."""
+    known = "mean" if "mean" in table else "difference"
+    return seeds.last_shared(table).dropna(subset=[known])
 
 
 _CLIP_CHANGES = ["change_clip", "change_clip_low", "change_clip_high"]
@@ -175,6 +185,25 @@ TABLES = (
         lambda table: table.drop(columns=["n_interpretable", "n_anchors", "n_units"]),
     ),
     ReportTable(
+        "seeds",
+        seeds.SEEDS,
+        "recipe, layer, epoch, measure",
+        "Runs that share a name before @ as repeats of one recipe: mean, standard deviation and change since the first "
+        "epoch over these runs, with Student's intervals over runs, at the last epoch that most of them have. Each "
+        "interval holds by itself. No rows where no recipe has two runs.",
+        lambda inputs: seeds.seeds(seeds.run_measures(inputs.made), inputs.confidence),
+        _last_known,
+    ),
+    ReportTable(
+        "seed_comparison",
+        seed_comparison.SEED_COMPARISON,
+        "two recipes, layer, epoch, measure",
+        "Difference of the means of two recipes with at least two runs each, with Welch's intervals over runs, at the "
+        "last epoch that most of them have. Each interval holds by itself.",
+        lambda inputs: seed_comparison.seed_comparison(seeds.run_measures(inputs.made), inputs.confidence),
+        _last_known,
+    ),
+    ReportTable(
         "status",
         counts.STATUS,
         "run, layer, epoch",
@@ -213,7 +242,10 @@ def table_paths(folder: Path) -> list[Path]:
 
 def make_tables(inputs: TableInputs) -> dict[str, pd.DataFrame]:
     """Every table by name."""
-    return {table.name: table.make(inputs) for table in TABLES}
+    made: dict[str, pd.DataFrame] = {}
+    for table in TABLES:
+        made[table.name] = table.make(replace(inputs, made=made))
+    return made
 
 
 def write_tables(workspace: Workspace, record: Record, made: Mapping[str, pd.DataFrame]) -> None:

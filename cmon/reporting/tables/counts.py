@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cmon.reporting.categories import interpretable_categories, label_categories
+from cmon.reporting.repeats import titles
 from cmon.reporting.tables.columns import N_UNITS
 from cmon.workspace.keys import GROUP
 from cmon.workspace.schemas import GROUP_FIELDS, column
@@ -89,6 +90,26 @@ def concept_counts(units: pd.DataFrame) -> pd.DataFrame:
     places = [order[key] for key in found[GROUP].itertuples(index=False, name=None)]
     found = found.assign(at=places).sort_values("at", kind="stable", ignore_index=True)
     return _with_shares(found[[*GROUP, "concept", "category", "units"]], units)
+
+
+def over_recipes(counts: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
+    """`units` and `share` as means over the runs of each recipe, the largest first, then by name.
+
+    counts: what `concept_counts` or `category_counts` gives for `units`. `run` is the recipe's title. A mean is over
+    the runs that have the layer and epoch; a concept that none of a run's units has counts 0 there.
+    """
+    recipe = titles(map(str, units["run"].unique()))
+    groups = units[GROUP].drop_duplicates()
+    runs = groups.assign(run=groups["run"].map(recipe)).groupby(GROUP, sort=False).size().rename("runs")
+    name = "concept" if "concept" in counts else "category"
+    grouped = counts.assign(run=counts["run"].map(recipe)).groupby([*GROUP, name], sort=False)
+    found = grouped.agg(units=("units", "sum"), share=("share", "sum"), category=("category", "first"))
+    if name == "category":
+        found = found.drop(columns="category")
+    found = found.reset_index().merge(runs.reset_index(), on=GROUP, how="left")
+    found[["units", "share"]] = found[["units", "share"]].div(found["runs"], axis=0)
+    found = found.sort_values(["units", name], ascending=[False, True], kind="stable", ignore_index=True)
+    return found.drop(columns="runs")
 
 
 def status_counts(units: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from cmon.reporting.tables.d_anchor import d_anchor
 from cmon.reporting.tables.differences import concept_differences
 from cmon.reporting.tables.diversity import layer_diversity
 from cmon.reporting.tables.movement import layer_movement
+from cmon.reporting.tables.seed_comparison import seed_comparison
+from cmon.reporting.tables.seeds import run_measures, seeds
 from cmon.workspace.keys import sort_rows
 from tests.support.synthetic_tables import World, frames, scores_of
 
@@ -54,6 +56,37 @@ ODD = {
         World(runs=tuple("abcdefgh"), layers=("l",), units=5, epochs=(0.0, 1.0)),
         lambda row: True,
     ),
+    "seeds of two recipes beside a run, one of them shorter": (
+        World(runs=("a@1", "b", "a@2", "c@1", "c@2", "c@3"), units=12, epochs=(0.0, 1.0, 2.0)),
+        lambda row: row["run"] != "c@3" or row["epoch"] < 2,
+    ),
+    "seeds of one recipe": (
+        World(runs=("a@1", "a@2"), layers=("l",), units=30, epochs=(0.0, 1.0)),
+        lambda row: True,
+    ),
+    "one epoch of seeds": (
+        World(runs=("a@1", "a@2", "b@1", "b@2"), units=8, epochs=(0.0,)),
+        lambda row: True,
+    ),
+    "seeds without a common epoch or layer": (
+        World(runs=("a@1", "a@2", "b@1", "b@2"), units=8, epochs=(0.0, 1.0)),
+        lambda row: (
+            (row["epoch"] == 1) == (row["run"] == "a@2") and (row["run"], row["layer"]) != ("b@1", "layer4")
+        ),
+    ),
+    "long names of recipes": (
+        World(
+            runs=tuple(
+                f"{name}@{seed}"
+                for name in ("a recipe " * 40, "finetuned on another task", "c", "d", "e")
+                for seed in (1, 2)
+            ),
+            layers=("layer " * 40, "l", "m"),
+            units=5,
+            epochs=(0.0, 1.0),
+        ),
+        lambda row: True,
+    ),
 }
 
 
@@ -61,21 +94,31 @@ def all_figures(units: pd.DataFrame, layout: pd.DataFrame, theme=style.LIGHT) ->
     places = sort_rows(layout[layout["kind"] == "unit"])
     table, main = d_anchor(units, places, 0, 0.95), units["layer"].unique()[-1]
     tracked, run = tracking.choose(units, places, main), units["run"].iloc[0]
+    moved, varied = layer_movement(units, places), layer_diversity(units, layout, scores_of(units))
+    made = {
+        "d_anchor": table,
+        "movement": moved,
+        "diversity": varied,
+        "interpretable": category_counts(units),
+    }
+    measures = run_measures(made)
+    over_runs, compared = seeds(measures, 0.95), seed_comparison(measures, 0.95)
     return [
         embedding(layout, table, tracked, main, theme),
-        d_anchor_curves(table, main, theme=theme),
+        d_anchor_curves(table, main, theme=theme, seeds=over_runs),
         interpretable_shares(category_counts(units), status_counts(units), main, theme),
         side_by_side(
             **shown_rows(
-                units, concept_counts(units), category_counts(units), concept_differences(units), main
+                units,
+                concept_counts(units),
+                category_counts(units),
+                concept_differences(units),
+                main,
+                compared,
             ),
             theme=theme,
         ),
-        movement_curves(
-            with_overlap(layer_movement(units, places), layer_diversity(units, layout, scores_of(units))),
-            main,
-            theme,
-        ),
+        movement_curves(with_overlap(moved, varied), main, theme, over_runs),
         top_images(run, tracked, tracked_rows(units, run, tracked), {}, theme),
     ]
 

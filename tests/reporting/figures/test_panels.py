@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -39,6 +40,12 @@ def test_bars_do_not_touch_and_can_be_seen(epochs):
     if len(gaps):
         assert widths.min() == pytest.approx(0.86 * gaps.min())
         assert widths[gaps.argmax()] >= min(0.86 * gaps.min(), (epochs[-1] - epochs[0]) / 25)
+
+
+def test_recipes_have_a_look_of_their_own_only_where_there_are_means_over_their_runs():
+    runs = ["a@1", "b", "a@2"]
+    assert [one.name for one in panels.shown_recipes(runs, None)] == runs
+    assert [one.title for one in panels.shown_recipes(runs, pd.DataFrame())] == ["a (2 runs)", "b"]
 
 
 def test_runs_look_different():

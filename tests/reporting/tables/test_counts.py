@@ -57,6 +57,28 @@ def test_concepts_are_counted_the_most_frequent_first():
     assert (table["n_units"] == 30).all()
 
 
+def test_means_over_recipes_are_those_of_the_slow_twin():
+    world = World(runs=("a@1", "b", "a@2", "a@3"), layers=("l",), units=30, epochs=(0.0, 5.0))
+    units = sort_rows(pd.DataFrame(rows(world)["units"]))
+    units = units[(units["run"] != "a@3") | (units["epoch"] == 0)]
+    for name, of_units in (("concept", "label"), ("category", "category")):
+        made = counts.concept_counts(units) if name == "concept" else counts.category_counts(units)
+        table = counts.over_recipes(made, units)
+        for title, runs in {"a (3 runs)": ("a@1", "a@2", "a@3"), "b": ("b",)}.items():
+            for epoch, having in ((0.0, len(runs)), (5.0, min(len(runs), 2))):
+                own = units[units["run"].isin(runs) & (units["epoch"] == epoch) & units["interpretable"]]
+                number = Counter(own[of_units])
+                found = table[(table["run"] == title) & (table["epoch"] == epoch) & (table["units"] > 0)]
+                wanted = sorted(((-count / having, word) for word, count in number.items()))
+                assert list(zip(-found["units"], found[name], strict=True)) == [
+                    (pytest.approx(count), word) for count, word in wanted
+                ]
+                assert found["share"].tolist() == pytest.approx([-count / 30 for count, _ in wanted])
+    labels = dict(zip(units["label"], units["category"], strict=True))
+    table = counts.over_recipes(counts.concept_counts(units), units)
+    assert table["category"].tolist() == [labels[concept] for concept in table["concept"]]
+
+
 def test_every_unit_has_one_status():
     units = UNITS.copy()
     units.loc[units["unit"] == 3, "status"] = "tied"
