@@ -13,6 +13,7 @@ import copy
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -96,13 +97,14 @@ def faster_in_bf16(network: nn.Module) -> bool:
     """Whether this processor trains the network faster with bf16 convolutions: some twice as fast, some far slower."""
     trial = copy.deepcopy(network)  # batch norm learns from every batch that it sees
     batch = torch.randn(32, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
-    seconds = {}
-    for narrow in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
-            trial(batch).sum().backward()  # the first pass also prepares the kernels
-            start = time.perf_counter()
-            trial(batch).sum().backward()
-        seconds[narrow] = time.perf_counter() - start
+    seconds = {narrow: math.inf for narrow in (False, True)}
+    for again in range(4):  # in turns, and the best of each: other programs slow down some of them
+        for narrow in seconds:
+            with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+                start = time.perf_counter()
+                trial(batch).sum().backward()
+            if again:  # the first pass also prepares the kernels
+                seconds[narrow] = min(seconds[narrow], time.perf_counter() - start)
     return seconds[True] < seconds[False]
 
 

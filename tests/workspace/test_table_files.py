@@ -111,6 +111,16 @@ def test_every_bit_of_the_values_is_guarded(path: Path) -> None:
     assert caught > 75
 
 
+def test_a_column_of_a_type_that_cmon_never_writes_is_damage(path: Path) -> None:
+    """A flipped bit in the schema can make bytes of a text; only with the note does it get as far as the content."""
+    table = pq.read_table(path)
+    at = table.column_names.index("path")
+    changed = table.set_column(at, "path", table["path"].cast(pa.binary()))
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(CmonError, match="was changed since cmon wrote it"):
+        read_table(path)
+
+
 def test_a_file_under_another_name_is_not_that_table(path: Path) -> None:
     other = path.with_name("shards.parquet")
     shutil.copy(path, other)

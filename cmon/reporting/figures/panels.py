@@ -144,7 +144,7 @@ def _named(known: Sequence[float], inches: float) -> list[float]:
 
 def run_names(runs: Sequence[str], what: str = "runs") -> str:
     """'standard, poor' for a title, or how many if they are more than three. what: they are."""
-    return ", ".join(shortened(run, 20) for run in runs) if len(runs) <= 3 else f"{len(runs)} {what}"
+    return ", ".join(shortened(run, 28) for run in runs) if len(runs) <= 3 else f"{len(runs)} {what}"
 
 
 def write_note(ax: Axes, text: str, theme: Theme) -> None:

@@ -31,6 +31,8 @@ from cmon.reporting.tables.differences import Side, sides
 from cmon.reporting.tables.seed_comparison import compared_categories
 from cmon.workspace.keys import epoch_text
 
+_LONGEST_TITLE = 20
+"""Characters of a title above a panel of concepts."""
 MOST_CONCEPTS = 8
 _ACROSS = 3
 """Panels of concepts in a row."""
@@ -188,7 +190,13 @@ def _side_title(side: Side, shown: Sequence[Side]) -> str:
     epoch = f"epoch {epoch_text(side.epoch)}"
     if len({one.run for one in shown}) < len(shown):
         return epoch
-    run = shortened(side.run, 20)
+    name, counted, runs = side.run.rpartition(" (")
+    long = len(side.run) > _LONGEST_TITLE
+    run = (
+        f"{shortened(name, _LONGEST_TITLE)}\n({runs}"
+        if counted and long
+        else shortened(side.run, _LONGEST_TITLE)
+    )
     return run if len({one.epoch for one in shown}) == 1 else f"{shortened(side.run, 12)} · {epoch}"
 
 
