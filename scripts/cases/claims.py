@@ -188,10 +188,17 @@ def findings_table(findings: Iterable[Finding]) -> str:
                 "values": f"{number(numbers.value)} − {number(numbers.reference)}",
                 "difference (95 % interval)": interval(one),
                 "n": numbers.count,
-                "verdict": (one.verdict or "") + (" (runs left out)" if one.missing else ""),
+                "verdict": (one.verdict or "") + _caveat(one),
             }
         )
     return markdown(made)
+
+
+def _caveat(one: Finding) -> str:
+    """Why the interval is of fewer runs than there are, or there is none."""
+    if one.missing:
+        return " (runs left out)"
+    return " (too few runs)" if one.verdict and math.isnan(one.difference.low) else ""
 
 
 def concepts_text(results: Results) -> str:

@@ -9,6 +9,7 @@ import click
 import numpy as np
 import pytest
 
+from scripts.cases import claims
 from scripts.cases.contrasts import Contrast, Finding, Side, find
 from scripts.cases.paper_claims import (
     PAPER_CLAIMS,
@@ -165,7 +166,9 @@ def test_what_is_not_there_is_said() -> None:
     assert poor_against_standard(few, "rate-too-high").missing == "rate-too-high: no run"
     assert np.isnan(poor_against_standard(few, "rate-too-high").difference.difference)
     one = case_results.results("training", lambda *_: {}, seeds=(1,))
-    assert poor_against_standard(one, "rate-too-low").missing == "1 pair: two are the least for an interval"
+    alone = poor_against_standard(one, "rate-too-low")
+    assert (alone.missing, alone.verdict) == ("", "unclear here")
+    assert "unclear here (too few runs)" in claims.findings_table([alone])
     values = few.values
     gone = (values["recipe"] == "rate-too-low") & (values["layer"] == "layer4") & (values["seed"] == 1)
     without = replace(few, values=values[~gone])
