@@ -32,7 +32,7 @@ def read_shared(workspace: Workspace, origin: str) -> Shared:
 
 
 def write_shared(workspace: Workspace, origin: str, shared: Shared) -> None:
-    """Keep it, and remove what scorings with other images, concepts or parameters shared."""
+    """Keep it for later scorings with the same origin."""
     rows = [
         (part, name, tensor.numpy())
         for part in ("products", "null")
@@ -52,8 +52,12 @@ def write_shared(workspace: Workspace, origin: str, shared: Shared) -> None:
     cast = [part.cast(field.type) for part, field in zip(columns, schemas.SHARED, strict=True)]
     table = pa.Table.from_arrays(cast, schema=schemas.SHARED)
     workspace.write(path, table, origin)
+
+
+def remove_other_shared(workspace: Workspace, origin: str) -> None:
+    """Remove what scorings with other images, concepts or parameters shared, also those that were stopped."""
     for other in workspace.cache.glob("shared-*.parquet"):
-        if other != path:
+        if other.name != _name(origin):
             other.unlink()
 
 

@@ -36,6 +36,7 @@ from cmon.scoring.groups import (
 )
 from cmon.scoring.scorer import Scorer
 from cmon.scoring.settings import ScoreSettings
+from cmon.scoring.shared_cache import remove_other_shared
 from cmon.workspace import costs, provenance, schemas
 from cmon.workspace.files import digest
 from cmon.workspace.keys import sort_rows
@@ -79,6 +80,7 @@ def score(
     inputs = (words, workspace.origin("images"), schemas.VERSION)
     origin = digest(inputs, parameters)
     of_method = {name: value for name, value in parameters.items() if name not in ("fdr", "baseline")}
+    shared_origin = digest(inputs, of_method)
     against_first = settings.baseline == "first"
     planned = plan_groups(workspace.read("shards").to_pylist(), origin, against_first=against_first)
     if against_first:
@@ -86,13 +88,14 @@ def score(
     stale = [group for group in planned if not group.is_fresh(workspace)]
     if stale or not _is_fresh(workspace, words):
         with costs.measured(workspace, "score", "units") as work:
-            scorer = Scorer(workspace, concepts, features, settings, digest(inputs, of_method))
+            scorer = Scorer(workspace, concepts, features, settings, shared_origin)
             scorer.write_vocabulary(words, parameters)
             for units in scorer.run(stale, _needed_firsts(planned, stale) if against_first else [], progress):
                 work.items += units
     listed = scores_table(workspace, planned)
     made = write_listing(workspace, listed, parameters) or bool(stale)
     remove_others(workspace, planned)
+    remove_other_shared(workspace, shared_origin)
     return _summarize(listed, len(concepts), made=made)
 
 

@@ -155,6 +155,17 @@ def test_a_damaged_cache_is_not_believed(job: Job) -> None:
     assert shared.read_bytes() == whole, "found again"
 
 
+def test_a_stopped_scoring_leaves_no_cache_behind(job: Job) -> None:
+    """Of other parameters: when the first ones are asked for again, all is fresh, and nothing is scored."""
+    job.add(*names_of(job.all))
+    job.extract()
+    job.score()
+    (shared,) = job.place.cache.glob("shared-*.parquet")
+    shutil.copy(shared, shared.with_name("shared-0123456789abcdef.parquet"))
+    job.score()
+    assert [*job.place.cache.glob("shared-*.parquet")] == [shared]
+
+
 def test_images_of_another_probing_set_are_never_scored_as_these(job: Job, tmp_path: Path) -> None:
     """As when an extraction on another probing set is stopped after its first table."""
     job.add(*names_of(job.all))
