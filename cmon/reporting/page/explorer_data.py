@@ -60,8 +60,8 @@ def explorer_data(
     layers = list(units["layer"].unique())
     categories = in_order(str(name) for name in (*units["category"], *anchors["category"]) if pd.notna(name))
     labels = _label_table(units, categories)
-    each = images_each(units)
-    shown = _distinct(_top_images(units, each))
+    tops = top_images(units)
+    shown = _distinct(tops)
     points = [anchors[["x", "y"]].to_numpy(), placed[["x", "y"]].dropna().to_numpy()]
     centre, half = plane.frame(np.concatenate(points), _LONGEST_SIDE)
     most_offset = plane.most_offset(points[0])
@@ -74,7 +74,7 @@ def explorer_data(
         "categories": categories,
         "labels": {"names": list(labels["label"]), "categories": _indices(categories, labels["category"])},
         "anchors": _anchor_columns(anchors, centre, layout, categories),
-        "images": {"each": each, "ids": shown, "names": _short_names(paths, shown)},
+        "images": {"each": tops.shape[1], "ids": shown, "names": _short_names(paths, shown)},
         "runs": [
             _run_columns(
                 str(run),
@@ -83,7 +83,7 @@ def explorer_data(
                 layers,
                 list(labels["label"]),
                 shown,
-                each,
+                tops[own.index],
                 half.max(),
                 most_offset,
             )
@@ -102,34 +102,31 @@ def explorer_data(
 
 def image_ids(units: pd.DataFrame) -> list[int]:
     """All images that any unit shows at any epoch, rising; those of units that are not live mean nothing."""
-    return _distinct(_top_images(units, images_each(units)))
+    return _distinct(top_images(units))
 
 
-def images_each(units: pd.DataFrame) -> int:
-    """How many top images of each unit and epoch the page has room for: a multiple of IMAGES, or all there are."""
+def top_images(units: pd.DataFrame) -> np.ndarray:
+    """(rows, each) image_id, -1 where there is none: as many of each unit and epoch as the page has room for.
+
+    `each` is a multiple of IMAGES, or all there are.
+    """
     longest = max((len(images) for images in units["top_images"]), default=0)
     most = max(IMAGES, min(longest, _MOST_IDS // max(1, len(units))))
-    tops = _top_images(units, most)
+    tops = np.full((len(units), most), -1, dtype=np.int32)
+    live = (units["status"] == "ok").to_numpy()
+    for row, images in zip(np.flatnonzero(live), units["top_images"].to_numpy()[live], strict=True):
+        first = images[:most]
+        tops[row, : len(first)] = first
     # Rank by rank, so that an image's first place tells from how many top images on it is shown.
-    images, first = np.unique(tops.T.ravel(), return_index=True)
-    from_rank = np.sort(first[images >= 0] // max(1, len(units)))
+    found, places = np.unique(tops.T.ravel(), return_index=True)
+    from_rank = np.sort(places[found >= 0] // max(1, len(units)))
     if len(from_rank) > _MOST_PICTURES:
         most = int(from_rank[_MOST_PICTURES])
-    return most if most == longest else max(IMAGES, most // IMAGES * IMAGES)
+    return tops if most == longest else tops[:, : max(IMAGES, most // IMAGES * IMAGES)]
 
 
 def _distinct(tops: np.ndarray) -> list[int]:
     return [int(image) for image in np.unique(tops) if image >= 0]
-
-
-def _top_images(units: pd.DataFrame, each: int) -> np.ndarray:
-    """(rows, each) image_id, -1 where there is none."""
-    tops = np.full((len(units), each), -1, dtype=np.int32)
-    live = (units["status"] == "ok").to_numpy()
-    for row, images in zip(np.flatnonzero(live), units["top_images"].to_numpy()[live], strict=True):
-        first = images[:each]
-        tops[row, : len(first)] = first
-    return tops
 
 
 def _run_columns(
@@ -139,13 +136,14 @@ def _run_columns(
     layers: Sequence[str],
     labels: Sequence[str],
     images: Sequence[int],
-    each: int,
+    tops: np.ndarray,
     farthest: float,
     most_offset: float,
 ) -> Data:
     """One run: who its units are, and for each of its epochs a row of what they do.
 
-    each: top images of a unit at an epoch. farthest: of a place from the middle. most_offset: see `plane.offsets`.
+    images: all that the page shows, rising. tops: the run's rows of `top_images`. farthest: of a place from the middle.
+    most_offset: see `plane.offsets`.
     """
     layer = own["layer"].map({one: at for at, one in enumerate(layers)}).to_numpy()
     # Which unit and which epoch each row of the table is about, as positions in the matrices.
@@ -160,7 +158,6 @@ def _run_columns(
 
     beside = plane.offsets(who[0], who[1], most_offset).astype(np.float32)
     label = own["label"].map({one: at for at, one in enumerate(labels)}).fillna(-1).to_numpy(dtype=np.int64)
-    tops = _top_images(own, each)
     fit = np.round(100 * own["fit"].fillna(-0.01).to_numpy()).astype(np.int64)
     shown = np.where(tops >= 0, np.searchsorted(np.asarray(images), tops), -1)
     return {
