@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from scripts.cases.setup import Setup
-from scripts.cases.standard import base, standard
+from scripts.cases.standard import base, from_scratch, standard
 from scripts.cases.trainer import Start, Training, load_weights
 
 RATE = 0.1
@@ -16,14 +16,7 @@ RATE = 0.1
 
 def scratch(setup: Setup, seed: int) -> Training:
     """The new task from the weights of the seed, at the standard rate."""
-    pictures = setup.new_task
-    return Training(
-        "scratch",
-        setup.settings(seed),
-        pictures,
-        lambda: Start(setup.untrained(len(pictures.names), seed)),
-        setup.made_from(),
-    )
+    return from_scratch("scratch", setup, seed, setup.new_task)
 
 
 def given_recipe(setup: Setup) -> str:
