@@ -94,8 +94,9 @@ def rows(studies: Mapping[str, Results], found: Mapping[int, Sequence[Finding]])
 
 def table_file(study: str, table: str) -> str:
     """Where a measure is read from, in OUT."""
-    folder = f"{study}/workspace"
-    return f"{folder}/units.parquet" if table == "units" else f"{folder}/report/{table}.csv"
+    if table == "against-untrained":
+        return f"{study}/{table}/units"
+    return f"{study}/workspace/units" if table == "units" else f"{study}/workspace/report/{table}.csv"
 
 
 def figure_files(claim: PaperClaim, results: Results) -> list[str]:

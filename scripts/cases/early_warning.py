@@ -30,6 +30,7 @@ MEASURES = (
     measures.D_ANCHOR_CLIP,
     measures.D_ANCHOR,
     measures.INTERPRETABLE,
+    measures.AGAINST_UNTRAINED,
     measures.SPREAD,
     measures.EFFECTIVE_LABELS,
     measures.ENTROPY,

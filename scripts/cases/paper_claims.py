@@ -79,21 +79,30 @@ def d_anchor_and_movement(results: Results) -> list[Contrast]:
 
 def depth_and_categories(results: Results) -> list[Contrast]:
     """The interpretable share grows over epochs and with depth; from color and texture to objects."""
-    share, last = measures.INTERPRETABLE, results.last
+    last, lowest = results.last, results.layers[0]
+    shares = (measures.INTERPRETABLE, measures.AGAINST_UNTRAINED)
     found = [
         Contrast(
             2, f"{share.name} grows over epochs", share,
             Side(STANDARD, layer, last), Side(STANDARD, layer, results.first), "higher",
         )
+        for share in shares
         for layer in results.layers
     ]  # fmt: skip
-    lowest = results.layers[0]
     found += [
         Contrast(
             2, f"{share.name} grows with depth", share,
             Side(STANDARD, layer, last), Side(STANDARD, lowest, last), "higher",
         )
+        for share in shares
         for layer in reversed(results.layers[1:])
+    ]  # fmt: skip
+    found += [
+        Contrast(
+            2, f"{measures.AGAINST_UNTRAINED.name} is lower in poor training: {recipe}", measures.AGAINST_UNTRAINED,
+            Side(recipe, results.main, last), Side(STANDARD, results.main, last), "lower", "beside",
+        )
+        for recipe in POOR
     ]  # fmt: skip
     goes = {"lower": "falls", "higher": "rises", None: "changes"}
     found += [
@@ -136,14 +145,19 @@ def adversarial(results: Results) -> list[Contrast]:
 
 def lottery(results: Results) -> list[Contrast]:
     """A winning ticket makes units interpretable at the initial weights: more than dense, and than a random mask."""
-    share = measures.INTERPRETABLE
+    first, last = (results.first, "at the initial weights"), (results.last, "after training")
+    compared = (
+        (measures.INTERPRETABLE, *first),
+        (measures.INTERPRETABLE, *last),
+        (measures.AGAINST_UNTRAINED, *last),  # at the initial weights, a network is compared with itself
+    )
     found = [
         Contrast(
             4, f"{share.name} under the winning mask is higher than {than} {when}", share,
             Side("winning", layer, epoch), Side(other, layer, epoch), "higher",
             "claim" if epoch == results.first else "beside", masked=True,
         )
-        for epoch, when in ((results.first, "at the initial weights"), (results.last, "after training"))
+        for share, epoch, when in compared
         for other, than in ((STANDARD, "in the dense network"), ("random-mask", "under a random mask"))
         for layer in results.layers
     ]  # fmt: skip

@@ -17,7 +17,8 @@ from cmon.reporting.layers import heads, main_layer
 from cmon.reporting.tables.comparison import same_start
 from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.workspace import Workspace
-from scripts.cases.studies import STUDIES, Study, run_folder, workspace_folder
+from scripts.cases.against_untrained import STANDS_OUT, read_counts
+from scripts.cases.studies import STUDIES, Study, run_folder, untrained_folder, workspace_folder
 
 COLOR_AND_TEXTURE = ("color", "colour", "texture")
 """Categories of labels, as Broden and others spell them; `material` is neither, and is told apart."""
@@ -43,7 +44,7 @@ class Measure:
     of: Callable[[pd.DataFrame], pd.Series]
     """From rows of `Results.values` to it; NaN where a run has none there."""
     table: str
-    """Of the report, or `units`, or `training` for what is logged."""
+    """Of the report, or `units` or `against-untrained` for units of either workspace, or `training` for a log."""
     lacks: str = ""
     """What is so of a layer in which there is no such number: 'has no live unit'; empty for what is logged."""
 
@@ -82,6 +83,12 @@ SPREAD = column("spread", "movement", "spread (mean distance of two units)", "ha
 INTERPRETABLE = Measure(
     "share of interpretable units", lambda values: values["n_interpretable"] / values["n_units"], "d_anchor"
 )
+AGAINST_UNTRAINED = Measure(
+    "share of units that are interpretable against the untrained network",
+    lambda values: values[STANDS_OUT] / values["n_units"],
+    "against-untrained",
+    "was not scored against the untrained network",
+)
 ENTROPY = column("entropy", "diversity", "entropy of labels (bits)")
 EFFECTIVE_LABELS = column("effective_labels", "diversity", "effective labels")
 KEPT = column(
@@ -106,7 +113,7 @@ class Results:
     main: str
     """The layer that a claim is about where it is about one: the last of `layers`."""
     values: pd.DataFrame
-    """recipe, seed, layer, epoch; the columns of _OF_REPORT; `count of CATEGORY`; `kept`; LOGGED."""
+    """recipe, seed, layer, epoch; the columns of _OF_REPORT; `count of CATEGORY`; `kept`; STANDS_OUT; LOGGED."""
     units: pd.DataFrame
     """run, layer, epoch, unit, status, label, interpretable."""
     concepts: pd.DataFrame
@@ -131,6 +138,7 @@ class Results:
         columns = [*GROUP, "unit", "status", "label", "interpretable"]
         units = workspace.read("units", columns).to_pandas()
         values = values.merge(kept_labels(units), on=GROUP, how="left")
+        values = values.merge(read_counts(untrained_folder(out, study)), on=GROUP, how="left")
         values = _with_recipes(values, study)
         values = values.merge(_logs(out, values), on=["recipe", "seed", "epoch"], how="left")
         shards = workspace.read("shards").to_pandas()

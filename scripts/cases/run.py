@@ -22,11 +22,12 @@ if not __package__:  # called by its path
 import click
 import torch
 
+from scripts.cases.against_untrained import link_extraction
 from scripts.cases.jobs import Job, run_jobs
 from scripts.cases.options import as_typed, build_setup, setup_options
 from scripts.cases.recipes import RECIPES, needs
 from scripts.cases.setup import Setup
-from scripts.cases.studies import STUDIES, Study, run_folder, workspace_folder
+from scripts.cases.studies import STUDIES, Study, run_folder, untrained_folder, workspace_folder
 from scripts.real.trial import HERE, run
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
@@ -130,10 +131,15 @@ def main(
         seen = [f"--layer={layer}" for layer in layers]
         model = _model(setup, next(iter(runs.values())))
         run("cmon", "extract", workspace, *places, *model, *seen, "--probe", shown, *decoding)
-        run("cmon", "score", workspace, "--clip", clip, "--concepts", concepts, *decoding)
+        scored = ["--clip", clip, "--concepts", concepts, *decoding]
+        run("cmon", "score", workspace, *scored)
         run("cmon", "embed", workspace, *(["--anchors", anchors] if anchors else []))
         logs = [f"--metrics={name}={folder / 'training.csv'}" for name, folder in runs.items()]
         run("cmon", "report", workspace, *logs)
+        if study.against_untrained:
+            second = untrained_folder(out, study.name)
+            link_extraction(workspace, second)
+            run("cmon", "score", second, *scored, "--baseline", "first")
     for name in ANALYSES:
         run(f"scripts.cases.{name}", out)
 

@@ -17,6 +17,8 @@ class Study:
     name: str
     recipes: tuple[str, ...]
     """In the order of tables and figures; the one that the others are held against stands first."""
+    against_untrained: bool = False
+    """Whether neurons are compared with the untrained network's, too; see `scripts/cases/against_untrained.py`."""
 
     @staticmethod
     def run_name(recipe: str, seed: int) -> str:
@@ -31,9 +33,11 @@ class Study:
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
-        Study("training", ("standard", "rate-too-high", "rate-too-low", "random-labels")),
+        Study(
+            "training", ("standard", "rate-too-high", "rate-too-low", "random-labels"), against_untrained=True
+        ),
         Study("adversarial", ("standard", "adversarial")),
-        Study("lottery", ("standard", "winning", "random-mask")),
+        Study("lottery", ("standard", "winning", "random-mask"), against_untrained=True),
         Study("fine-tuning", ("fine-tuned", "scratch")),
     )
 }
@@ -47,3 +51,8 @@ def run_folder(out: Path, recipe: str, seed: int) -> Path:
 def workspace_folder(out: Path, study: str) -> Path:
     """Where the tables and the report of one study are."""
     return out / study / "workspace"
+
+
+def untrained_folder(out: Path, study: str) -> Path:
+    """The workspace in which neurons of a study are compared with those of the untrained networks."""
+    return out / study / "against-untrained"

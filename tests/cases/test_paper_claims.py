@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.cases import claims
+from scripts.cases.against_untrained import STANDS_OUT
 from scripts.cases.contrasts import Contrast, Finding, Side, find
 from scripts.cases.paper_claims import (
     PAPER_CLAIMS,
@@ -54,6 +55,7 @@ def effects(sign: float) -> Planted:
             "from_first_clip": around(0.5 + 0.2 * good),
             "spread": around(1 + 0.2 * good),
             "n_interpretable": 100 * around(interpretable),
+            STANDS_OUT: 100 * around(interpretable - 0.4),
             "count of object": 100 * around(objects / 100),
             "count of part": 100 * around((10 + 8 * good) / 100),
             "count of scene": 100 * around((10 + 8 * good) / 100),

@@ -14,6 +14,7 @@ from cmon.reporting.record import Record
 from cmon.reporting.tables.catalog import TableInputs, make_tables, write_tables
 from cmon.reporting.training_log import TRAINING
 from cmon.workspace.workspace import Workspace
+from scripts.cases.against_untrained import STANDS_OUT
 from scripts.cases.results import LOGGED, Results
 from scripts.cases.studies import STUDIES, run_folder
 from tests.support import synthetic_tables
@@ -35,11 +36,17 @@ PLAIN: dict[str, float] = {
     "entropy": 3.0,
     "effective_labels": 8.0,
     "kept": 0.5,
+    STANDS_OUT: 20,
     **{f"count of {name}": 10 for name in ("object", "part", "scene", "texture", "color")},
     **dict.fromkeys(LOGGED, 1.0),
 }
 OF_LIVE_UNITS = ("d_anchor", "d_anchor_clip", "from_first", "from_first_clip", "spread")
-DEAD: dict[str, float] = {"n_live": 0, "n_interpretable": 0, **dict.fromkeys(OF_LIVE_UNITS, np.nan)}
+DEAD: dict[str, float] = {
+    "n_live": 0,
+    "n_interpretable": 0,
+    STANDS_OUT: 0,
+    **dict.fromkeys(OF_LIVE_UNITS, np.nan),
+}
 """What a layer without a live unit has."""
 
 
