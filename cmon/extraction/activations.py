@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,8 @@ import torch
 from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.errors import CmonError
 from cmon.extraction.fitting import Fit, check_fit
+from cmon.extraction.fused.follow import CannotFollow
+from cmon.extraction.fused.recording import FusedNetwork
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.recording import Record, record_activations
 from cmon.extraction.network import load_weights
@@ -18,8 +22,11 @@ from cmon.extraction.settings import ExtractSettings
 from cmon.extraction.shards import Job, Shard
 from cmon.images.pixel_cache import Probe
 from cmon.images.preprocessing import Preprocess, batches
+from cmon.images.trial import trial_pictures
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 
 class UnreadableCheckpoint(CmonError):
@@ -33,11 +40,12 @@ def run_job(
 
     Raises UnreadableCheckpoint. Nothing is written until the last batch.
     """
-    load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
+    weights = load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
     layers = {shard.layer for shard in job.shards}
     outputs = [output for output in job.fit.outputs if output.name in layers]
     pooled = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
-    yield from _fill(pooled, job.fit, outputs, probe, preprocess, settings)
+    with _recording(job, outputs, weights, preprocess, settings) as record:
+        yield from _fill(pooled, job.fit, record, probe, preprocess, settings)
     words = {output.name: output.pooled(settings.pooling) for output in outputs}
     for shard in job.shards:
         _write(workspace, shard, probe, pooled[shard.layer], words[shard.layer])
@@ -45,14 +53,19 @@ def run_job(
 
 def load_checkpoint(
     fit: Fit, checkpoint: Checkpoint, preprocess: Preprocess, settings: ExtractSettings
-) -> None:
-    """Give the fit's network the checkpoint's weights; its device, type and memory format stay."""
+) -> Mapping[str, torch.Tensor]:
+    """Give the fit's network the checkpoint's weights; its device, type and memory format stay.
+
+    Gives the weights as they are in the checkpoint, by the network's names.
+    """
     try:
         tensors = read_unchanged(checkpoint, settings.trust_pickle)
-        check_fit(load_weights(fit.network, tensors, settings.model), preprocess, settings)
+        match = load_weights(fit.network, tensors, settings.model)
+        check_fit(match, preprocess, settings)
     except CmonError as error:
         raise UnreadableCheckpoint(error.line) from error
     fit.conditions.place(fit.network)
+    return match.tensors
 
 
 def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, np.ndarray]:
@@ -71,21 +84,55 @@ def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, np.nd
         ) from error
 
 
+@contextmanager
+def _recording(
+    job: Job,
+    outputs: Sequence[LayerOutput],
+    weights: Mapping[str, torch.Tensor],
+    preprocess: Preprocess,
+    settings: ExtractSettings,
+) -> Iterator[Record]:
+    """The faster way to every layer's activations where it gives what the network as it is written gives, or else that.
+
+    Which one depends on the checkpoint and the run's layers alone, so that a run that was stopped goes on with the
+    same numbers.
+    """
+    fit = job.fit
+    if fit.fused:
+        wanted = [output for output in fit.outputs if output.name in job.wanted]
+        pictures = np.stack([preprocess.pixels(picture) for picture in trial_pictures(2)])
+        try:
+            fused = FusedNetwork(
+                fit.network, wanted, outputs, settings.pooling, weights, settings.batch_size
+            )
+            problem = fused.agrees(fit.network, fit.conditions.batch(preprocess, pictures))
+        except CannotFollow as error:
+            problem = str(error)
+        if problem is None:
+            yield fused.record
+            return
+        logger.warning(
+            "%s/%s: its network runs as it is written, which is slower, since with batch norms in convolutions %s",
+            job.run, job.checkpoint.name, problem,
+        )  # fmt: skip
+    with record_activations(fit.network, outputs, settings.pooling) as record:
+        yield record
+
+
 def _fill(
     pooled: dict[str, np.ndarray],
     fit: Fit,
-    outputs: Sequence[LayerOutput],
+    record: Record,
     probe: Probe,
     preprocess: Preprocess,
     settings: ExtractSettings,
 ) -> Iterator[int]:
     """Write every layer's activations into its array (N,K) float32; gives the number of images after each batch."""
-    with record_activations(fit.network, outputs, settings.pooling) as record:
-        for rows in batches(len(probe.image_ids), settings.batch_size):
-            batch = fit.conditions.batch(preprocess, probe.pixels[rows])
-            for layer, values in run_batch(record, batch, f"images {rows.start} to {rows.stop - 1}").items():
-                pooled[layer][rows] = values
-            yield rows.stop - rows.start
+    for rows in batches(len(probe.image_ids), settings.batch_size):
+        batch = fit.conditions.batch(preprocess, probe.pixels[rows])
+        for layer, values in run_batch(record, batch, f"images {rows.start} to {rows.stop - 1}").items():
+            pooled[layer][rows] = values
+        yield rows.stop - rows.start
 
 
 def _write(workspace: Workspace, shard: Shard, probe: Probe, values: np.ndarray, pooled: str) -> None:

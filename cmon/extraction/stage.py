@@ -62,7 +62,7 @@ def extract(
         planned = plan_shards(fitted, fitted.checkpoints, wanted, probe.origin, settings)
         stale = [shard for shard in planned if not is_fresh(shard.path(workspace), shard.origin)]
         failures = _run_jobs(
-            workspace, plan_jobs(fitted, stale), probe, fitted.preprocess, settings, work, progress
+            workspace, plan_jobs(fitted, stale, wanted), probe, fitted.preprocess, settings, work, progress
         )
         others = not_read_now(earlier, fitted.checkpoints)
         kept = [

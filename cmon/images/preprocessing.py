@@ -86,11 +86,12 @@ class ResizeCrop:
         return cropped.reshape(self.crop, self.crop, self.channels)
 
     def batch(self, pixels: np.ndarray) -> Tensor:
+        found = torch.from_numpy(pixels)
+        # A row of pixels at a time: three channels alone would be too short a loop.
+        rows = found.flatten(2).float()
+        mean, std = (torch.tensor(values).repeat(found.shape[2]) * 255 for values in (self.mean, self.std))
         # Left channels-last in memory, as it was decoded: convolutions on a CPU are faster so.
-        values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        mean = torch.tensor(self.mean).view(1, -1, 1, 1) * 255
-        std = torch.tensor(self.std).view(1, -1, 1, 1) * 255
-        return values.sub_(mean).div_(std)
+        return rows.sub_(mean).div_(std).view(found.shape).permute(0, 3, 1, 2)
 
     def describe(self) -> dict[str, Any]:
         return asdict(self)
