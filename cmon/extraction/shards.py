@@ -82,9 +82,7 @@ def plan_shards(
     ]
 
 
-def plan_jobs(
-    fitted: FittedRuns, stale: Sequence[Shard], layers: Mapping[str, Container[str]]
-) -> list[Job]:
+def plan_jobs(fitted: FittedRuns, stale: Sequence[Shard], layers: Mapping[str, Container[str]]) -> list[Job]:
     """The checkpoints from which stale files are to be made, with those files. layers: as for `plan_shards`."""
     jobs = []
     for run, checkpoint in fitted.checkpoints:

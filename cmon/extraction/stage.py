@@ -16,6 +16,7 @@ from cmon.checkpoints.runs import RunCheckpoints
 from cmon.errors import CmonError
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
 from cmon.extraction.earlier import is_gone, not_read_now, read_earlier, rows_of_gone, way_of
+from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
@@ -126,9 +127,12 @@ def _run_jobs(
     failures: Failures = {}
 
     def run_all() -> Iterator[int]:
+        if not jobs:
+            return
+        feed = PixelFeed(probe.pixels, settings.device)
         for job in jobs:
             try:
-                yield from run_job(workspace, job, probe, preprocess, settings)
+                yield from run_job(workspace, job, probe, feed, preprocess, settings)
             except (
                 UnreadableCheckpoint
             ) as error:  # a training program may remove or rewrite its files meanwhile

@@ -29,7 +29,19 @@ _FUNCTIONS = {
 _METHODS = {"relu": "relu", "relu_": "relu"}
 _INPLACE_OPERATORS = {
     getattr(operator, name)
-    for name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor", "setitem")
+    for name in (
+        "iadd",
+        "isub",
+        "imul",
+        "itruediv",
+        "ifloordiv",
+        "imod",
+        "ipow",
+        "iand",
+        "ior",
+        "ixor",
+        "setitem",
+    )
 }
 
 
@@ -163,7 +175,8 @@ def _may_write(followed: Followed, node: fx.Node) -> bool:
     if node.op == "call_module":
         module = followed.module(node)
         return module is not None and (
-            bool(getattr(module, "inplace", False)) or bool(module._forward_hooks or module._forward_pre_hooks)
+            bool(getattr(module, "inplace", False))
+            or bool(module._forward_hooks or module._forward_pre_hooks)
         )
     if node.op == "call_method":
         return str(node.target).endswith("_") or "out" in node.kwargs

@@ -38,7 +38,9 @@ def folded(
 
     def find(owner: str, module: nn.Module, key: str) -> Tensor | None:
         own = getattr(module, key)
-        return None if own is None else weights.get(f"{owner}.{key}", own).detach().to(own.device, torch.float64)
+        return (
+            None if own is None else weights.get(f"{owner}.{key}", own).detach().to(own.device, torch.float64)
+        )
 
     weight, bias = find(name, convolution, "weight"), find(name, convolution, "bias")
     if weight is None:
@@ -101,11 +103,17 @@ class OneDnnConvolution(FusedConvolution):
 
     def _gives_like(self, maps: Tensor, other: Any) -> bool:
         """Whether `other` is of the very shape and type that the convolution gives."""
-        if not isinstance(other, Tensor) or other.ndim != 4 or other.dtype != maps.dtype or self._packed is None:
+        if (
+            not isinstance(other, Tensor)
+            or other.ndim != 4
+            or other.dtype != maps.dtype
+            or self._packed is None
+        ):
             return False
         stride, padding, dilation, _ = self.geometry
         sides = [
-            (maps.shape[axis + 2] + 2 * padding[axis] - dilation[axis] * (self.kernel[axis] - 1) - 1) // stride[axis]
+            (maps.shape[axis + 2] + 2 * padding[axis] - dilation[axis] * (self.kernel[axis] - 1) - 1)
+            // stride[axis]
             + 1
             for axis in range(2)
         ]

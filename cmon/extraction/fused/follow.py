@@ -99,7 +99,9 @@ def _find(followed: Followed, target: str) -> Any:
     """A tensor of the network, or one that was made while it was followed."""
     name, found = target.removeprefix(f"{_NETWORK}."), followed.network
     holds = target.startswith(f"{_NETWORK}.")
-    for start, path in ((found, name), (followed.constants, target)) if holds else ((followed.constants, target),):
+    for start, path in (
+        ((found, name), (followed.constants, target)) if holds else ((followed.constants, target),)
+    ):
         value: Any = start
         for part in path.split("."):
             value = getattr(value, part, None)
@@ -122,7 +124,9 @@ class _Holder(nn.Module):
 class _Tracer(fx.Tracer):
     def __init__(self, holder: _Holder, outputs: Sequence[LayerOutput]) -> None:
         super().__init__()
-        self.proxy_buffer_attributes = True  # a way that depends on a buffer is then an error, not kept as it was
+        self.proxy_buffer_attributes = (
+            True  # a way that depends on a buffer is then an error, not kept as it was
+        )
         modules = dict(holder.network.named_modules())
         self._wanted = {modules[output.name]: (at, output) for at, output in enumerate(outputs)}
         self.calls: dict[str, int] = {}

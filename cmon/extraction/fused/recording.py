@@ -20,7 +20,7 @@ from cmon.extraction.layers import forward
 from cmon.extraction.layers.batch_axis import differ, rounding
 from cmon.extraction.layers.observe import observe, spread_values
 from cmon.extraction.layers.output import LayerOutput, pool
-from cmon.extraction.layers.recording import Record, check_shape, with_two_pictures
+from cmon.extraction.layers.recording import check_shape, with_two_pictures
 from cmon.extraction.layers.tensors import read_tensor
 
 
@@ -55,7 +55,9 @@ class FusedNetwork:
         followed = follow(network, wanted)
         fused = _fuse(followed, weights, images)
         self._outputs = list(outputs)
-        self._reads = {output.name: _Read(network.get_submodule(output.name), output, pooling) for output in outputs}
+        self._reads = {
+            output.name: _Read(network.get_submodule(output.name), output, pooling) for output in outputs
+        }
         cut(followed, outputs)
         places = {output.name: read_name(at) for at, output in enumerate(wanted)}
         self._graph = build(followed, {**fused, **{places[name]: read for name, read in self._reads.items()}})
@@ -72,7 +74,7 @@ class FusedNetwork:
         return forward.give(self._graph, batch)
 
     def agrees(self, network: nn.Module, batch: Tensor) -> str | None:
-        """None if the layers give on a batch what they give in the network as it is written, to rounding; else why not."""
+        """Why the layers give on a batch something else than in the network as it is written; None if they agree."""
         for read in self._reads.values():
             read.looks = True
         try:
@@ -130,10 +132,12 @@ def _convolution(
     norm = followed.module(chain.norm) if chain.norm is not None else None
     if not isinstance(module, nn.Conv2d):
         raise AssertionError("a chain begins with a convolution")
-    own = (followed.name(chain.norm), norm) if chain.norm is not None and isinstance(norm, nn.BatchNorm2d) else None
+    own = (
+        (followed.name(chain.norm), norm)
+        if chain.norm is not None and isinstance(norm, nn.BatchNorm2d)
+        else None
+    )
     weight, bias = folded(followed.name(chain.convolution), module, own, weights)
     if has_onednn(module.weight.device.type, module.weight.dtype):
         return OneDnnConvolution(module, weight, bias, chain.kind, images)
     return FusedConvolution(module, weight, bias, chain.kind)
-
-
