@@ -15,6 +15,7 @@ from cmon.errors import CmonError
 from cmon.extraction.blocks import BLOCK_BYTES, Block, images_in_block
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import Fit, check_fit
+from cmon.extraction.fused.capture import WORTHWHILE, CapturedNetwork
 from cmon.extraction.fused.follow import CannotFollow
 from cmon.extraction.fused.recording import FusedNetwork
 from cmon.extraction.layers.output import LayerOutput
@@ -58,7 +59,7 @@ def run_job(
     size = images_in_block(count, sum(output.units for output in outputs), settings.batch_size, block_bytes)
     held = Block(outputs, size, settings.device)
     files: dict[str, AddBlock] = {}
-    with _recording(job, outputs, weights, preprocess, settings) as record, ExitStack() as opened:
+    with _recording(job, outputs, weights, count, preprocess, settings) as record, ExitStack() as opened:
         for block in batches(count, size):
             yield from _fill(held, block, record, job.fit, feed, preprocess, settings)
             values = held.take(block.stop - block.start)
@@ -91,7 +92,10 @@ def load_checkpoint(
 
 
 def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, torch.Tensor]:
-    """Every layer's activations (B,K) float32, where the network runs. what: names the pictures in the UnreadableCheckpoint that it raises."""
+    """Every layer's activations (B,K) float32, where the network runs.
+
+    what: names the pictures in the UnreadableCheckpoint that it raises.
+    """
     try:
         return record(batch)
     except CmonError as error:
@@ -111,13 +115,14 @@ def _recording(
     job: Job,
     outputs: Sequence[LayerOutput],
     weights: Mapping[str, torch.Tensor],
+    count: int,
     preprocess: Preprocess,
     settings: ExtractSettings,
 ) -> Iterator[Record]:
     """The faster way to every layer's activations where it gives what the network as it is written gives, or else that.
 
     Which one depends on the checkpoint and the run's layers alone, so that a run that was stopped goes on with the
-    same numbers.
+    same numbers. count: images that it will run on.
     """
     fit = job.fit
     if fit.fused:
@@ -129,7 +134,9 @@ def _recording(
         except CannotFollow as error:
             problem = str(error)
         if problem is None:
-            yield fused.record
+            full = count // settings.batch_size
+            captured = settings.device == "cuda" and full >= WORTHWHILE
+            yield CapturedNetwork(fused, settings.batch_size).record if captured else fused.record
             return
         logger.warning(
             "%s/%s: its network runs as it is written, which is slower, since with batch norms in convolutions %s",

@@ -15,6 +15,7 @@ from pathlib import Path
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.errors import CmonError
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
+from cmon.extraction.arithmetic import arithmetic
 from cmon.extraction.earlier import is_gone, not_read_now, read_earlier, rows_of_gone, way_of
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import FittedRuns, fit_networks
@@ -54,7 +55,8 @@ def extract(
     layers_before = {run: earlier.layers(run, settings) for run in folders}
     more = [layer for layers in layers_before.values() for layer in layers]
     all_layers = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
-    fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
+    with arithmetic(settings.precision, settings.device):
+        fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
         traced = [output.name for fit in fitted.used for output in fit.outputs]
@@ -100,14 +102,16 @@ def plan(
     Raises CmonError as `extract` does, and when two checkpoints cannot be run on two pictures.
     """
     files = list_paths(probe_folder)
-    fitted = fit_networks(folders, settings, (), progress)
+    with arithmetic(settings.precision, settings.device):
+        fitted = fit_networks(folders, settings, (), progress)
+        samples = take_samples(fitted, files, settings)
     first = fitted.used[0]
     return Plan(
         checkpoints=fitted.checkpoints,
         outputs=first.outputs,
         refused=first.refused,
         preprocessing=fitted.found_preprocess.row(),
-        samples=take_samples(fitted, files, settings),
+        samples=samples,
         notes=fitted.notes,
         pooling=settings.pooling,
         files=len(files),
@@ -139,8 +143,9 @@ def _run_jobs(
                 failures[job.run, job.checkpoint.name] = error
 
     batches = -(-len(probe.image_ids) // settings.batch_size)
-    for images in progress(run_all(), "extracting activations", len(jobs) * batches):
-        work.items += images
+    with arithmetic(settings.precision, settings.device):
+        for images in progress(run_all(), "extracting activations", len(jobs) * batches):
+            work.items += images
     return failures
 
 

@@ -103,7 +103,7 @@ class ResizeCrop:
 
 @lru_cache(maxsize=8)
 def _row(values: tuple[float, ...], pixels: int, device: torch.device) -> Tensor:
-    """One value of 0 to 1 for each channel as those of a row of pixels, of 0 to 255; kept, since it is always the same."""
+    """A value of 0 to 1 for each channel, as values of 0 to 255 for a row of pixels; kept, since they never change."""
     return (torch.tensor(values).repeat(pixels) * 255).to(device)
 
 

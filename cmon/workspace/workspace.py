@@ -203,7 +203,7 @@ class Workspace:
         parameters: Mapping[str, Any] | None = None,
         inputs: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[AddBlock]:
-        """Context with a function that adds blocks of rows to a table; see `write_in_blocks`, and `write` for the rest."""
+        """Context with a function that adds blocks of rows to a table; see `write_in_blocks` and `write`."""
         place = PurePosixPath(path.relative_to(self.root).as_posix())
 
         def count(size: int) -> None:

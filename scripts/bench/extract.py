@@ -292,9 +292,8 @@ def main(
         rows = {}
         for name in ("baseline", *precisions):
             rows[name] = run_part(name, photos, folder, Path(scratch) / f"{name}.npz", workers, device)
-        same = {
-            name: overlap(*(Path(scratch) / f"{one}.npz" for one in ("baseline", name)), top) for name in rows
-        }
+        first = Path(scratch) / "baseline.npz"
+        same = {name: overlap(first, Path(scratch) / f"{name}.npz", top) for name in rows}
         print_table(rows, same, top, device)
     if device == "cpu":
         limits = [

@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -19,7 +20,7 @@ _MODULES: dict[type[nn.Module], str] = {
     nn.SiLU: "silu",
     nn.Hardswish: "hardswish",
 }
-_FUNCTIONS = {
+_FUNCTIONS: dict[Any, str] = {
     functional.relu: "relu",
     torch.relu: "relu",
     functional.relu6: "relu6",
@@ -162,10 +163,11 @@ def _kind(followed: Followed, node: fx.Node) -> str | None:
     """Which activation a node is."""
     if node.op == "call_module":
         module = followed.module(node)
-        name = _MODULES.get(type(module)) if module is not None else None
-        return name if name and _is_plain(module, type(module)) and _takes_one(node) else None
+        if module is None or not _is_plain(module, type(module)) or not _takes_one(node):
+            return None
+        return _MODULES.get(type(module))
     if node.op == "call_function":
-        return _FUNCTIONS.get(node.target)  # type: ignore[call-overload]
+        return _FUNCTIONS.get(node.target)
     return _METHODS.get(str(node.target)) if node.op == "call_method" else None
 
 

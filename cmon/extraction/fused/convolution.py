@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _ACTIVATIONS: dict[str | None, Any] = {
     None: lambda values: values,
@@ -30,29 +29,34 @@ _ONEDNN: dict[str | None, tuple[str, list[float], str]] = {
 def folded(
     name: str, convolution: nn.Conv2d, norm: tuple[str, nn.BatchNorm2d] | None, weights: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias, float64, of the convolution with the batch norm behind it.
+    """Weight, float32, and bias, float64, of the convolution with the batch norm behind it.
 
-    name: of the convolution in the network. weights: a state dict of it, in its own type: the network itself may have
-    been rounded to bf16, and what is rounded twice is less exact.
+        weight' = weight s,   bias' = (bias - mean) s + shift,   s = scale / sqrt(variance + eps)
+
+    s is computed in float64. name: of the convolution in the network. norm: the batch norm, and its name. weights: a
+    state dict of the network in its own type: the network itself may have been rounded to bf16, and what is rounded
+    twice is less exact.
     """
 
-    def find(owner: str, module: nn.Module, key: str) -> Tensor | None:
+    def find(owner: str, module: nn.Module, key: str, missing: float) -> Tensor:
         own = getattr(module, key)
-        return (
-            None if own is None else weights.get(f"{owner}.{key}", own).detach().to(own.device, torch.float64)
-        )
+        if own is None:
+            return torch.tensor(missing, dtype=torch.float64, device=convolution.weight.device)
+        return weights.get(f"{owner}.{key}", own).detach().to(own.device, torch.float64)
 
-    weight, bias = find(name, convolution, "weight"), find(name, convolution, "bias")
-    if weight is None:
-        raise AssertionError("every convolution has a weight")
+    weight = (
+        weights.get(f"{name}.weight", convolution.weight)
+        .detach()
+        .to(convolution.weight.device, torch.float32)
+    )
+    bias = None if convolution.bias is None else find(name, convolution, "bias", 0)
     if norm is None:
         return weight, bias
     own, module = norm
-    mean, variance = find(own, module, "running_mean"), find(own, module, "running_var")
-    scale, shift = find(own, module, "weight"), find(own, module, "bias")
-    with torch.no_grad():
-        fused = fuse_conv_bn_weights(weight, bias, mean, variance, module.eps, scale, shift)  # type: ignore[arg-type]
-    return fused[0].detach(), fused[1].detach()
+    scale = find(own, module, "weight", 1) / (find(own, module, "running_var", 1) + module.eps).sqrt()
+    shift = find(own, module, "bias", 0)
+    moved = (0 if bias is None else bias) - find(own, module, "running_mean", 0)
+    return weight * scale.float().view(-1, 1, 1, 1), moved * scale + shift
 
 
 class FusedConvolution(nn.Module):
@@ -64,6 +68,8 @@ class FusedConvolution(nn.Module):
         layout = torch.channels_last if _is_channels_last(like.weight) else torch.contiguous_format
         self.weight: Tensor | None = weight.to(like.weight.dtype).contiguous(memory_format=layout)
         self.bias = None if bias is None else bias.to(like.weight.dtype)
+        if isinstance(like.padding, str):
+            raise AssertionError("a chain's convolution has its padding in numbers")
         self.geometry = (list(like.stride), list(like.padding), list(like.dilation), like.groups)
         self.activation = activation
 
@@ -80,7 +86,8 @@ class OneDnnConvolution(FusedConvolution):
     ) -> None:
         """images: at a time, for which the weight is laid out; others are slower."""
         super().__init__(like, weight, bias, activation)
-        self.images, self.kernel = images, like.kernel_size
+        self.images = images
+        self.kernel: tuple[int, ...] = like.kernel_size
         self._packed: Tensor | None = None
 
     def forward(self, maps: Tensor, other: Tensor | None = None) -> Tensor:

@@ -62,6 +62,11 @@ class FusedNetwork:
         places = {output.name: read_name(at) for at, output in enumerate(wanted)}
         self._graph = build(followed, {**fused, **{places[name]: read for name, read in self._reads.items()}})
 
+    @property
+    def layers(self) -> list[str]:
+        """Names, in the order of the outputs."""
+        return list(self._reads)
+
     @with_two_pictures
     def record(self, batch: Tensor) -> dict[str, Tensor]:
         """As `Record` says."""
