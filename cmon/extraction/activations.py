@@ -64,7 +64,7 @@ def run_job(
             yield from _fill(held, block, record, job.fit, feed, preprocess, settings)
             values = held.take(block.stop - block.start)
             for shard in job.shards:
-                file = _writing(workspace, shard, probe, words[shard.layer])
+                file = _writing(workspace, shard, probe, words[shard.layer], settings)
                 if size == count:  # so that no more than one is open at a time
                     with file as add:
                         add(values[shard.layer])
@@ -164,13 +164,19 @@ def _fill(
 
 
 def _writing(
-    workspace: Workspace, shard: Shard, probe: Probe, pooled: str
+    workspace: Workspace, shard: Shard, probe: Probe, pooled: str, settings: ExtractSettings
 ) -> AbstractContextManager[AddBlock]:
     return workspace.writing_blocks(
         shard.path(workspace),
         schemas.activations(shard.units),
         pa.array(probe.image_ids, pa.int32()),
         shard.origin,
-        {"axes": shard.axes, "pooled": pooled},
+        {
+            "axes": shard.axes,
+            "pooled": pooled,
+            # Precision is part of the origin. The device is not: what it changes is rounding.
+            "precision": settings.precision,
+            "device": settings.device,
+        },
         {"images": probe.origin},
     )

@@ -12,7 +12,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from cmon.extraction.fused.follow import Followed
+from cmon.extraction.fused.follow import Followed, is_norm_with_activation
 
 _MODULES: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
@@ -56,7 +56,7 @@ class Chain:
     addition: fx.Node | None = None
     activation: fx.Node | None = None
     kind: str | None = None
-    """'relu', 'relu6', 'silu' or 'hardswish'."""
+    """'relu', 'relu6', 'silu' or 'hardswish'; of the activation, or inside of timm's batch norm."""
 
     @property
     def nodes(self) -> list[fx.Node]:
@@ -99,6 +99,9 @@ def _extend(
     if following is not None and calls[following.target] == 1 and _is_norm(followed, convolution, following):
         norm = last = following
         following = _only_user(last)
+    inside = followed.module(norm) if norm is not None else None
+    if inside is not None and is_norm_with_activation(inside):
+        return Chain(convolution, norm, kind=_MODULES.get(type(inside.act)))
     if following is not None and following not in taken and _adds(following, last):
         # The convolution then runs as late as the addition, so what it reads must still be there unchanged.
         between = nodes[nodes.index(convolution) + 1 : nodes.index(following)]
@@ -118,6 +121,14 @@ def _is_plain(module: nn.Module | None, kind: type[nn.Module]) -> bool:
     return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)
 
 
+def _is_plain_with_activation(module: nn.Module) -> bool:
+    """A batch norm with an activation that is known here, or none, in it; nothing in it is hooked."""
+    if not is_norm_with_activation(module) or not _is_plain(module, type(module)):
+        return False
+    act = module.act
+    return isinstance(act, nn.Module) and type(act) in (nn.Identity, *_MODULES) and _is_plain(act, type(act))
+
+
 def _is_convolution(followed: Followed, node: fx.Node) -> bool:
     module = followed.module(node)
     return (
@@ -134,7 +145,7 @@ def _is_norm(followed: Followed, convolution: fx.Node, node: fx.Node) -> bool:
     return (
         isinstance(before, nn.Conv2d)
         and isinstance(module, nn.BatchNorm2d)
-        and _is_plain(module, nn.BatchNorm2d)
+        and (_is_plain(module, nn.BatchNorm2d) or _is_plain_with_activation(module))
         and not module.training
         and module.running_mean is not None
         and module.running_var is not None

@@ -90,6 +90,13 @@ def build(followed: Followed, added: Mapping[str, nn.Module]) -> fx.GraphModule:
     return fx.GraphModule(parts, followed.graph)
 
 
+def is_norm_with_activation(module: nn.Module) -> bool:
+    """Whether it is timm's batch norm that has its activation in it, and nothing else that does anything."""
+    kind = type(module)
+    named = (kind.__module__, kind.__name__) == ("timm.layers.norm_act", "BatchNormAct2d")
+    return named and type(module.drop) is nn.Identity and not list(module.drop._forward_hooks)
+
+
 def read_name(position: int) -> str:
     """In the graph, of where the layer at that position in the outputs is read."""
     return f"{_READ}.{position}"
@@ -131,6 +138,10 @@ class _Tracer(fx.Tracer):
         self._wanted = {modules[output.name]: (at, output) for at, output in enumerate(outputs)}
         self.calls: dict[str, int] = {}
         self.reads: dict[str, fx.Node] = {}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        whole = is_norm_with_activation(m) and not any(part in self._wanted for part in m.children())
+        return whole or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

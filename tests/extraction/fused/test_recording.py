@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -107,6 +108,16 @@ def test_networks_of_torchvision_give_what_they_give_as_they_are_written(
         first = [nodes for nodes in fused if "features.conv0" in nodes]
         assert first == [["features.conv0", "features.norm0", "features.relu0"]]
         assert not any("norm1" in node for nodes in fused for node in nodes)
+
+
+@pytest.mark.parametrize(("name", "chains"), [("regnetx_002", 44), ("resnet10t", 14)])
+def test_networks_of_timm_give_what_they_give_as_they_are_written(name: str, chains: int) -> None:
+    """The first has batch norms with their activations in them."""
+    torch.manual_seed(0)
+    network = timm.create_model(name, pretrained=False)
+    layer = "s3" if name == "regnetx_002" else "layer4"
+    fused = check(trained(network), [layer])
+    assert len(fused) == chains
 
 
 def test_a_layer_that_is_read_is_no_part_of_a_chain() -> None:
