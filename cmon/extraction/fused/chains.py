@@ -101,7 +101,7 @@ def _extend(
         following = _only_user(last)
     inside = followed.module(norm) if norm is not None else None
     if inside is not None and is_norm_with_activation(inside):
-        return Chain(convolution, norm, kind=_MODULES.get(type(inside.act)))
+        return Chain(convolution, norm, kind=_MODULES.get(type(inside.get_submodule("act"))))
     if following is not None and following not in taken and _adds(following, last):
         # The convolution then runs as late as the addition, so what it reads must still be there unchanged.
         between = nodes[nodes.index(convolution) + 1 : nodes.index(following)]
