@@ -81,7 +81,8 @@ def extract(
     runs: the folder of checkpoints of each run, by the run's name. probe: a folder of images, or a list of their
     paths. model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
     image_size, mean, std: None takes the model's own preprocessing; the result says what that is. epochs: single ones,
-    or (first, last) with both included; nothing given is every epoch. batch_size: None takes 8 on a CPU, 64 on a GPU.
+    or (first, last) with both included; nothing given is every epoch. batch_size: None takes 8 on a CPU, on a GPU
+    what fits.
     workers: processes that decode images; None takes one for each core, at most 8. finished: the only
     checkpoints to read, where others are still being written; None reads all that are there.
     Does only what is missing or stale. Raises CmonError when a folder, layer or model does not exist, or nothing can
@@ -384,7 +385,7 @@ def _extract_settings(
 
     require_known("--weights", weights, WEIGHTS)
     require_known("--pooling", pooling, POOLINGS)
-    require_known("--precision", precision, devices.PRECISIONS)
+    require_known("--precision", precision, devices.NETWORK_PRECISIONS)
     return ExtractSettings(
         model=model,
         layers=tuple(dict.fromkeys(layers)),

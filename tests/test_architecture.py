@@ -42,7 +42,7 @@ MAY_IMPORT = {
 
 INSIDE = {
     "checkpoints": ("formats",),
-    "extraction": ("layers",),
+    "extraction": ("layers", "fused"),
     "scoring": ("similarity",),
     "embedding": ("layouts",),
     "reporting": ("tables", "figures", "page"),

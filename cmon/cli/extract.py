@@ -101,7 +101,7 @@ if TYPE_CHECKING:
     help="Each channel is divided by it.",
 )
 @options.device
-@options.precision
+@options.network_precision
 @options.batch_size
 @options.workers
 @click.option(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import click
 
-from cmon.devices import DEVICES, PRECISIONS
+from cmon.devices import DEVICES, NETWORK_PRECISIONS, PRECISIONS
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -170,11 +170,19 @@ precision = click.option(
     show_default=True,
     help="Arithmetic of the networks. bf16 is faster on processors and GPUs that have it.",
 )
+network_precision = click.option(
+    "--precision",
+    type=click.Choice(NETWORK_PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the networks. bf16 is faster on processors and GPUs that have it; tf32 is float32 with "
+    "products of 10 bits of mantissa, on CUDA alone.",
+)
 batch_size = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=None,
-    show_default="8 on a CPU, 64 on a GPU",
+    show_default="8 on a CPU, as its memory allows on a GPU",
     help="Images at a time.",
 )
 workers = click.option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,12 @@ import torch
 
 from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.errors import CmonError
+from cmon.extraction.blocks import BLOCK_BYTES, Block, images_in_block
+from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import Fit, check_fit
+from cmon.extraction.fused.capture import WORTHWHILE, CapturedNetwork
+from cmon.extraction.fused.follow import CannotFollow
+from cmon.extraction.fused.recording import FusedNetwork
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.recording import Record, record_activations
 from cmon.extraction.network import load_weights
@@ -18,8 +25,12 @@ from cmon.extraction.settings import ExtractSettings
 from cmon.extraction.shards import Job, Shard
 from cmon.images.pixel_cache import Probe
 from cmon.images.preprocessing import Preprocess, batches
+from cmon.images.trial import trial_pictures
 from cmon.workspace import schemas
+from cmon.workspace.table_blocks import AddBlock
 from cmon.workspace.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 
 class UnreadableCheckpoint(CmonError):
@@ -27,38 +38,66 @@ class UnreadableCheckpoint(CmonError):
 
 
 def run_job(
-    workspace: Workspace, job: Job, probe: Probe, preprocess: Preprocess, settings: ExtractSettings
+    workspace: Workspace,
+    job: Job,
+    probe: Probe,
+    feed: PixelFeed,
+    preprocess: Preprocess,
+    settings: ExtractSettings,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[int]:
     """Run one checkpoint and write its activation files; gives the number of images after each batch.
 
-    Raises UnreadableCheckpoint. Nothing is written until the last batch.
+    feed: the probe's pixels. block_bytes: most of all layers' activations that are held at a time.
+    Raises UnreadableCheckpoint. No file is visible before the last batch.
     """
-    load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
+    weights = load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
     layers = {shard.layer for shard in job.shards}
     outputs = [output for output in job.fit.outputs if output.name in layers]
-    pooled = {output.name: np.empty((len(probe.image_ids), output.units), np.float32) for output in outputs}
-    yield from _fill(pooled, job.fit, outputs, probe, preprocess, settings)
     words = {output.name: output.pooled(settings.pooling) for output in outputs}
-    for shard in job.shards:
-        _write(workspace, shard, probe, pooled[shard.layer], words[shard.layer])
+    count = len(probe.image_ids)
+    size = images_in_block(count, sum(output.units for output in outputs), settings.batch_size, block_bytes)
+    held = Block(outputs, size, settings.device)
+    files: dict[str, AddBlock] = {}
+    with _recording(job, outputs, weights, count, preprocess, settings) as record, ExitStack() as opened:
+        for block in batches(count, size):
+            yield from _fill(held, block, record, job.fit, feed, preprocess, settings)
+            values = held.take(block.stop - block.start)
+            for shard in job.shards:
+                file = _writing(workspace, shard, probe, words[shard.layer], settings)
+                if size == count:  # so that no more than one is open at a time
+                    with file as add:
+                        add(values[shard.layer])
+                    continue
+                if shard.layer not in files:
+                    files[shard.layer] = opened.enter_context(file)
+                files[shard.layer](values[shard.layer])
 
 
 def load_checkpoint(
     fit: Fit, checkpoint: Checkpoint, preprocess: Preprocess, settings: ExtractSettings
-) -> None:
-    """Give the fit's network the checkpoint's weights; its device, type and memory format stay."""
+) -> Mapping[str, torch.Tensor]:
+    """Give the fit's network the checkpoint's weights; its device, type and memory format stay.
+
+    Gives the weights as they are in the checkpoint, by the network's names.
+    """
     try:
         tensors = read_unchanged(checkpoint, settings.trust_pickle)
-        check_fit(load_weights(fit.network, tensors, settings.model), preprocess, settings)
+        match = load_weights(fit.network, tensors, settings.model)
+        check_fit(match, preprocess, settings)
     except CmonError as error:
         raise UnreadableCheckpoint(error.line) from error
     fit.conditions.place(fit.network)
+    return match.tensors
 
 
-def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, np.ndarray]:
-    """Every layer's activations (B,K) float32. what: names the pictures in the UnreadableCheckpoint that it raises."""
+def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, torch.Tensor]:
+    """Every layer's activations (B,K) float32, where the network runs.
+
+    what: names the pictures in the UnreadableCheckpoint that it raises.
+    """
     try:
-        return {layer: values.cpu().numpy() for layer, values in record(batch).items()}
+        return record(batch)
     except CmonError as error:
         raise UnreadableCheckpoint(f"{what}: {error.line}") from error
     except torch.OutOfMemoryError as error:
@@ -71,25 +110,73 @@ def run_batch(record: Record, batch: torch.Tensor, what: str) -> dict[str, np.nd
         ) from error
 
 
-def _fill(
-    pooled: dict[str, np.ndarray],
-    fit: Fit,
+@contextmanager
+def _recording(
+    job: Job,
     outputs: Sequence[LayerOutput],
-    probe: Probe,
+    weights: Mapping[str, torch.Tensor],
+    count: int,
+    preprocess: Preprocess,
+    settings: ExtractSettings,
+) -> Iterator[Record]:
+    """The faster way to every layer's activations where it gives what the network as it is written gives, or else that.
+
+    Which one depends on the checkpoint and the run's layers alone, so that a run that was stopped goes on with the
+    same numbers. count: images that it will run on.
+    """
+    fit = job.fit
+    if fit.fused:
+        wanted = [output for output in fit.outputs if output.name in job.wanted]
+        pictures = np.stack([preprocess.pixels(picture) for picture in trial_pictures(2)])
+        try:
+            fused = FusedNetwork(fit.network, wanted, outputs, settings.pooling, weights, settings.batch_size)
+            problem = fused.agrees(fit.network, fit.conditions.batch(preprocess, pictures))
+        except CannotFollow as error:
+            problem = str(error)
+        if problem is None:
+            full = count // settings.batch_size
+            captured = settings.device == "cuda" and full >= WORTHWHILE
+            yield CapturedNetwork(fused, settings.batch_size).record if captured else fused.record
+            return
+        logger.warning(
+            "%s/%s: its network runs as it is written, which is slower, since with batch norms in convolutions %s",
+            job.run, job.checkpoint.name, problem,
+        )  # fmt: skip
+    with record_activations(fit.network, outputs, settings.pooling) as record:
+        yield record
+
+
+def _fill(
+    held: Block,
+    block: slice,
+    record: Record,
+    fit: Fit,
+    feed: PixelFeed,
     preprocess: Preprocess,
     settings: ExtractSettings,
 ) -> Iterator[int]:
-    """Write every layer's activations into its array (N,K) float32; gives the number of images after each batch."""
-    with record_activations(fit.network, outputs, settings.pooling) as record:
-        for rows in batches(len(probe.image_ids), settings.batch_size):
-            batch = fit.conditions.batch(preprocess, probe.pixels[rows])
-            for layer, values in run_batch(record, batch, f"images {rows.start} to {rows.stop - 1}").items():
-                pooled[layer][rows] = values
-            yield rows.stop - rows.start
+    """Put every layer's activations of a block of images into `held`; gives the number of images after each batch."""
+    for rows in batches(block.stop - block.start, settings.batch_size):
+        images = slice(block.start + rows.start, block.start + rows.stop)
+        batch = fit.conditions.batch(preprocess, feed[images])
+        held.put(rows, run_batch(record, batch, f"images {images.start} to {images.stop - 1}"))
+        yield rows.stop - rows.start
 
 
-def _write(workspace: Workspace, shard: Shard, probe: Probe, values: np.ndarray, pooled: str) -> None:
-    columns = [pa.array(probe.image_ids, pa.int32()), schemas.vectors(values)]
-    table = pa.Table.from_arrays(columns, schema=schemas.activations(values.shape[1]))
-    said = {"axes": shard.axes, "pooled": pooled}
-    workspace.write(shard.path(workspace), table, shard.origin, said, {"images": probe.origin})
+def _writing(
+    workspace: Workspace, shard: Shard, probe: Probe, pooled: str, settings: ExtractSettings
+) -> AbstractContextManager[AddBlock]:
+    return workspace.writing_blocks(
+        shard.path(workspace),
+        schemas.activations(shard.units),
+        pa.array(probe.image_ids, pa.int32()),
+        shard.origin,
+        {
+            "axes": shard.axes,
+            "pooled": pooled,
+            # Precision is part of the origin. The device is not: what it changes is rounding.
+            "precision": settings.precision,
+            "device": settings.device,
+        },
+        {"images": probe.origin},
+    )

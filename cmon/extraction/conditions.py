@@ -39,7 +39,7 @@ class Conditions:
 
         return network._apply(arranged)
 
-    def batch(self, preprocess: Preprocess, pixels: np.ndarray) -> Tensor:
+    def batch(self, preprocess: Preprocess, pixels: np.ndarray | Tensor) -> Tensor:
         """Cached arrays (B, ...) as the network's input."""
         return self.arrange(preprocess.batch(pixels).to(self.device, self.dtype))
 

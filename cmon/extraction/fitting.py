@@ -21,6 +21,7 @@ from cmon.checkpoints.state_dict import Match, WeightsMismatch
 from cmon.errors import CmonError
 from cmon.extraction.choice import choose_epochs
 from cmon.extraction.conditions import Conditions, find_conditions, fit_channels
+from cmon.extraction.fused.recording import find_fused
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.recording import can_be_pooled, check_pooling
 from cmon.extraction.layers.trace import trace, trace_all
@@ -52,6 +53,10 @@ class Fit:
     """How many tensors the network has; all of them are matched."""
     outside: list[str]
     """Names of the tensors without the prefix, which are not read."""
+    fused: bool = False
+    """Whether the network can be run with its batch norms in its convolutions, and that is faster."""
+    why_not_fused: str | None = None
+    """What came in the way where its forward pass could not be followed."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,17 @@ class FittedRuns:
     @property
     def notes(self) -> tuple[str, ...]:
         """What else should be known of how networks run."""
-        reasons = dict.fromkeys(fit.conditions.why_contiguous for fit in self.used)
-        return tuple(f"the network's maps are contiguous in memory, since {why}" for why in reasons if why)
+        said = [
+            f"the network's maps are contiguous in memory, since {fit.conditions.why_contiguous}"
+            for fit in self.used
+            if fit.conditions.why_contiguous
+        ]
+        said += [
+            f"the network runs as it is written, which is slower, since it cannot be followed: {fit.why_not_fused}"
+            for fit in self.used
+            if fit.why_not_fused
+        ]
+        return tuple(dict.fromkeys(said))
 
 
 def fit_networks(
@@ -142,15 +156,25 @@ def _fit(
     conditions = find_conditions(network, settings.layers, own, settings.device, settings.dtype)
     pictures = conditions.batch(own, np.stack([own.pixels(picture) for picture in trial_pictures(3)]))
     refused: dict[str, str] = {}
+    fused, why_not_fused = False, None
     if settings.layers:
         outputs = trace(network, settings.layers, pictures)
         check_pooling(outputs, settings.pooling)
+        fused, why_not_fused = find_fused(network, outputs, settings.device)
     else:
         outputs, problems = trace_all(network, pictures)
         refused = {name: error.line.removeprefix(f"--layer {name}: ") for name, error in problems.items()}
         outputs = [output for output in outputs if can_be_pooled(output, settings.pooling)]
     return Fit(
-        network, conditions, outputs, refused, match.prefix, match.total, sorted(match.outside)
+        network,
+        conditions,
+        outputs,
+        refused,
+        match.prefix,
+        match.total,
+        sorted(match.outside),
+        fused,
+        why_not_fused,
     ), preprocess
 
 

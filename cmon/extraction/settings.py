@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cmon.checkpoints.checkpoint import Checkpoint
     from cmon.extraction.layers.output import LayerOutput
 
-METHOD = 2
+METHOD = 3
 """Part of every activation file's origin; raised when the same inputs are read in another way."""
 
 WEIGHTS = ("raw", "ema")

@@ -41,6 +41,8 @@ class Job:
     checkpoint: Checkpoint
     fit: Fit
     shards: tuple[Shard, ...]
+    wanted: Container[str]
+    """The run's layers, those included whose files are there: so that a network runs the same however many are left."""
 
 
 def plan_shards(
@@ -80,13 +82,15 @@ def plan_shards(
     ]
 
 
-def plan_jobs(fitted: FittedRuns, stale: Sequence[Shard]) -> list[Job]:
-    """The checkpoints from which stale files are to be made, with those files."""
+def plan_jobs(fitted: FittedRuns, stale: Sequence[Shard], layers: Mapping[str, Container[str]]) -> list[Job]:
+    """The checkpoints from which stale files are to be made, with those files. layers: as for `plan_shards`."""
     jobs = []
     for run, checkpoint in fitted.checkpoints:
         if checkpoint.error is None:
             own = select_shards(stale, [(run, checkpoint)])
-            jobs += [Job(run, checkpoint, fitted.fits[checkpoint.signature], tuple(own))] if own else []
+            if own:
+                fit = fitted.fits[checkpoint.signature]
+                jobs.append(Job(run, checkpoint, fit, tuple(own), layers[run]))
     return jobs
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.errors import CmonError
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
+from cmon.extraction.arithmetic import arithmetic
 from cmon.extraction.earlier import is_gone, not_read_now, read_earlier, rows_of_gone, way_of
+from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
@@ -53,7 +55,8 @@ def extract(
     layers_before = {run: earlier.layers(run, settings) for run in folders}
     more = [layer for layers in layers_before.values() for layer in layers]
     all_layers = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
-    fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
+    with arithmetic(settings.precision, settings.device):
+        fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
         traced = [output.name for fit in fitted.used for output in fit.outputs]
@@ -62,7 +65,7 @@ def extract(
         planned = plan_shards(fitted, fitted.checkpoints, wanted, probe.origin, settings)
         stale = [shard for shard in planned if not is_fresh(shard.path(workspace), shard.origin)]
         failures = _run_jobs(
-            workspace, plan_jobs(fitted, stale), probe, fitted.preprocess, settings, work, progress
+            workspace, plan_jobs(fitted, stale, wanted), probe, fitted.preprocess, settings, work, progress
         )
         others = not_read_now(earlier, fitted.checkpoints)
         kept = [
@@ -99,14 +102,16 @@ def plan(
     Raises CmonError as `extract` does, and when two checkpoints cannot be run on two pictures.
     """
     files = list_paths(probe_folder)
-    fitted = fit_networks(folders, settings, (), progress)
+    with arithmetic(settings.precision, settings.device):
+        fitted = fit_networks(folders, settings, (), progress)
+        samples = take_samples(fitted, files, settings)
     first = fitted.used[0]
     return Plan(
         checkpoints=fitted.checkpoints,
         outputs=first.outputs,
         refused=first.refused,
         preprocessing=fitted.found_preprocess.row(),
-        samples=take_samples(fitted, files, settings),
+        samples=samples,
         notes=fitted.notes,
         pooling=settings.pooling,
         files=len(files),
@@ -126,17 +131,21 @@ def _run_jobs(
     failures: Failures = {}
 
     def run_all() -> Iterator[int]:
+        if not jobs:
+            return
+        feed = PixelFeed(probe.pixels, settings.device)
         for job in jobs:
             try:
-                yield from run_job(workspace, job, probe, preprocess, settings)
+                yield from run_job(workspace, job, probe, feed, preprocess, settings)
             except (
                 UnreadableCheckpoint
             ) as error:  # a training program may remove or rewrite its files meanwhile
                 failures[job.run, job.checkpoint.name] = error
 
     batches = -(-len(probe.image_ids) // settings.batch_size)
-    for images in progress(run_all(), "extracting activations", len(jobs) * batches):
-        work.items += images
+    with arithmetic(settings.precision, settings.device):
+        for images in progress(run_all(), "extracting activations", len(jobs) * batches):
+            work.items += images
     return failures
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,8 +43,11 @@ class Preprocess(Protocol):
     def pixels(self, image: Image.Image) -> np.ndarray:
         """An RGB image as the array that is cached; its shape and dtype are the same for all images."""
 
-    def batch(self, pixels: np.ndarray) -> Tensor:
-        """(B, ...) cached arrays as the network's input, (B,C,H,W) float32; C is 3, or 1 for grey."""
+    def batch(self, pixels: np.ndarray | Tensor) -> Tensor:
+        """(B, ...) cached arrays as the network's input, (B,C,H,W) float32; C is 3, or 1 for grey.
+
+        What is given as a tensor is made so on its own device.
+        """
 
     def describe(self) -> dict[str, Any]:
         """Everything that the result depends on; part of the origin of all that is made from it."""
@@ -85,15 +89,22 @@ class ResizeCrop:
         cropped = np.array(image.crop((left, top, left + self.crop, top + self.crop)))
         return cropped.reshape(self.crop, self.crop, self.channels)
 
-    def batch(self, pixels: np.ndarray) -> Tensor:
+    def batch(self, pixels: np.ndarray | Tensor) -> Tensor:
+        found = torch.as_tensor(pixels)
+        # A row of pixels at a time: three channels alone would be too short a loop.
+        rows = found.flatten(2).float()
+        mean, std = (_row(values, found.shape[2], found.device) for values in (self.mean, self.std))
         # Left channels-last in memory, as it was decoded: convolutions on a CPU are faster so.
-        values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        mean = torch.tensor(self.mean).view(1, -1, 1, 1) * 255
-        std = torch.tensor(self.std).view(1, -1, 1, 1) * 255
-        return values.sub_(mean).div_(std)
+        return rows.sub_(mean).div_(std).view(found.shape).permute(0, 3, 1, 2)
 
     def describe(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@lru_cache(maxsize=8)
+def _row(values: tuple[float, ...], pixels: int, device: torch.device) -> Tensor:
+    """A value of 0 to 1 for each channel, as values of 0 to 255 for a row of pixels; kept, since they never change."""
+    return (torch.tensor(values).repeat(pixels) * 255).to(device)
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ class CustomPreprocess:
         """(C,H,W) float32."""
         return np.asarray(self.function(image), dtype=np.float32)
 
-    def batch(self, pixels: np.ndarray) -> Tensor:
-        return torch.from_numpy(pixels)
+    def batch(self, pixels: np.ndarray | Tensor) -> Tensor:
+        return torch.as_tensor(pixels)
 
     def describe(self) -> dict[str, Any]:
         # The repr of a torchvision transform has all its parameters. That of a function has its address, so its

@@ -494,7 +494,11 @@ def vectors(matrix: np.ndarray) -> pa.FixedSizeListArray:
 def matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A column of vectors as (rows, width) float32."""
     width = column.type.list_size
-    return column.combine_chunks().flatten().to_numpy().reshape(-1, width).copy()
+    found, row = np.empty((len(column), width), np.float32), 0
+    for chunk in column.chunks:
+        found[row : row + len(chunk)] = chunk.flatten().to_numpy().reshape(-1, width)
+        row += len(chunk)
+    return found
 
 
 def _vector(width: int, of: str = "row") -> pa.Field:

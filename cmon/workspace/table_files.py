@@ -26,7 +26,9 @@ from cmon.workspace.files import atomic_write
 from cmon.workspace.tables import KINDS
 from cmon.workspace.values import find_fault
 
-_METADATA = b"cmon"
+METADATA = b"cmon"
+PARQUET: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How all tables are written."""
 _ALWAYS_READ, _MOST_PACKED = 1 << 28, 200
 """Bytes of a table that are never too many, and how many times as large as its file it may be beyond them."""
 
@@ -43,25 +45,35 @@ def write_table(
 
     place: relative to the workspace. inputs: origins of the tables that it was made from, by their names.
     """
-    note = {
+    note = make_note(place, origin, inputs, parameters, content_digest(table))
+    table = table.replace_schema_metadata({METADATA: json.dumps(note, default=str).encode()})
+    with atomic_write(path) as aside:
+        with aside.open("wb") as file:
+            pq.write_table(table, file, **PARQUET)
+        check_rows(path, aside, table.num_rows)
+        return aside.stat().st_size
+
+
+def make_note(
+    place: PurePosixPath, origin: str, inputs: Mapping[str, str], parameters: Mapping[str, Any], content: str
+) -> dict[str, Any]:
+    """What a file says of itself; see `write_table`. content: its `content_digest`."""
+    return {
         "schema_version": schemas.VERSION,
         "cmon_version": cmon.__version__,
         "place": str(place),
         "origin": origin,
         "inputs": dict(inputs),
         "parameters": dict(parameters),
-        "content": content_digest(table),
+        "content": content,
     }
-    table = table.replace_schema_metadata({_METADATA: json.dumps(note, default=str).encode()})
-    with atomic_write(path) as aside:
-        with aside.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-        rows = pq.read_metadata(aside).num_rows
-        if rows != table.num_rows:  # a full disk has been seen to cut files without an error
-            raise CmonError(
-                f"{path}: could not be written whole", expected=f"{table.num_rows} rows", found=f"{rows}"
-            )
-        return aside.stat().st_size
+
+
+def check_rows(path: Path, aside: Path, expected: int) -> None:
+    """Raise CmonError where a file does not have as many rows as were written, under the path that it gets."""
+    rows = pq.read_metadata(aside).num_rows
+    if rows != expected:  # a full disk has been seen to cut files without an error
+        raise CmonError(f"{path}: could not be written whole", expected=f"{expected} rows", found=f"{rows}")
 
 
 def read_table(path: Path) -> pa.Table:
@@ -141,7 +153,7 @@ def stamp(path: Path) -> dict[str, Any]:
     if not os.path.isfile(path):  # a pipe would be waited for
         return {}
     try:
-        return _parse(pq.read_schema(path).metadata)
+        return _parse(pq.read_metadata(path).metadata)
     except Exception:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
         return {}
 
@@ -163,10 +175,25 @@ def content_digest(table: pa.Table) -> str:
     """Hex SHA-256 of a table's columns and values, however they lie in memory."""
     found = hashlib.sha256()
     for name in table.column_names:
-        column = table[name].combine_chunks()
-        found.update(f"{name}\0{len(column)}\0".encode())
-        _hash_array(found, column)
+        hash_column(found, name, table[name])
     return found.hexdigest()
+
+
+def hash_column(found: Any, name: str, column: pa.Array | pa.ChunkedArray) -> None:
+    """Hash a column's name, length and values, however they lie in memory."""
+    found.update(f"{name}\0{len(column)}\0".encode())
+    if (
+        isinstance(column, pa.ChunkedArray)
+        and pa.types.is_fixed_size_list(column.type)
+        and not column.null_count
+    ):
+        # Chunk by chunk, since a column of vectors may be too long to be copied into one.
+        for chunk in column.chunks:
+            found.update(pc.list_value_length(chunk).to_numpy(zero_copy_only=False).tobytes())
+        for chunk in column.chunks:
+            _hash_array(found, chunk.flatten())
+        return
+    _hash_array(found, column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
 
 
 def _is_changed(table: pa.Table, content: str) -> bool:
@@ -208,7 +235,7 @@ def _text_bytes(array: pa.Array) -> bytes | memoryview:
 
 def _parse(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     try:
-        found = json.loads((metadata or {}).get(_METADATA, b"{}"))
+        found = json.loads((metadata or {}).get(METADATA, b"{}"))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and _is_whole(found) else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from cmon.errors import CmonError
 from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.lock import WriterLock
+from cmon.workspace.table_blocks import AddBlock, write_in_blocks
 from cmon.workspace.table_files import checked_stamp, read_noted, read_table, write_table
 from cmon.workspace.tables import KINDS, LISTED_IN
 
@@ -192,6 +193,23 @@ class Workspace:
         """
         place = PurePosixPath(path.relative_to(self.root).as_posix())
         self.written_bytes += write_table(path, place, table, origin, inputs or {}, parameters or {})
+
+    def writing_blocks(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        keys: pa.Array,
+        origin: str,
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[AddBlock]:
+        """Context with a function that adds blocks of rows to a table; see `write_in_blocks` and `write`."""
+        place = PurePosixPath(path.relative_to(self.root).as_posix())
+
+        def count(size: int) -> None:
+            self.written_bytes += size
+
+        return write_in_blocks(path, place, schema, keys, origin, inputs or {}, parameters or {}, count)
 
 
 def _fault(root: Path) -> str | None:

@@ -3,17 +3,22 @@
     python -m scripts.bench.extract PHOTOS [--checkpoints 10] [--precision fp32 --precision bf16]
 
 The baseline: for each checkpoint, a DataLoader decodes every image, and an eager float32 network with hooks
-runs on it. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds,
-the ratio to the baseline of the same run, the peak memory, and the overlap of the top images per unit.
+runs on it. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds on the
+clock and of the processor, workers included, their ratios to the baseline of the same run, the peak memory, and the
+overlap of the top images per unit. The machine and how busy it was stand above it, and below it the time of the
+networks' multiplications alone at the rate of matrix products: what no change of cmon's could save.
 
     python -m scripts.bench.extract PHOTOS --memory
 
-Peak memory with more images and with more checkpoints; the photographs are taken again and again.
+Peak memory with more images, more checkpoints and more units (all 26,560 of ResNet-50's convolutions); the
+photographs are taken again and again.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import resource
 import subprocess
 import sys
@@ -30,17 +35,21 @@ from cmon.workspace.keys import epoch_text
 
 LAYERS = ("layer2", "layer3", "layer4")
 TOP = 100
+CONVOLUTIONS = ("conv1", "layer*.*.conv?", "layer*.*.downsample.0")
+"""Of a ResNet-50: 53 layers of 26,560 units."""
+FACTORS = 1.81e9
+"""Multiplications of one picture of 224 pixels in a ResNet-18."""
 
 
-def write_checkpoints(folder: Path, count: int) -> None:
-    """ResNet-18s that differ in every weight, with batch-norm statistics as training leaves them."""
+def write_checkpoints(folder: Path, count: int, model: str = "resnet18") -> None:
+    """ResNets that differ in every weight, with batch-norm statistics as training leaves them."""
     import torch
-    from torchvision.models import resnet18
+    from torchvision.models import get_model
 
     folder.mkdir(parents=True)
     for epoch in range(count):
         torch.manual_seed(epoch)
-        network = resnet18()
+        network = get_model(model, weights=None)
         network.train()
         with torch.no_grad():
             for _ in range(3):  # so that activations stay in range through the layers
@@ -86,6 +95,7 @@ def baseline(photos: Path, folder: Path, out: Path, workers: int, device: str) -
 
 def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, precision: str) -> None:
     """The stage behind `cmon extract`, into an empty workspace."""
+    from cmon import devices
     from cmon.extraction.settings import ExtractSettings
     from cmon.extraction.stage import extract
     from cmon.workspace import schemas
@@ -95,7 +105,12 @@ def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, preci
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Workspace(Path(scratch))
         settings = ExtractSettings(
-            "torchvision:resnet18", LAYERS, device=device, precision=precision, workers=workers
+            "torchvision:resnet18",
+            LAYERS,
+            device=device,
+            precision=precision,
+            batch_size=devices.images_at_a_time(None, device),
+            workers=workers,
         )
         extract(workspace, {"run": folder}, photos, settings)
         found: dict[str, Any] = {}
@@ -104,6 +119,44 @@ def ours(photos: Path, folder: Path, out: Path, workers: int, device: str, preci
             name = f"epoch_{epoch_text(shard['epoch'])}/{shard['layer']}"
             found[name] = schemas.matrix(table["activations"])
         np.savez(out, **found)
+
+
+def many_units(photos: Path, folder: Path, workers: int, device: str, precision: str) -> None:
+    """`ours` for every convolution of ResNet-50s, in pictures of 32 pixels; nothing is read again."""
+    from cmon.extraction.settings import ExtractSettings
+    from cmon.extraction.stage import extract
+    from cmon.workspace.workspace import Workspace
+
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = ExtractSettings(
+            "torchvision:resnet50",
+            CONVOLUTIONS,
+            image_size=32,
+            device=device,
+            precision=precision,
+            workers=workers,
+        )
+        extract(Workspace(Path(scratch)), {"run": folder}, photos, settings)
+
+
+def matrix_seconds(precision: str, device: str) -> float:
+    """Seconds of one picture's multiplications at the rate of a product of two matrices; on a CPU the processor's."""
+    import torch
+
+    from cmon.extraction.arithmetic import arithmetic
+
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    side = 2048 if device == "cpu" else 8192
+    first, second = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
+    times = []
+    with arithmetic(precision, device):
+        for _ in range(4):
+            start = time.process_time() if device == "cpu" else time.perf_counter()
+            first @ second
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append((time.process_time() if device == "cpu" else time.perf_counter()) - start)
+    return FACTORS * min(times) / side**3
 
 
 def overlap(first: Path, second: Path, top: int) -> float:
@@ -117,7 +170,7 @@ def overlap(first: Path, second: Path, top: int) -> float:
 
 
 def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, device: str) -> dict[str, float]:
-    """One way in a process of its own: {'seconds': ..., 'peak_mib': ...}."""
+    """One way in a process of its own: {'seconds': ..., 'processor': ..., 'peak_mib': ...}."""
     command = [sys.executable, __file__, str(photos), "--workers", str(workers), "--device", device]
     command += ["--part", name, "--folder", str(folder), "--out", str(out)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -125,27 +178,71 @@ def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, dev
 
 
 def compare_memory(photos: Path, workers: int, device: str, precision: str) -> None:
-    """Peak memory of cmon at 200 and 2,000 images, and at 2 and 20 checkpoints."""
+    """Peak memory of cmon at more images, more checkpoints and more units."""
     originals = sorted(photos.iterdir())
-    print("| images | checkpoints | peak MiB | growth |\n|---|---|---|---|")
+    print("| images | checkpoints | units | peak MiB | growth |\n|---|---|---|---|---|")
     first = None
     with tempfile.TemporaryDirectory() as scratch:
-        for images, checkpoints in ((200, 2), (2000, 2), (200, 20)):
+        for images, checkpoints, part, units in (
+            (200, 2, precision, 896),
+            (2000, 2, precision, 896),
+            (200, 20, precision, 896),
+            (2000, 1, f"many-{precision}", 26560),
+            (8000, 1, f"many-{precision}", 26560),
+        ):
             probe = Path(scratch) / f"images-{images}"
             if not probe.exists():
                 probe.mkdir()
                 for number in range(images):
                     original = originals[number % len(originals)]
                     (probe / f"{number}{original.suffix}").symlink_to(original.resolve())
-            folder = Path(scratch) / f"checkpoints-{checkpoints}"
+            model = "resnet50" if part.startswith("many") else "resnet18"
+            folder = Path(scratch) / f"{model}-{checkpoints}"
             if not folder.exists():
-                write_checkpoints(folder, checkpoints)
-            row = run_part(precision, probe, folder, Path(scratch) / "out.npz", workers, device)
+                write_checkpoints(folder, checkpoints, model)
+            row = run_part(part, probe, folder, Path(scratch) / "out.npz", workers, device)
             first = first or row["peak_mib"]
             print(
-                f"| {images} | {checkpoints} | {row['peak_mib']:.0f} | {row['peak_mib'] / first - 1:+.0%} |",
+                f"| {images:,} | {checkpoints} | {units:,} | {row['peak_mib']:.0f} | "
+                f"{row['peak_mib'] / first - 1:+.0%} |",
                 flush=True,
             )
+
+
+def print_table(rows: dict[str, dict[str, float]], same: dict[str, float], top: int, device: str) -> None:
+    """rows and same: by the way's name; of `run_part` and `overlap`. The first one is the baseline."""
+    print(
+        "| way | seconds | times as fast | processor s | times as cheap | peak MiB "
+        f"| same top {top} images per unit |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    slow = rows["baseline"]
+    for name, row in rows.items():
+        label = name if name == "baseline" else f"cmon, {name}"
+        print(
+            f"| {label} | {row['seconds']:.1f} | {slow['seconds'] / row['seconds']:.2f} "
+            f"| {row['processor']:.1f} | {slow['processor'] / row['processor']:.2f} "
+            f"| {row['peak_mib']:.0f} | {same[name]:.4f} |"
+        )
+
+
+def describe_machine(device: str) -> str:
+    """Which processor or GPU, torch's version, and how busy the machine is beside this."""
+    import torch
+
+    names = (
+        [
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if Path("/proc/cpuinfo").exists()
+        else [platform.processor()]
+    )
+    where = torch.cuda.get_device_name() + ", " if device == "cuda" else ""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    name = names[0] if names else "an unknown processor"
+    return f"{where}{os.cpu_count()} cores of {name}, torch {torch.__version__}{load}"
 
 
 @click.command()
@@ -174,10 +271,17 @@ def main(
         start = time.perf_counter()
         if part == "baseline":
             baseline(photos, folder, out, workers, device)
+        elif part.startswith("many-"):
+            many_units(photos, folder, workers, device, part.removeprefix("many-"))
         else:
             ours(photos, folder, out, workers, device, part)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": time.perf_counter() - start, "peak_mib": peak}))
+        seconds = time.perf_counter() - start
+        own, workers_own = (
+            resource.getrusage(resource.RUSAGE_SELF),
+            resource.getrusage(resource.RUSAGE_CHILDREN),
+        )
+        processor = sum(used.ru_utime + used.ru_stime for used in (own, workers_own))
+        print(json.dumps({"seconds": seconds, "processor": processor, "peak_mib": own.ru_maxrss / 1024}))
         return
 
     if memory:
@@ -185,22 +289,27 @@ def main(
         return
     images = len(list(photos.iterdir()))
     top = min(TOP, images // 2)
+    print(
+        f"{checkpoints} ResNet-18 checkpoints x {images} photographs, 224 pixels; {describe_machine(device)}\n"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "checkpoints"
         write_checkpoints(folder, checkpoints)
         rows = {}
         for name in ("baseline", *precisions):
             rows[name] = run_part(name, photos, folder, Path(scratch) / f"{name}.npz", workers, device)
-        print(f"{checkpoints} ResNet-18 checkpoints x {images} photographs, 224 pixels, {device}\n")
-        print(f"| way | seconds | times as fast | peak MiB | same top {top} images per unit |")
-        print("|---|---|---|---|---|")
-        slow = rows["baseline"]["seconds"]
-        for name, row in rows.items():
-            same = overlap(Path(scratch) / "baseline.npz", Path(scratch) / f"{name}.npz", top)
-            label = "baseline" if name == "baseline" else f"cmon, {name}"
-            print(
-                f"| {label} | {row['seconds']:.1f} | {slow / row['seconds']:.2f} | {row['peak_mib']:.0f} | {same:.4f} |"
-            )
+        first = Path(scratch) / "baseline.npz"
+        same = {name: overlap(first, Path(scratch) / f"{name}.npz", top) for name in rows}
+        print_table(rows, same, top, device)
+    limits = [
+        f"{checkpoints * images * matrix_seconds(precision, device):.2f} s in {precision}"
+        for precision in precisions
+    ]
+    unit = "processor seconds" if device == "cpu" else "seconds"
+    print("\nNothing is compiled, so that nothing is spent on it.")
+    print(
+        f"The networks' multiplications alone, at the rate of matrix products here, in {unit}: {', '.join(limits)}."
+    )
 
 
 if __name__ == "__main__":

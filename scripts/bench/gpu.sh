@@ -1,26 +1,44 @@
 #!/bin/sh
-# What only a machine with a CUDA device can tell: the tests marked `gpu`, and both benchmarks on it.
-# Usage: scripts/bench/gpu.sh FOLDER_OF_PHOTOGRAPHS, with a `python` that has cmon's packages on the PATH.
+# What only a machine with a CUDA device can tell, in at most 8 minutes: the tests marked `gpu`, then the benchmarks on it.
+# Every part has a limit in seconds of its own, and ends there; a last table says how each of them ended.
+# Usage: scripts/bench/gpu.sh FOLDER_OF_PHOTOGRAPHS [DEMO_WORKSPACE], with a `python` on the PATH that has cmon's packages.
 set -u
 photos=$1
+workspace=${2:-demo/workspace}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+scratch=$(mktemp -d)
+trap 'rm -r "$scratch"' EXIT
 
-printf '## Tests marked gpu\n\n'
-python -m pytest -q -m gpu -o filterwarnings=default tests/test_gpu.py 2>&1 | tail -25
+part() { # NAME LIMIT COMMAND ...
+    name=$1 limit=$2
+    shift 2
+    printf '\n## %s\n\n' "$name"
+    start=$(date +%s)
+    timeout "$limit" "$@"
+    code=$?
+    case $code in 0) outcome=done ;; 124) outcome="stopped after $limit s" ;; *) outcome="failed with $code" ;; esac
+    printf '| %s | %s | %s |\n' "$name" "$(($(date +%s) - start))" "$outcome" >>"$scratch/parts"
+}
 
-printf '\n## Scoring\n\n'
-python -m scripts.bench.score --device cuda
-
-many=$(mktemp -d)
+mkdir "$scratch/photographs"
 number=0
 for round in 1 2 3 4 5 6 7 8 9 10; do
     for photo in "$photos"/*; do
-        ln -s "$photo" "$many/$number.jpeg"
+        ln -s "$(realpath "$photo")" "$scratch/photographs/$number.jpeg"
         number=$((number + 1))
     done
 done
-printf '\n## Extraction\n\n'
-python -m scripts.bench.extract "$many" --device cuda --workers 8
-printf '\nWith TF32 switched off (NVIDIA_TF32_OVERRIDE=0):\n\n'
-NVIDIA_TF32_OVERRIDE=0 python -m scripts.bench.extract "$many" --device cuda --workers 8 --precision fp32
-rm -r "$many"
+
+device=$(python -c 'import torch; print(torch.cuda.get_device_name(), "with torch", torch.__version__)')
+printf '# On one %s\n' "$device"
+part 'Tests marked gpu' 120 python -m pytest -q -m gpu -o filterwarnings=default tests/test_gpu.py
+part Extraction 180 python -m scripts.bench.extract "$scratch/photographs" --device cuda --workers 8 \
+    --precision fp32 --precision tf32 --precision bf16
+part Scoring 140 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
+    --similarity soft_wpmi --memory-images 0 --repeat 1
+if [ -d "$workspace" ]; then
+    part Embedding 40 python -m cmon embed "$workspace" --quiet
+fi
+
+printf '\n## All parts, on one %s\n\n| part | seconds | outcome |\n|---|---|---|\n' "$device"
+cat "$scratch/parts"

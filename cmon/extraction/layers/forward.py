@@ -51,6 +51,12 @@ def run(network: nn.Module, batch: Tensor) -> None:
         network(batch)
 
 
+def give(network: nn.Module, batch: Tensor) -> Any:
+    """What a forward pass without gradients gives. Raises whatever the network raises."""
+    with torch.no_grad(), _uncompiled():
+        return network(batch)
+
+
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network inside torch.compile's, DataParallel's and DistributedDataParallel's wrappers."""
     while True:

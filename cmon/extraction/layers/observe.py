@@ -103,10 +103,11 @@ def _find_maker(inputs: tuple[Any, ...], makers: dict[int, tuple[weakref.ref[Ten
 
 def _slices(value: Tensor, batch: int) -> dict[int, Rows]:
     axes = [axis for axis, size in enumerate(value.shape) if size == batch]
-    return {axis: tuple(_values(row) for row in value.unbind(axis)) for axis in axes}
+    return {axis: tuple(spread_values(row) for row in value.unbind(axis)) for axis in axes}
 
 
-def _values(value: Tensor) -> Tensor:
+def spread_values(value: Tensor) -> Tensor:
+    """Values of one picture's output, float32: all, or as many as are compared, spread over it evenly."""
     flat = value.detach().flatten()
     step = -(-flat.numel() // _VALUES)
     return flat[::step].to("cpu", torch.float32, copy=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from cmon.extraction.layers.tensors import read_tensor
 
 Record = Callable[[Tensor], dict[str, Tensor]]
 """From a batch (B, ...) to every layer's pooled activations (B,K) float32, by the layer's name."""
+_Recorder = TypeVar("_Recorder", bound=Callable[..., dict[str, Tensor]])
 
 
 def check_pooling(outputs: Sequence[LayerOutput], pooling: str) -> None:
@@ -56,7 +58,7 @@ def record_activations(network: nn.Module, outputs: Sequence[LayerOutput], pooli
                 return
             try:
                 tensor = read_tensor(output.name, module, value)
-                _check_shape(output, tuple(tensor.shape), size)
+                check_shape(output, tuple(tensor.shape), size)
             except CmonError as error:  # kept, since the network may catch what is raised inside it
                 problems.append(error)
                 raise forward.Stop from error
@@ -66,12 +68,9 @@ def record_activations(network: nn.Module, outputs: Sequence[LayerOutput], pooli
 
         return hook
 
+    @with_two_pictures
     def record(batch: Tensor) -> dict[str, Tensor]:
         nonlocal size
-        # Never one picture alone: `squeeze` in a forward pass would take its axis away.
-        alone = len(batch) == 1
-        if alone:
-            batch = torch.cat([batch, batch])
         size = len(batch)
         for kept in (pooled, calls, problems):
             kept.clear()
@@ -85,13 +84,31 @@ def record_activations(network: nn.Module, outputs: Sequence[LayerOutput], pooli
                     f"{output.calls} times when the network was looked at",
                     hint="name a layer that always runs as often",
                 )
-        return {name: values[:1] if alone else values for name, values in pooled.items()}
+        return dict(pooled)
 
     with forward.hooked({modules[output.name]: keep(output) for output in outputs}):
         yield record
 
 
-def _check_shape(output: LayerOutput, shape: tuple[int, ...], batch: int) -> None:
+def with_two_pictures(record: _Recorder) -> _Recorder:
+    """The same for a batch of one picture, too, which is given twice.
+
+    Never one picture alone: `squeeze` in a forward pass would take its axis away.
+    """
+
+    @wraps(record)
+    def call(*arguments: Any) -> dict[str, Tensor]:
+        *before, batch = arguments
+        if len(batch) > 1:
+            return record(*arguments)
+        found = record(*before, torch.cat([batch, batch]))
+        return {name: values[:1] for name, values in found.items()}
+
+    return cast(_Recorder, call)
+
+
+def check_shape(output: LayerOutput, shape: tuple[int, ...], batch: int) -> None:
+    """Raise CmonError where a layer's output is not of the shape that was traced, for a batch of so many pictures."""
     axis = output.batch_axis
     wanted = (*output.shape[:axis], batch, *output.shape[axis:])
     if shape != wanted:
