@@ -29,8 +29,6 @@ from cmon.scoring.similarity.table_rows import row_sums
 
 _TABLE = 2**20
 """Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
-_TOGETHER = 128
-"""Concepts whose products are computed together: the rows of more lie too far apart for the processor's cache."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -136,14 +134,12 @@ def _log_sums_by_products(
     Logarithms of products, each of as many factors as float32 can hold.
     """
     at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
-    total = torch.full((len(top), probabilities.shape[1]), constant)
-    for part, out in zip(probabilities.split(_TOGETHER, dim=1), total.split(_TOGETHER, dim=1), strict=True):
-        table = part.contiguous()
-        for start in range(0, len(odds), at_once):
-            ranks = slice(start, start + at_once)
-            factors = torch.from_numpy(odds[ranks]).float()
-            out += table_rows.row_products(table, top[:, ranks], factors).log_()
-    return total
+    factors = torch.from_numpy(odds).float()
+    parts = zip(top.split(at_once, dim=1), factors.split(at_once), strict=True)
+    total, *others = (table_rows.row_products(probabilities, *part).log_() for part in parts)
+    for other in others:
+        total += other
+    return total.add_(constant)
 
 
 def _log_sums_by_tables(
