@@ -33,6 +33,13 @@ def row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return gathered_row_sums(table, rows, weights)
 
 
+def row_means(table: Tensor, rows: Tensor) -> Tensor:
+    """Means of a table's rows: `row_sums` with equal weights. rows (K,R), R at least 1."""
+    if table.device.type in ("cpu", "cuda"):
+        return torch.nn.functional.embedding_bag(rows, table, mode="mean")
+    return gathered_row_sums(table, rows, table.new_full(rows.shape, 1 / rows.shape[1]))
+
+
 def gathered_row_sums(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """`row_sums` for any device: a few units at a time, their rows gathered."""
     step = max(1, 2**22 // max(1, rows.shape[1] * table.shape[1]))
