@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.scoring import labelling
-from cmon.scoring.labelling import Method
+from cmon.scoring.block_scores import Method
 from cmon.scoring.priors import NullPrior
 from cmon.scoring.similarity.base import Similarity, concatenate, unstable_ranking
 from cmon.scoring.similarity.blocks import Block, map_blocks

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cmon.scoring.similarity.parallel import map_in_order
 from cmon.scoring.similarity.products import CosineProduct, Pieces
+from cmon.scoring.similarity.room import Room
 
 _KEPT = 2**28
 """Exponentials (1 GB). Up to so many, the softmax's first pass keeps all for the second, on the CPU, where computing
@@ -28,7 +29,11 @@ class Exponentials(NamedTuple):
 
 
 def probability_blocks(
-    images: Tensor, texts: Tensor, a: float, known: dict[str, Tensor] | None = None
+    images: Tensor,
+    texts: Tensor,
+    a: float,
+    known: dict[str, Tensor] | None = None,
+    room: Room | None = None,
 ) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
     """Blocks of concepts: (the concepts' slice, a call that makes their P, (N,C') float32).
 
@@ -38,7 +43,7 @@ def probability_blocks(
     kept: dict[int, Exponentials] = {}
     normalizer = (known or {}).get("normalizer")
     if normalizer is None:
-        normalizer = log_normalizer(images, texts, a, kept)
+        normalizer = log_normalizer(images, texts, a, kept, room)
         if known is not None:
             known["normalizer"] = normalizer.cpu()
     normalizer = normalizer.to(images.device)
@@ -49,12 +54,17 @@ def probability_blocks(
         return found.block.mul_((found.largest - normalizer).exp_()[:, None])
 
     return (
-        (concepts, partial(probabilities, concepts, pieces)) for concepts, pieces in product.blocks(texts)
+        (concepts, partial(probabilities, concepts, pieces))
+        for concepts, pieces in product.blocks(texts, room)
     )
 
 
 def log_normalizer(
-    images: Tensor, texts: Tensor, a: float, kept: dict[int, Exponentials] | None = None
+    images: Tensor,
+    texts: Tensor,
+    a: float,
+    kept: dict[int, Exponentials] | None = None,
+    room: Room | None = None,
 ) -> Tensor:
     """log of the softmax's denominator: logsumexp over all concepts of a * cosine; (N,).
 
@@ -62,17 +72,19 @@ def log_normalizer(
     their block's first concept, if there is room for all.
     """
     product = CosineProduct(images)
-    room = images.device.type == "cpu" and len(images) * len(texts) <= _KEPT
+    fits = images.device.type == "cpu" and len(images) * len(texts) <= _KEPT
 
     def block_normalizer(block: tuple[slice, Pieces]) -> Tensor:
         concepts, pieces = block
         found = _exponentials(product, pieces, a)
-        if kept is not None and room:
+        if kept is not None and fits:
             kept[concepts.start] = found
         return found.largest + found.block.sum(dim=1).log_()
 
     total = torch.full((len(images),), -math.inf, device=images.device)
-    for normalizer in map_in_order(block_normalizer, product.blocks(texts), images.device):
+    for normalizer in map_in_order(
+        block_normalizer, product.blocks(texts, room), images.device, room.workers if room else None
+    ):
         total = torch.logaddexp(total, normalizer)
     return total
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from cmon.scoring.similarity.blocks import concept_slices
+from cmon.scoring.similarity.room import Room
 
 _SUMMED = 64
 """Products that are added one after the other where the order of cosines counts. oneDNN's sum of all 512 at once
@@ -33,7 +34,7 @@ def matrix_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def cosine_blocks(
-    images: Tensor, texts: Tensor, *, for_order: bool = False
+    images: Tensor, texts: Tensor, room: Room | None = None, *, for_order: bool = False
 ) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
     """Blocks of concepts: (the concepts' slice, a call that makes their cosines, (N,C') float32).
 
@@ -44,7 +45,7 @@ def cosine_blocks(
     def cosines(block: Pieces) -> Tensor:
         return torch.cat([product(tile, block) for tile in product.tiles])
 
-    return ((concepts, partial(cosines, pieces)) for concepts, pieces in product.blocks(texts))
+    return ((concepts, partial(cosines, pieces)) for concepts, pieces in product.blocks(texts, room))
 
 
 class CosineProduct:
@@ -61,9 +62,9 @@ class CosineProduct:
         self.summed = summed or max(1, images.shape[1])
         self.tiles = [self._pack(part) for part in images.split(self.tile)]
 
-    def blocks(self, texts: Tensor) -> Iterator[tuple[slice, Pieces]]:
+    def blocks(self, texts: Tensor, room: Room | None = None) -> Iterator[tuple[slice, Pieces]]:
         """(the concepts' slice, their texts as `__call__` takes them)."""
-        for concepts in concept_slices(self.count, len(texts)):
+        for concepts in concept_slices(self.count, len(texts), room):
             yield concepts, self._pack(texts[concepts])
 
     def __call__(self, tile: Pieces, texts: Pieces) -> Tensor:

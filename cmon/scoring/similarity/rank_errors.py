@@ -70,11 +70,13 @@ def mean_errors(ranks: Tensor, top: Tensor, values: Tensor, p: float) -> Tensor:
 def _kernels() -> tuple[Callable[..., None], Callable[..., None]]:
     from numba.extending import intrinsic
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def set_bits(_: Any, word: Any) -> Any:
-        return word(word), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
-
+    set_bits: Any = intrinsic(_set_bits)
     return compiled(_fill_ranks), compiled(_errors_with(set_bits))
+
+
+def _set_bits(_: Any, word: Any) -> Any:
+    """For numba: a word's type, and how its 1s are counted, by one instruction."""
+    return word(word), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
 
 
 def _fill_ranks(values: Any, order: Any, ranks: Any) -> None:

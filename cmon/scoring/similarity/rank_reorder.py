@@ -17,6 +17,7 @@ from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_rank
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.products import cosine_blocks
 from cmon.scoring.similarity.rank_errors import image_ranks, mean_errors, rising_order
+from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.table_rows import row_means
 
 _CHUNK = 2**22
@@ -76,7 +77,11 @@ class RankReorder(Similarity):
         return top.int(), values, random_error, variance
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
@@ -92,15 +97,15 @@ class RankReorder(Similarity):
 
         return (
             (concepts, partial(block, cosines, texts[concepts]))
-            for concepts, cosines in cosine_blocks(images, texts, for_order=True)
+            for concepts, cosines in cosine_blocks(images, texts, room, for_order=True)
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         (cosines, ranks, *_), (top, values, random_error, _) = block, units
-        if ranks.numel():
-            errors = mean_errors(ranks, top, values, self.p)
-        else:
-            errors = self._sorted_errors(cosines, top, values)
+        counted = ranks.numel() > 0
+        errors = (
+            mean_errors(ranks, top, values, self.p) if counted else self._sorted_errors(cosines, top, values)
+        )
         # Activations that are all equal say nothing: 0 for every concept.
         relative = torch.where(random_error[:, None] > 0, errors / random_error[:, None], 0)
         return relative.mul_(self._inverse_power(row_means(cosines, top))).neg_()

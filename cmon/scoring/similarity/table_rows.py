@@ -94,7 +94,7 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _sort_by_tile(rows: Any, odds: Any, tile: int, by_tile: Any, factors: Any, starts: Any) -> None:
-    """Each unit's rows and their odds, those of the first tile of the table first; starts (K,T+1): where tiles begin."""
+    """Each unit's rows and their odds, those of the table's first tile first; starts (K,T+1): where tiles begin."""
     tiles = starts.shape[1] - 1
     at = np.empty(tiles, np.int32)
     for unit in range(len(rows)):

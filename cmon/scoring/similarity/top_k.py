@@ -46,6 +46,13 @@ class TopK:
             indices = torch.where(columns < kept, before, indices)
         return TopK(values.gather(1, columns), indices, self.k)
 
+    def join(self, later: TopK) -> TopK:
+        """Take in what was found in the same rows of a block that comes later in the stream."""
+        values = torch.cat([self.values, later.values], dim=1)
+        columns = _largest(values, self.k)
+        indices = torch.cat([self.indices, later.indices], dim=1).gather(1, columns)
+        return TopK(values.gather(1, columns), indices, self.k)
+
 
 def top_k(values: Tensor, k: int) -> TopK:
     """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties.

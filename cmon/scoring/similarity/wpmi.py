@@ -25,6 +25,7 @@ from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.probabilities import probability_blocks
+from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.table_rows import row_sums
 
 _TABLE = 2**20
@@ -36,7 +37,7 @@ _TOLERANCE = 1e-4
 
 
 class _TopImagesFunction(Similarity):
-    """What soft_wpmi and wpmi share. Units: one tensor, (K, min(top_k, N)) int64, most activating image first."""
+    """What soft_wpmi and wpmi share. Units: one tensor, (K, min(top_k, N)) int32, most activating image first."""
 
     order_only = True
     a: float
@@ -47,10 +48,14 @@ class _TopImagesFunction(Similarity):
         return min(self.top_k, images)
 
     def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
-        return (ranking(activations.T, self.top_k),)
+        return (ranking(activations.T, self.top_k).int(),)
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         """Blocks of one tensor: P of all images and the block's concepts, (N,C') float32."""
 
@@ -59,7 +64,7 @@ class _TopImagesFunction(Similarity):
 
         return (
             (concepts, partial(block, probabilities))
-            for concepts, probabilities in probability_blocks(images, texts, self.a, known)
+            for concepts, probabilities in probability_blocks(images, texts, self.a, known, room)
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:

@@ -152,7 +152,7 @@ def test_any_floating_type_is_taken(name: str, dtype: torch.dtype) -> None:
 def test_concepts_in_many_blocks_score_as_in_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = random_world(90, 23, 6)
     found = function(name)(*world)
-    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 5)
+    monkeypatch.setattr("cmon.scoring.similarity.room.LARGEST", 5)
     torch.testing.assert_close(function(name)(*world), found, rtol=1e-5, atol=2e-4)
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cmon.scoring.similarity import probabilities
-from cmon.scoring.similarity.blocks import LARGEST
 from cmon.scoring.similarity.probabilities import log_normalizer, probability_blocks
+from cmon.scoring.similarity.room import LARGEST
 from tests.support import literal, unit_vectors
 
 

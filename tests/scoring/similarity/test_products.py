@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from cmon.scoring.similarity.blocks import LARGEST, concept_slices
+from cmon.scoring.similarity.blocks import concept_slices
 from cmon.scoring.similarity.products import cosine_blocks, matrix_product
+from cmon.scoring.similarity.room import LARGEST
 from tests.support import unit_vectors
 
 
