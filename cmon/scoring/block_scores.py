@@ -108,8 +108,7 @@ def make_scorer(
     orders = None
     if not null:
         orders = random_orders(len(images), method.pseudo_units, top_images, method.seed).int().to(device)
-    held = method.pseudo_units if orders is not None or method.prior.from_layer else 0
-    room = make_room(len(images), held, device, least)
+    room = make_room(len(images), method.pseudo_units, device, least)
     known = {name: tensor.to(device) for name, tensor in null.items()}
     return _SharedNullScorer(method, layers, described, room, known, orders, whole=together)
 

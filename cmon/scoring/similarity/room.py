@@ -58,14 +58,17 @@ def make_room(images: int, pseudo_units: int, device: torch.device, least: int =
 
 
 def plan_room(images: int, pseudo_units: int, cores: int, least: int = 1) -> Room:
-    """`make_room` for a CPU of so many cores."""
+    """`make_room` for a CPU of so many cores.
+
+    Of `least` only the number of workers depends, and not the width: a product of matrices of another shape may round
+    otherwise, and a unit's scores are not to depend on the units beside it.
+    """
     fixed = _OF_IMAGES * images + _OF_PSEUDO_UNITS * pseudo_units
-    smallest = _NUMBER * _NARROWEST * (fixed + _OF_UNITS * least)
-    workers = max(1, min(cores, IN_FLIGHT // smallest - 1))
-    each = IN_FLIGHT // (workers + 1) // _NUMBER
-    wanted = max(1, 2 * fixed, fixed + _OF_UNITS * least)  # at least half of it is for the units
-    width = min(default_width(images), max(_NARROWEST, each // wanted))
-    return Room(workers, width, max(least, (each // width - fixed) // _OF_UNITS))
+    numbers = IN_FLIGHT // _NUMBER
+    half = numbers // (cores + 1) // 2  # the other half is for the units
+    width = min(default_width(images), max(_NARROWEST, half // max(1, fixed)))
+    workers = max(1, min(cores, numbers // (width * (fixed + _OF_UNITS * least)) - 1))
+    return Room(workers, width, max(least, (numbers // (workers + 1) // width - fixed) // _OF_UNITS))
 
 
 def default_width(images: int) -> int:

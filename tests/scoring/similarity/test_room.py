@@ -44,6 +44,12 @@ def test_many_cores_take_narrower_blocks_before_they_idle() -> None:
     assert many.workers == 64
 
 
+def test_how_wide_blocks_are_does_not_depend_on_the_units() -> None:
+    for cores in (1, 8, 64):
+        widths = {plan_room(10_000, PSEUDO_UNITS, cores, least).width for least in (1, 4000, LARGEST_LAYER)}
+        assert len(widths) == 1
+
+
 def test_what_must_be_held_at_once_is_held_by_one_core_at_least() -> None:
     found = plan_room(10**8, PSEUDO_UNITS, 8)
     assert (found.workers, found.units >= 1) == (1, True)
