@@ -14,6 +14,7 @@ from cmon.scoring.first_epoch import Moments
 from cmon.scoring.pseudo_units import shuffled_units
 from cmon.scoring.similarity.base import concatenate
 from cmon.scoring.similarity.blocks import concept_slices, map_blocks
+from cmon.scoring.similarity.products import float32_products
 from cmon.scoring.similarity.top_k import TopK
 
 
@@ -48,10 +49,13 @@ class Shared:
 def keep_layer(method: Method, images: Tensor, activations: Tensor, top: Tensor) -> LayerUnits:
     """What is kept of a layer's units, K at least 1.
 
-    images: (N,D) unit vectors. activations: (N,K), finite, on the same device. top: (K,T) int64, each unit's most
-    activating images in order, T at least what the function looks at (if it looks at top images at all).
+    images: (N,D) unit vectors. activations: (N,K), finite, on any device: of what does not look at them, only at their
+    order, nothing is copied to the images'. top: (K,T) int64, each unit's most activating images in order, T at least
+    what the function looks at (if it looks at top images at all).
     """
     function = method.similarity
+    if not function.order_only:
+        activations = activations.to(images.device)
     units = function.units(images, activations, lambda _, k: top[:, :k])
     if function.order_only:
         return LayerUnits(units, None)
@@ -74,7 +78,19 @@ def label(
     texts; what is not in it yet is put there. described: of which layers the labels tell `moments`; none if it is
     empty. A layer's labels do not depend on the other layers, nor on what is shared already, to the last bit.
     """
-    described = described or [False] * len(layers)
+    with float32_products():
+        return _label(method, images, texts, layers, progress, shared, described or [False] * len(layers))
+
+
+def _label(
+    method: Method,
+    images: Tensor,
+    texts: Tensor,
+    layers: Sequence[LayerUnits],
+    progress: Progress,
+    shared: Shared | None,
+    described: Sequence[bool],
+) -> list[Labels]:
     shared = Shared() if shared is None else shared
     scorer = make_scorer(method, images, layers, shared.null, described)
     rows = [len(layer) for layer in layers]

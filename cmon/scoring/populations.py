@@ -110,15 +110,20 @@ def read_population(
     if not np.isfinite(activations).all():
         finite = finite.nan_to_num(0.0)
     compared = redundancy.compared_images(len(image_ids))
-    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared))
+    on_device = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared), images.vectors.device)
+    top = replace(on_device, values=on_device.values.cpu(), indices=on_device.indices.cpu())
     statuses = status.unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
     kept = None
     if len(live):
-        device = images.vectors.device
-        live_activations = finite if len(live) == len(statuses) else finite[:, live]
+        every = len(live) == len(statuses)
         kept = labelling.keep_layer(
-            method, images.vectors, live_activations.to(device), top.indices[live].to(device)
+            method,
+            images.vectors,
+            finite if every else finite[:, live],
+            on_device.indices
+            if every
+            else on_device.indices[torch.from_numpy(live).to(on_device.indices.device)],
         )
     return Population(
         run=shard["run"],

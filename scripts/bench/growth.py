@@ -30,7 +30,7 @@ class Size:
     """What a stage works on."""
 
     images: int = 5000
-    units: int = 1024
+    units: int = 512
     """Of one checkpoint."""
     concepts: int = 5000
     checkpoints: int = 4
@@ -84,10 +84,10 @@ STAGES = {
         prepare_score,
         load_score,
         {
-            "images": (5_000, 20_000, 60_000),
-            "units": (512, 2048, 8192),
-            "concepts": (2_000, 8_000, 20_000),
-            "checkpoints": (2, 8, 32),
+            "images": (5_000, 15_000, 45_000),
+            "units": (256, 1024, 4096),
+            "concepts": (2_000, 6_000, 18_000),
+            "checkpoints": (2, 8, 24),
             "cores": (1, 8, 64),
         },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -22,6 +23,18 @@ follows finds half no longer in the cache, and memory is asked for anew each tim
 
 Pieces = tuple[Tensor, ...]
 """Rows of vectors, cut along their dimensions, as `CosineProduct` takes them."""
+
+
+@contextmanager
+def float32_products() -> Iterator[None]:
+    """As long as the block lasts, a product of float32 matrices is one: whatever the program has allowed torch, neither
+    TF32 on CUDA (10 bits of mantissa) nor bfloat16 on a CPU (7 bits)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def matrix_product(left: Tensor, right: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.table_rows import row_means
 
 _CHUNK = 2**22
-"""Numbers that are held at a time while units are prepared."""
+"""Numbers that are held at a time while units are prepared on a CPU."""
 _IN_CACHE = 2**18
 """Cosines that are sorted at a time on the CPU: few enough to stay in its cache..."""
 _ON_DEVICE = 2**26
@@ -63,7 +63,7 @@ class RankReorder(Similarity):
         values = (values / torch.where(values[:, :1] > 0, values[:, :1], 1)).float()
         random_error = torch.empty(len(values), device=values.device)
         variance = torch.empty_like(random_error)
-        step = max(1, _CHUNK // count**2)
+        step = max(1, (_CHUNK if activations.device.type == "cpu" else _ON_DEVICE) // count**2)
         for start in range(0, len(values), step):
             part = slice(start, start + step)
             errors = (values[part, :, None] - values[part, None, :]).abs_().pow_(self.p)  # (k,n,n)

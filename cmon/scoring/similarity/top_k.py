@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_COPIED = 2**22
-"""Numbers that are copied at a time."""
+_COPIED, _COPIED_TO_DEVICE = 2**22, 2**26
+"""Numbers that are copied at a time, within the CPU's memory and to a device."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ class TopK:
         return TopK(values.gather(1, columns), indices, self.k)
 
 
-def top_k(values: Tensor, k: int) -> TopK:
+def top_k(values: Tensor, k: int, device: torch.device | None = None) -> TopK:
     """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties.
 
     A few rows at a time, each copied to lie in one piece: of a transposed matrix torch's topk reads every number from
-    another line of memory, which takes four times as long.
+    another line of memory, which takes four times as long. device: where that is done, and where the result lies; of
+    the values only these few rows are ever there. None: where the values are.
     """
-    step = max(1, _COPIED // max(1, values.shape[1]))
+    device = device or values.device
+    step = max(1, (_COPIED if device.type == "cpu" else _COPIED_TO_DEVICE) // max(1, values.shape[1]))
     found = [
-        TopK.empty(len(rows), k, values.dtype, str(values.device)).update(rows.contiguous(), 0)
+        TopK.empty(len(rows), k, values.dtype, str(device)).update(rows.to(device).contiguous(), 0)
         for rows in values.split(step)
     ]
     if len(found) == 1:

@@ -28,8 +28,9 @@ from cmon.scoring.similarity.probabilities import probability_blocks
 from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.table_rows import row_sums
 
-_TABLE = 2**20
-"""Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
+_TABLE, _TABLE_ON_DEVICE = 2**20, 2**28
+"""Numbers in one table. On a CPU larger ones leave its cache, and in smaller ones every row costs more to find; other
+devices read whole rows from memory at full speed, and every call has its price."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -158,7 +159,8 @@ def _log_sums_by_tables(
         torch.from_numpy(weight).float().to(top.device).expand_as(top).contiguous() for weight in by_rank.T
     ]
     parts = []
-    for part in probabilities.split(max(16, _TABLE // len(probabilities)), dim=1):
+    numbers = _TABLE if probabilities.device.type == "cpu" else _TABLE_ON_DEVICE
+    for part in probabilities.split(max(16, numbers // len(probabilities)), dim=1):
         total = torch.zeros(len(top), part.shape[1], device=part.device)
         for node, weight in zip(nodes, weights, strict=True):
             total += row_sums((part * float(node)).log1p_(), top, weight)

@@ -164,7 +164,7 @@ def test_without_the_cpus_shortcuts_scores_are_the_same(name: str, monkeypatch: 
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     monkeypatch.setattr("cmon.scoring.similarity.wpmi.row_sums", gathered_row_sums)
     monkeypatch.setattr(
-        "cmon.scoring.similarity.rank_reorder._rising_order",
+        "cmon.scoring.similarity.rank_reorder.rising_order",
         lambda values: values.argsort(dim=-1, stable=True),
     )
     monkeypatch.setattr("cmon.scoring.similarity.cosine.widest_float", lambda _: torch.float32)
