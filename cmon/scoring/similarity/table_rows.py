@@ -17,9 +17,12 @@ from torch import Tensor
 WORTH_COMPILING = 2**20
 """Numbers in a block of images and concepts from which on compiling pays: it takes a second or two, once on a machine,
 and loading what was compiled half a second."""
-_TILE = 2048
-"""Rows of a table whose products are computed together, for all units: with so many columns, a megabyte or two."""
-_FEW_IMAGES, _FEW_TOGETHER, _MANY_TOGETHER = 2**14, 128, 256
+_TILES = (2048, 8192)
+"""Rows of a table whose products are computed together, for all units: with so many columns, a megabyte or two; or
+more, where a unit has too few in so small a tile."""
+_WORTH_TILES = 3
+"""Rows that a unit must have in a tile, on average, so that it pays to load and store its product for them."""
+_FEW_IMAGES, _FEW_TOGETHER, _MANY_TOGETHER = 2**14, 128, 320
 """Columns whose products are computed together. Of more images a unit has few in one tile, and wider rows pay."""
 
 
@@ -60,20 +63,24 @@ def can_compile() -> bool:
     return True
 
 
-def row_products(table: Tensor, rows: Tensor, odds: Tensor) -> Tensor:
-    """Product over r of 1 + odds[r] * table[rows[k,r]], on the CPU.
+def row_products(table: Tensor, rows: Tensor, odds: Tensor, base: float = 1.0) -> Tensor:
+    """Product over r of base + odds[r] * table[rows[k,r]], on the CPU.
 
     table (N,C') float32; rows (K,R) int64 or int32; odds (R,) float32. Returns (K,C') float32, with a relative error of
     about sqrt(R) roundings. The caller must see to it that it stays finite.
     """
     found = torch.empty(len(rows), table.shape[1])
-    images, width = len(table), _FEW_TOGETHER if len(table) <= _FEW_IMAGES else _MANY_TOGETHER
-    starts = np.empty((len(rows), -(-images // _TILE) + 1), np.int32)
+    images, columns = table.shape
+    parts = max(1, -(-columns // (_FEW_TOGETHER if images <= _FEW_IMAGES else _MANY_TOGETHER)))
+    width = -(-columns // (16 * parts)) * 16  # a vector instruction takes 16
+    worth = (tile for tile in _TILES if tile * len(odds) >= _WORTH_TILES * images)
+    tile = min(next(worth, images), max(1, images))
+    starts = np.empty((len(rows), -(-images // tile) + 1), np.int32)
     by_tile = np.empty(rows.shape, np.int32)
     factors = np.empty(rows.shape, np.float32)
     sort_by_tile, multiply = _kernels()
-    sort_by_tile(rows.numpy(), odds.numpy(), _TILE, by_tile, factors, starts)
-    multiply(table.numpy(), by_tile, factors, starts, _TILE, width, found.numpy())
+    sort_by_tile(rows.numpy(), odds.numpy(), tile, by_tile, factors, starts)
+    multiply(table.numpy(), by_tile, factors, starts, tile, np.float32(base), width, found.numpy())
     return found
 
 
@@ -113,16 +120,14 @@ def _sort_by_tile(rows: Any, odds: Any, tile: int, by_tile: Any, factors: Any, s
 
 
 def _multiply_rows(
-    table: Any, rows: Any, factors: Any, starts: Any, tile: int, width: int, found: Any
+    table: Any, rows: Any, factors: Any, starts: Any, tile: int, base: Any, width: int, found: Any
 ) -> None:
     """Tile by tile, so that a row is read from the processor's cache; four rows at a time, so that the product is
     loaded and stored once for them."""
-    one = np.float32(1)  # a plain 1 would make all of it float64
-    near, products = np.empty((tile, width), np.float32), np.empty((len(rows), width), np.float32)
+    near, products = np.zeros((tile, width), np.float32), np.empty((len(rows), width), np.float32)
     for left in range(0, table.shape[1], width):
         right = min(left + width, table.shape[1])
-        near[:] = 0  # beyond the last concepts
-        products[:] = one
+        products[:] = 1
         for t in range(starts.shape[1] - 1):
             first = t * tile
             for row in range(min(tile, len(table) - first)):
@@ -135,18 +140,18 @@ def _multiply_rows(
                     c, d = near[own[r + 2] - first], near[own[r + 3] - first]
                     p, q, s, v = odds[r], odds[r + 1], odds[r + 2], odds[r + 3]
                     for at in range(len(product)):
-                        product[at] *= ((one + p * a[at]) * (one + q * b[at])) * (
-                            (one + s * c[at]) * (one + v * d[at])
+                        product[at] *= ((base + p * a[at]) * (base + q * b[at])) * (
+                            (base + s * c[at]) * (base + v * d[at])
                         )
                     r += 4
                 if r + 2 <= stop:
                     a, b, p, q = near[own[r] - first], near[own[r + 1] - first], odds[r], odds[r + 1]
                     for at in range(len(product)):
-                        product[at] *= (one + p * a[at]) * (one + q * b[at])
+                        product[at] *= (base + p * a[at]) * (base + q * b[at])
                     r += 2
                 if r < stop:
                     a, p = near[own[r] - first], odds[r]
                     for at in range(len(product)):
-                        product[at] *= one + p * a[at]
+                        product[at] *= base + p * a[at]
         for unit in range(len(rows)):
             found[unit, left:right] = products[unit, : right - left]

@@ -12,7 +12,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -58,25 +58,18 @@ class _TopImagesFunction(Similarity):
         known: dict[str, Tensor] | None = None,
         room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
-        """Blocks of one tensor: P of all images and the block's concepts, (N,C') float32."""
-
-        def block(probabilities: Callable[[], Tensor]) -> Block:
-            return (probabilities(),)
-
-        return (
-            (concepts, partial(block, probabilities))
-            for concepts, probabilities in probability_blocks(images, texts, self.a, known, room)
-        )
+        """Blocks: P of all images and the block's concepts, (N,C') float32, and two numbers between which they lie."""
+        return probability_blocks(images, texts, self.a, known, room)
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         """L of a block of concepts, (K,C') float32, each at most 0."""
-        (probabilities,), (top,) = block, units
+        (probabilities, least, most), (top,) = block, units
         constant, odds = self.factors(top.shape[1])
-        largest = float(probabilities.max())
+        largest = float(most)
         # By the block alone, not by how many units there are: a unit's evidence never depends on the others.
         many = probabilities.numel() >= table_rows.WORTH_COMPILING
         if many and probabilities.device.type == "cpu" and table_rows.can_compile():
-            return _log_sums_by_products(constant, probabilities, top, odds, largest)
+            return _log_sums_by_products(constant, probabilities, top, odds, float(least), largest)
         return _log_sums_by_tables(probabilities, top, odds, largest).add_(constant)
 
     @abstractmethod
@@ -133,19 +126,29 @@ class WPMI(_TopImagesFunction):
 
 
 def _log_sums_by_products(
-    constant: float, probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
+    constant: float,
+    probabilities: Tensor,
+    top: Tensor,
+    odds: npt.NDArray[np.float64],
+    least: float,
+    largest: float,
 ) -> Tensor:
-    """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
+    """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. Every P lies between least and largest.
 
-    Logarithms of products, each of as many factors as float32 can hold.
+    Logarithms of products, each of as many factors as float32 can hold. All factors are divided by one number in the
+    middle of what they lie between, so that products grow and shrink as little as they can.
     """
-    at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
-    factors = torch.from_numpy(odds).float()
-    parts = zip(top.split(at_once, dim=1), factors.split(at_once), strict=True)
-    total, *others = (table_rows.row_products(probabilities, *part).log_() for part in parts)
+    low, high = math.log1p(odds.min() * least), math.log1p(odds.max() * largest)
+    middle = (low + high) / 2
+    count = math.ceil(len(odds) * max((high - low) / 2, 1e-9) / _LARGEST_LOG)
+    scaled = torch.from_numpy(odds * math.exp(-middle)).float()
+    parts = zip(top.tensor_split(count, dim=1), scaled.tensor_split(count), strict=True)
+    total, *others = (
+        table_rows.row_products(probabilities, *part, math.exp(-middle)).log_() for part in parts
+    )
     for other in others:
         total += other
-    return total.add_(constant)
+    return total.add_(constant + len(odds) * middle)
 
 
 def _log_sums_by_tables(
