@@ -71,6 +71,7 @@ MATHEMATICS = [
     *[
         PACKAGE / f"{name}.py"
         for name in (
+            "scoring/block_scores",
             "scoring/first_epoch",
             "scoring/labelling",
             "scoring/priors",

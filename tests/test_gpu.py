@@ -24,6 +24,7 @@ from cmon.extraction.layers.trace import trace
 from cmon.images.pixel_cache import Pixels
 from cmon.images.preprocessing import ResizeCrop
 from cmon.scoring import labelling
+from cmon.scoring.block_scores import Method
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
@@ -58,7 +59,7 @@ def test_labels_and_scores_are_those_of_the_cpu(name: str, prior: str) -> None:
         images, texts, activations = (tensor.to(device) for tensor in world())
         function = SIMILARITIES[name]()
         top = top_k(activations.T, function.top_images(len(images)) or 10).indices
-        method = labelling.Method(function, PRIORS[prior], 512, SEED)
+        method = Method(function, PRIORS[prior], 512, SEED)
         layer = labelling.keep_layer(method, images, activations, top)
         (found[device],) = labelling.label(method, images, texts, [layer])
     planted = torch.arange(0, 64, 2)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cmon.scoring.similarity.products import float32_products
 from cmon.scoring.similarity.top_k import top_k
 
 FITTING_SHARE = 0.1
@@ -23,6 +24,7 @@ def fitting_images(images: int) -> int:
     return max(1, int(images * FITTING_SHARE))
 
 
+@float32_products()
 def fits(
     images: Tensor, texts: Tensor, labels: Tensor, top: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:

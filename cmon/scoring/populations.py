@@ -12,7 +12,9 @@ from torch import Tensor
 
 from cmon.errors import CmonError
 from cmon.scoring import labelling, redundancy, status
-from cmon.scoring.labelling import Labels, LayerUnits, Method
+from cmon.scoring.block_scores import LayerUnits, Method
+from cmon.scoring.labelling import Labels
+from cmon.scoring.settings import KEPT_CONCEPTS
 from cmon.scoring.similarity.top_k import top_k
 from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
@@ -21,7 +23,9 @@ Item = TypeVar("Item")
 SHOWN_IMAGES = 10
 """Top images of which the table `units` keeps the activations, and that it has of every unit."""
 _PASS_BYTES = 2**29
-"""What may be kept of units for one pass over the concepts; a single layer may keep more."""
+"""What may be held of units for one pass over the concepts; a single layer may hold more."""
+_FOUND_BYTES = (4 + 8) * KEPT_CONCEPTS
+"""Of a unit's best concepts in one block: their scores and positions. There is one block more than there are cores."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,14 @@ class Population:
     labels: Labels | None = None
     """Of the live units; None where there are none, and before they are scored."""
 
+    @property
+    def nbytes(self) -> int:
+        """What it holds until it has its labels, and what a pass over the concepts holds of them on the way."""
+        arrays = (self.shown_images, self.shown_activations, self.compared)
+        kept = self.kept.nbytes if self.kept else 0
+        found = len(self.live) * _FOUND_BYTES * (torch.get_num_threads() + 1)
+        return kept + found + sum(array.nbytes for array in arrays)
+
     def labelled(self, labels: Labels | None) -> Population:
         """The same with its labels, without what scoring needed."""
         return replace(self, kept=None, labels=labels)
@@ -98,15 +110,20 @@ def read_population(
     if not np.isfinite(activations).all():
         finite = finite.nan_to_num(0.0)
     compared = redundancy.compared_images(len(image_ids))
-    top = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared))
+    on_device = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared), images.vectors.device)
+    top = replace(on_device, values=on_device.values.cpu(), indices=on_device.indices.cpu())
     statuses = status.unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
     live = np.flatnonzero(statuses == "ok")
     kept = None
     if len(live):
-        device = images.vectors.device
-        live_activations = finite if len(live) == len(statuses) else finite[:, live]
+        every = len(live) == len(statuses)
         kept = labelling.keep_layer(
-            method, images.vectors, live_activations.to(device), top.indices[live].to(device)
+            method,
+            images.vectors,
+            finite if every else finite[:, live],
+            on_device.indices
+            if every
+            else on_device.indices[torch.from_numpy(live).to(on_device.indices.device)],
         )
     return Population(
         run=shard["run"],
@@ -117,7 +134,7 @@ def read_population(
         kept=kept,
         shown_images=image_ids[top.indices[:, : max(SHOWN_IMAGES, compared)].numpy()],
         shown_activations=top.values[:, :SHOWN_IMAGES].numpy(),
-        compared=top.indices[live, :compared].numpy(),
+        compared=top.indices[live, :compared].int().numpy(),
     )
 
 
@@ -126,7 +143,7 @@ def passes(populations: Iterable[tuple[Item, Population]]) -> Iterator[list[tupl
     together: list[tuple[Item, Population]] = []
     total = 0
     for item, population in populations:
-        size = population.kept.nbytes if population.kept else 0
+        size = population.nbytes
         if together and total + size > _PASS_BYTES:
             yield together
             together, total = [], 0

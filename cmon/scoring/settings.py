@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cmon.scoring.labelling import Method
+from cmon.scoring.block_scores import Method
 from cmon.scoring.priors import NullPrior, Prior
 from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.wpmi import SoftWPMI

@@ -2,7 +2,7 @@
 
     python -m scripts.bench.new_epoch [--epochs 21] [--units 960] [--images 10000] [--concepts 20000] [--prior null]
 
-Activations and CLIP's vectors are drawn (as in `scripts.bench.score`) and written as `cmon extract` writes them; the
+Activations and CLIP's vectors are drawn (`scripts.bench.scoring_job`) and written as `cmon extract` writes them; the
 stage does the rest, with reading and writing. The tables of both ways are compared, value for value. The plain way is
 what has to be done without tables by epoch: all again. Prints Markdown.
 """
@@ -14,54 +14,16 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
-import pyarrow as pa
-import torch
 
-from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.extraction.tables import write_rows
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.settings import ScoreSettings
 from cmon.scoring.similarity.registry import SIMILARITIES, create
 from cmon.scoring.stage import score
-from cmon.workspace import schemas
-from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace
-from scripts.bench.score import Job
-
-
-class DrawnFeatures(Features):
-    """Vectors that are there already, as they are from the second scoring on."""
-
-    def __init__(self, job: Job) -> None:
-        self.spec, self.precision, self.identity = "drawn", "fp32", digest("drawn", job.images, job.concepts)
-        self.images_of, self.texts_of = job.vectors()
-
-    def image_vectors(self, progress: object) -> torch.Tensor:
-        return self.images_of
-
-    def concept_vectors(self, names: object, templates: object = ()) -> torch.Tensor:
-        return self.texts_of
-
-
-def write_images(place: Workspace, count: int) -> str:
-    rows = [{"image_id": number, "path": f"/{number}.png", "status": "ok"} for number in range(count)]
-    place.write(place.table("images"), pa.Table.from_pylist(rows, schema=schemas.IMAGES), "drawn")
-    return "drawn"
-
-
-def write_epoch(place: Workspace, epoch: int, activations: np.ndarray) -> dict[str, object]:
-    """One activation file; gives its row of the table `shards`."""
-    origin = digest("drawn", epoch)
-    columns = [pa.array(range(len(activations)), pa.int32()), schemas.vectors(activations)]
-    table = pa.Table.from_arrays(columns, schema=schemas.activations(activations.shape[1]))
-    path = place.activations("run", "layer", float(epoch))
-    place.write(path, table, origin, {}, {"images": "drawn"})
-    return {
-        "run": "run", "layer": "layer", "epoch": float(epoch), "units": activations.shape[1], "axes": "flat",
-        "pooling": "avg", "origin": origin,
-    }  # fmt: skip
+from scripts.bench.drawn_workspace import DrawnFeatures, write_epoch, write_images
+from scripts.bench.scoring_job import Job
 
 
 @click.command()

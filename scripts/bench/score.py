@@ -2,10 +2,11 @@
 
     python -m scripts.bench.score [--epochs 10] [--units 512] [--images 10000] [--concepts 20000]
 
-The baseline, per layer and epoch: the whole softmax matrix, and a Python loop over units that gathers the top
-images' rows and sums logarithms (or sorts, for rank_reorder). It is timed on one epoch and scaled; cmon is timed
-on the whole job; for rank_reorder both on a few units, and scaled. The table says so. Vectors are drawn with the
-cosines of a CLIP between images and texts. Peak memory is that of a process of its own.
+Two baselines (`plain_scoring`): CLIP-Dissect's own way makes the product of images and concepts, and its softmax, again
+for each layer and epoch; a user who thinks of it makes them once. Both are timed on one epoch and scaled; cmon is timed
+on one epoch and on the whole job. Beside the seconds stand those of all processors together, which other programs on
+the machine change less. Vectors are drawn with the cosines of a CLIP between images and texts. Peak memory is that of a
+process of its own.
 
 Prints Markdown.
 """
@@ -13,128 +14,35 @@ Prints Markdown.
 from __future__ import annotations
 
 import json
-import math
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import click
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from cmon.scoring import labelling
-from cmon.scoring.labelling import Method
+from cmon.scoring.block_scores import Method
 from cmon.scoring.priors import NullPrior
 from cmon.scoring.similarity.base import Similarity, concatenate, unstable_ranking
 from cmon.scoring.similarity.blocks import Block, map_blocks
 from cmon.scoring.similarity.registry import SIMILARITIES
 from cmon.scoring.similarity.top_k import top_k
+from scripts.bench.plain_scoring import PLAIN_WAYS
+from scripts.bench.scoring_job import WIDTH, Job
 
-WIDTH = 512
 LOOPED_UNITS = 8
 """Units on which the baseline of rank_reorder, two sorts per unit and concept, is timed."""
-SORTED_UNITS = 64
-"""Units on which cmon's rank_reorder, one sort per unit and concept, is timed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    epochs: int
-    units: int
-    images: int
-    concepts: int
-    device: str = "cpu"
-
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Unit vectors of images and texts in two cones, as CLIP's are, that share 300 topics."""
-        generator = torch.Generator().manual_seed(0)
-
-        def draw(count: int) -> Tensor:
-            return normalize(torch.randn(count, WIDTH, generator=generator), dim=1)
-
-        topics, shared, of_images, of_texts = draw(300), draw(1), draw(1), draw(1)
-        images, texts = (
-            normalize(
-                0.45 * shared
-                + 0.6 * cone
-                + 0.4 * topics[torch.randint(300, (count,), generator=generator)]
-                + 0.5 * draw(count),
-                dim=1,
-            )
-            for cone, count in ((of_images, self.images), (of_texts, self.concepts))
-        )
-        return images.to(self.device), texts.to(self.device)
-
-    def activations(self, images: Tensor, texts: Tensor) -> list[Tensor]:
-        """(N,K) of each epoch: every unit follows a concept, with noise that falls from epoch to epoch."""
-        generator = torch.Generator().manual_seed(1)
-        followed = torch.randint(len(texts), (self.units,), generator=generator)
-        signal = (images @ texts[followed].T).cpu()
-        signal = (signal - signal.mean(dim=0)) / signal.std(dim=0)
-        return [
-            torch.relu(signal + 3 / (1 + epoch) * torch.randn(signal.shape, generator=generator)).to(
-                self.device
-            )
-            for epoch in range(self.epochs)
-        ]
-
-
-# -- CLIP-Dissect's way --------------------------------------------------------------------------------
-
-
-def plain_wpmi(
-    images: Tensor, texts: Tensor, activations: Tensor, a: float, top_k: int, lam: float, soft: bool
-) -> Tensor:
-    probabilities = torch.softmax(a * (images @ texts.T), dim=1)
-    top = activations.topk(top_k, dim=0).indices
-    belongs = (0.998 - torch.arange(top_k, device=images.device) / top_k * (0.998 - 0.97))[:, None]
-    evidence = []
-    for unit in range(activations.shape[1]):
-        rows = probabilities.gather(0, top[:, unit, None].expand(-1, len(texts)))
-        if soft:
-            rows = 1 + belongs * (rows - 1)
-        evidence.append(torch.log(rows + 1e-7).sum(dim=0))
-    found = torch.stack(evidence)
-    return found - lam * (torch.logsumexp(found, dim=0) - math.log(len(found)))
-
-
-def plain_rank_reorder(images: Tensor, texts: Tensor, activations: Tensor) -> Tensor:
-    cosines = images @ texts.T
-    values, top = activations.topk(int(len(images) * 0.05), dim=0)
-    scores = []
-    for unit in range(activations.shape[1]):
-        seen = cosines.gather(0, top[:, unit, None].expand(-1, len(texts)))
-        ranks = seen.argsort(dim=0).argsort(dim=0)
-        activation = values[:, unit, None]
-        rising = activation.flip(0)
-        chance = (rising - rising.T).abs().pow(3).mean()  # exact, so that results can be compared
-        error = (activation - rising.expand(-1, len(texts)).gather(0, ranks)).abs().pow(3).mean(dim=0)
-        scores.append(-error / chance / seen.mean(dim=0).sqrt())
-    return torch.stack(scores)
-
-
-def plain_cosine(images: Tensor, texts: Tensor, activations: Tensor, cubed: bool) -> Tensor:
-    vectors = []
-    for columns in (activations, images @ texts.T):
-        if cubed:
-            columns = (columns - columns.mean(dim=0)) ** 3
-        vectors.append(columns / columns.norm(dim=0).clip(1e-3 if cubed else 0))
-    return vectors[0].T @ vectors[1]
-
-
-BASELINES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "soft_wpmi": partial(plain_wpmi, a=10, top_k=100, lam=1, soft=True),
-    "wpmi": partial(plain_wpmi, a=2, top_k=28, lam=0.6, soft=False),
-    "rank_reorder": plain_rank_reorder,
-    "cos_similarity": partial(plain_cosine, cubed=False),
-    "cos_similarity_cubed": partial(plain_cosine, cubed=True),
-}
+COLUMNS = (
+    "function", "images", "plain, an epoch", "cmon, an epoch", "times as fast", "cmon, all epochs", "times as fast",
+    "than with the product made once", "largest difference of scores",
+)  # fmt: skip
 
 
 # -- ours ----------------------------------------------------------------------------------------------
@@ -172,46 +80,65 @@ def as_the_stage(
 # -- the tables ----------------------------------------------------------------------------------------
 
 
-def seconds(work: Callable[[], object], repeat: int = 1) -> float:
-    """The least of the repeats."""
+@dataclass(frozen=True)
+class Seconds:
+    """What some work took: by the clock, and of all processors together."""
+
+    wall: float
+    processors: float
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.wall + other.wall, self.processors + other.processors)
+
+    def __mul__(self, times: float) -> Seconds:
+        return Seconds(self.wall * times, self.processors * times)
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} s (CPU {self.processors:.2f})"
+
+    def times(self, other: Seconds) -> str:
+        """How many times as long as the other."""
+        return f"{self.wall / other.wall:.1f} (CPU {self.processors / other.processors:.1f})"
+
+
+def timed(work: Callable[[], object], repeat: int = 1) -> Seconds:
+    """The least of the repeats, of each of the two."""
     found = []
     for _ in range(repeat):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        found.append((time.perf_counter() - start, time.process_time() - before))
+    return Seconds(*(min(times) for times in zip(*found, strict=True)))
 
 
 def speed_row(name: str, job: Job, repeat: int) -> str:
     images, texts = job.vectors()
     epochs = job.activations(images, texts)
-    function = SIMILARITIES[name]()
+    way, function = PLAIN_WAYS[name], SIMILARITIES[name]()
     sorts = name == "rank_reorder"
-    few, some = (LOOPED_UNITS, SORTED_UNITS) if sorts else (job.units, job.units)
-    wanted: list[Tensor] = []
-    plain = seconds(
-        lambda: wanted.append(BASELINES[name](images, texts, epochs[0][:, :few])), 1 if sorts else repeat
-    )
-    if sorts:
-        matrix = seconds(lambda: images @ texts.T)  # once per epoch, however many units
-        plain = matrix + (plain - matrix) * job.units / few
+    few = LOOPED_UNITS if sorts else job.units
+    preparing = timed(lambda: way.prepare(images, texts), repeat)
+    made, wanted = [way.prepare(images, texts)], []
+    scoring = timed(lambda: wanted.append(way.score(made[0], epochs[0][:, :few])), 1 if sorts else repeat)
+    made.clear()
+    scoring = scoring * (job.units / few)
+    plain = preparing + scoring
+    once = preparing + scoring * job.epochs
     found: list[list[Tensor]] = []
 
-    def run() -> None:
+    def run(some: list[Tensor]) -> None:
         found.clear()
-        found.append(ours(function, images, texts, [epochs[0][:, :some]] if sorts else epochs))
+        found.append(ours(function, images, texts, some))
 
-    mine = seconds(run, 1 if sorts else repeat) * (job.epochs * job.units / some if sorts else 1)
-    plain *= job.epochs
-    difference = (found[0][0][: len(wanted[0])] - wanted[0]).abs()
-    on = (
-        (f"{few} units of one epoch, scaled", f"{some} units, scaled") if sorts else ("one epoch, scaled", "")
-    )
+    run([epochs[0][:, :few]])  # compiles, or loads what is compiled
+    difference = (found[0][0] - wanted[0][: len(found[0][0])]).abs().max().item()
+    an_epoch = timed(partial(run, epochs[:1]), 1 if sorts else repeat)
+    everything = an_epoch * job.epochs if sorts else timed(partial(run, epochs), repeat)
     return (
-        f"| {name} | {plain:.1f} ({on[0]}) | {mine:.2f}{f' ({on[1]})' if on[1] else ''} | {plain / mine:.1f} "
-        f"| {difference.max().item():.1e} |"
+        f"| {name} | {job.images:,} | {plain} | {an_epoch} | {plain.times(an_epoch)} | {everything} "
+        f"| {(plain * job.epochs).times(everything)} | {once.times(everything)} | {difference:.1e} |"
     )
 
 
@@ -237,13 +164,18 @@ def alone(way: str, job: Job, pseudo_units: int) -> None:
     epochs = job.activations(images, texts)
     before = peak_mb()
     function = SIMILARITIES["soft_wpmi"]()
+    way_of = PLAIN_WAYS["soft_wpmi"]
+
+    def plain(activations: Tensor) -> Tensor:
+        return way_of.score(way_of.prepare(images, texts), activations)
+
     ways: dict[str, Callable[[], object]] = {
-        "plain": lambda: [BASELINES["soft_wpmi"](images, texts, some[:, :LOOPED_UNITS]) for some in epochs],
+        "plain": lambda: plain(epochs[0][:, :LOOPED_UNITS]),
         "ours": lambda: ours(function, images, texts, epochs),
         "stage": lambda: as_the_stage(function, images, texts, epochs, pseudo_units),
     }
-    took = seconds(ways[way])
-    print(json.dumps({"seconds": took, "peak": peak_mb(), "inputs": before}))
+    took = timed(ways[way])
+    print(json.dumps({"seconds": took.wall, "peak": peak_mb(), "inputs": before}))
 
 
 @click.command()
@@ -252,6 +184,9 @@ def alone(way: str, job: Job, pseudo_units: int) -> None:
 @click.option("--images", default=10_000, show_default=True)
 @click.option("--concepts", default=20_000, show_default=True)
 @click.option("--pseudo-units", default=4096, show_default=True)
+@click.option(
+    "--large-images", default=60_000, show_default=True, help="For soft_wpmi's second row; 0: none."
+)
 @click.option(
     "--memory-images", default=60_000, show_default=True, help="For the peak memory; 0: not measured."
 )
@@ -268,6 +203,7 @@ def main(
     images: int,
     concepts: int,
     pseudo_units: int,
+    large_images: int,
     memory_images: int,
     names: tuple[str, ...],
     repeat: int,
@@ -283,24 +219,25 @@ def main(
         f"{torch.cuda.get_device_name() if device == 'cuda' else f'{torch.get_num_threads()} cores'}, "
         f"torch {torch.__version__}\n"
     )
-    print("| function | plain, s | cmon, s | times as fast | largest difference of scores |")
-    print("|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for name in names or SIMILARITIES:
         print(speed_row(name, job, repeat), flush=True)
+    if large_images and "soft_wpmi" in (names or SIMILARITIES):
+        print(speed_row("soft_wpmi", replace(job, images=large_images), 1), flush=True)
     print(
-        "\nrank_reorder may order two images otherwise whose cosines with a concept are equal to within float32; "
-        "its largest difference is that.\n"
+        "\nOf rank_reorder the plain way is timed on "
+        f"{LOOPED_UNITS} units and scaled, and cmon's time of one epoch counts for each. It may order two images "
+        "otherwise whose cosines with a concept are equal to within float32; its largest difference is that.\n"
     )
     vectors = job.vectors()
     layers = job.activations(*vectors)
     function = SIMILARITIES["soft_wpmi"]()
     both = [
-        seconds(partial(as_the_stage, function, *vectors, layers, count), repeat)
-        for count in (1, pseudo_units)
+        timed(partial(as_the_stage, function, *vectors, layers, count), repeat) for count in (1, pseudo_units)
     ]
     print(
-        f"As `cmon score` runs it (soft_wpmi, null prior, ten best concepts): {both[1]:.2f} s with "
-        f"{pseudo_units:,} pseudo-units, {both[0]:.2f} s without.\n"
+        f"As `cmon score` runs it (soft_wpmi, null prior, ten best concepts): {both[1]} with "
+        f"{pseudo_units:,} pseudo-units, {both[0]} without.\n"
     )
     if device == "cuda":
         print(f"Largest GPU memory: {torch.cuda.max_memory_allocated() / 1e6:.0f} MB.")

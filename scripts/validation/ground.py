@@ -16,7 +16,8 @@ from cmon.clip.features import Features
 from cmon.evaluation import agreement
 from cmon.evaluation.annotations import look_up, read
 from cmon.scoring import labelling, significance
-from cmon.scoring.labelling import Labels, Method
+from cmon.scoring.block_scores import Method
+from cmon.scoring.labelling import Labels
 from cmon.scoring.priors import PRIORS, Chance, PriorInputs, log_mean_exp
 from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.base import Similarity

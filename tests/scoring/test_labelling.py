@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cmon.scoring import significance
-from cmon.scoring.labelling import Labels, LayerUnits, Method, keep_layer, label
+from cmon.scoring.block_scores import LayerUnits, Method
+from cmon.scoring.labelling import Labels, keep_layer, label
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.rank_reorder import RankReorder
@@ -83,7 +84,7 @@ def test_blocks_of_concepts_make_no_difference(
     images, texts = shown_world(50)
     activations = torch.randn(600, 9, generator=torch.Generator().manual_seed(0))
     (whole,) = labelled(function, prior, images, texts, activations)
-    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 7)
+    monkeypatch.setattr("cmon.scoring.similarity.room.LARGEST", 7)
     (parts,) = labelled(function, prior, images, texts, activations)
     torch.testing.assert_close(parts.scores, whole.scores, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(parts.null_best, whole.null_best, rtol=1e-4, atol=1e-3)

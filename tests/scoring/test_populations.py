@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cmon.scoring import populations
-from cmon.scoring.labelling import LayerUnits
+from cmon.scoring import populations, redundancy
+from cmon.scoring.block_scores import LayerUnits
 from cmon.scoring.populations import Population, ProbeImages, passes
+from cmon.scoring.similarity import probabilities
+from cmon.scoring.similarity.room import make_room
 
 
 def population(epoch: float, numbers: int | None) -> Population:
@@ -53,3 +55,28 @@ def test_the_images_have_one_order_from_the_seed() -> None:
     assert found.order.sort().values.tolist() == list(range(50))
     assert torch.equal(found.order, ProbeImages.shuffle(vectors, ids, seed=3, device="cpu").order)
     assert not torch.equal(found.order, ProbeImages.shuffle(vectors, ids, seed=4, device="cpu").order)
+
+
+@pytest.mark.parametrize("cores", [1, 8, 64])
+def test_50_epochs_of_4000_units_and_3_runs_need_at_most_4_gb_on_any_number_of_cores(cores: int) -> None:
+    """600,000 units. What a pass plans to hold: of its units, of what is under way, and of the softmax."""
+    images, units, epochs, runs = 10_000, 4000, 50, 3
+    top = redundancy.compared_images(images)
+    kept = LayerUnits((torch.zeros(1, 1, dtype=torch.int32).expand(units, 100),), None)
+    shown = np.broadcast_to(np.int32(0), (units, top))
+    activations = np.broadcast_to(np.float32(0), (units, populations.SHOWN_IMAGES))
+    empty = np.arange(units)
+    one = Population("a", "fc", 0, empty, empty, kept, shown, activations, shown)
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        found = list(passes((epoch, one) for epoch in range(epochs * runs)))
+        held = max(sum(population.nbytes for _, population in some) for some in found)
+        room = make_room(images, 4096, torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
+    assert sum(len(some) for some in found) == epochs * runs
+    softmax = 4 * probabilities._KEPT
+    libraries_and_features = 0.6e9
+    assert held + room.nbytes(images, 4096) + softmax + libraries_and_features <= 4e9
+    assert len(found) <= 20  # each of which computes all cosines

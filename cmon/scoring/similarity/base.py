@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cmon.scoring.priors import Chance
 from cmon.scoring.similarity.blocks import Block
+from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.top_k import top_k
 
 Units = tuple[Tensor, ...]
@@ -58,12 +59,16 @@ class Similarity(ABC):
 
     @abstractmethod
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         """Blocks of concepts in order: (the concepts' slice, a call that makes what `evidence` needs of them).
 
         What all blocks share is computed here, on all cores; what of it took a pass over all concepts is put into
-        `known`, from where the next call with the same images and texts takes it.
+        `known`, from where the next call with the same images and texts takes it. room: for as much as is under way.
         """
 
     @abstractmethod

@@ -13,14 +13,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from cmon.scoring.similarity import room as rooms
 from cmon.scoring.similarity.parallel import map_in_order
-
-LARGEST = 640
-"""Concepts in a block, at most. (Of rows of more than 64 k numbers, and ten concepts are kept, torch's topk takes the k
-largest twice as fast.)"""
-_COSINES = 2**24
-"""Cosines in a block, if that leaves it 64 concepts: beside what is kept of the units, a pass holds one block more than
-there are cores."""
+from cmon.scoring.similarity.room import Room
 
 Block = tuple[Tensor, ...]
 """What a similarity function needs of the images and the concepts of one block."""
@@ -28,9 +23,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def concept_slices(images: int, concepts: int) -> list[slice]:
+def concept_slices(images: int, concepts: int, room: Room | None = None) -> list[slice]:
     """The blocks of concepts, in order."""
-    width = min(LARGEST, max(64, _COSINES // max(1, images)))
+    width = room.width if room else rooms.default_width(images)
     return [slice(start, min(start + width, concepts)) for start in range(0, concepts, width)]
 
 
@@ -38,11 +33,15 @@ def map_blocks(
     work: Callable[[slice, Item], Result],
     blocks: Iterable[tuple[slice, Callable[[], Item]]],
     device: torch.device,
+    room: Room | None = None,
 ) -> Iterator[tuple[slice, Result]]:
-    """(the concepts' slice, `work` of them and their block) for each block, in order, on all cores."""
+    """(the concepts' slice, `work` of them and their block) for each block, in order, on all cores.
+
+    room: how many blocks may be worked on at a time; None: as many as there are cores.
+    """
 
     def make_and_work(block: tuple[slice, Callable[[], Item]]) -> tuple[slice, Result]:
         concepts, make = block
         return concepts, work(concepts, make())
 
-    return map_in_order(make_and_work, blocks, device)
+    return map_in_order(make_and_work, blocks, device, room.workers if room else None)

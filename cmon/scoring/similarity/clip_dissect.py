@@ -26,6 +26,7 @@ from torch.nn.functional import normalize
 from cmon.scoring.similarity.base import Similarity, unstable_ranking
 from cmon.scoring.similarity.blocks import map_blocks
 from cmon.scoring.similarity.cosine import CosSimilarity, CosSimilarityCubed
+from cmon.scoring.similarity.products import float32_products
 from cmon.scoring.similarity.rank_reorder import RankReorder
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
 
@@ -131,6 +132,7 @@ def cos_similarity_cubed(
 
 
 @torch.no_grad()
+@float32_products()
 def _score(
     function: Similarity, image_features: Tensor, text_features: Tensor, activations: Tensor
 ) -> Tensor:

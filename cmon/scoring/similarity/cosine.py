@@ -23,6 +23,7 @@ from cmon.scoring.priors import Chance
 from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking, widest_float
 from cmon.scoring.similarity.blocks import Block, concept_slices
 from cmon.scoring.similarity.products import cosine_blocks, matrix_product
+from cmon.scoring.similarity.room import Room
 
 _CHUNK = 2**22
 """Numbers in double precision that are held at a time."""
@@ -71,7 +72,11 @@ class CosSimilarity(_InnerProduct):
         return _normalize(vectors, len(images), *total.T)
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         dtype, width = widest_float(images.device), images.shape[1]
         squares = torch.zeros(width, width, dtype=dtype, device=images.device)
@@ -86,7 +91,7 @@ class CosSimilarity(_InnerProduct):
             vectors, mean, deviation = _normalize(text, len(images), text @ total, length)
             return vectors, count, mean, deviation
 
-        slices = concept_slices(len(images), len(texts))
+        slices = concept_slices(len(images), len(texts), room)
         return iter([(concepts, partial(block, texts[concepts])) for concepts in slices])
 
     def evidence(self, block: Block, units: Units) -> Tensor:
@@ -107,7 +112,11 @@ class CosSimilarityCubed(_InnerProduct):
         return vectors.T, mean, deviation
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = torch.tensor(len(images))
 
@@ -115,7 +124,9 @@ class CosSimilarityCubed(_InnerProduct):
             vectors, mean, deviation = self._cube(cosines())
             return vectors, count, mean, deviation
 
-        return ((concepts, partial(block, cosines)) for concepts, cosines in cosine_blocks(images, texts))
+        return (
+            (concepts, partial(block, cosines)) for concepts, cosines in cosine_blocks(images, texts, room)
+        )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         return matrix_product(units[0], block[0])

@@ -19,9 +19,11 @@ Result = TypeVar("Result")
 
 
 def map_in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device, most: int | None = None
 ) -> Iterator[Result]:
     """`work` of each item, in the items' order; at most one more is under way than there are cores.
+
+    most: cores that may work at a time; None: all that torch uses.
 
     On other devices than the CPU, one after the other. Until the last result is taken (or the iterator closed),
     torch itself uses one core, in the caller's thread too.
@@ -31,18 +33,20 @@ def map_in_order(
         yield from map(work, items)
         return
 
+    workers = min(cores, most or cores)
+
     def without_gradients(item: Item) -> Result:  # the mode is each thread's own
         with torch.no_grad():
             return work(item)
 
     torch.set_num_threads(1)  # of threads that start from now on, and of this one
     try:
-        with ThreadPoolExecutor(cores) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             under_way: deque[Future[Result]] = deque()
             try:
                 for item in items:
                     under_way.append(pool.submit(without_gradients, item))
-                    if len(under_way) > cores:
+                    if len(under_way) > workers:
                         yield under_way.popleft().result()
                 while under_way:
                     yield under_way.popleft().result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -10,13 +11,30 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from cmon.scoring.similarity.blocks import concept_slices
+from cmon.scoring.similarity.room import Room
 
 _SUMMED = 64
 """Products that are added one after the other where the order of cosines counts. oneDNN's sum of all 512 at once
 rounds 2.4 times as much as MKL's; pieces of 64 halve MKL's error, and are still as fast."""
 
+_TILE = 1024
+"""Images whose cosines are computed together on a CPU: with the 640 concepts of a block 2.6 MB. Of twice as many, what
+follows finds half no longer in the cache, and memory is asked for anew each time."""
+
 Pieces = tuple[Tensor, ...]
 """Rows of vectors, cut along their dimensions, as `CosineProduct` takes them."""
+
+
+@contextmanager
+def float32_products() -> Iterator[None]:
+    """As long as the block lasts, a product of float32 matrices is one: whatever the program has allowed torch, neither
+    TF32 on CUDA (10 bits of mantissa) nor bfloat16 on a CPU (7 bits)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def matrix_product(left: Tensor, right: Tensor) -> Tensor:
@@ -29,7 +47,7 @@ def matrix_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def cosine_blocks(
-    images: Tensor, texts: Tensor, *, for_order: bool = False
+    images: Tensor, texts: Tensor, room: Room | None = None, *, for_order: bool = False
 ) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
     """Blocks of concepts: (the concepts' slice, a call that makes their cosines, (N,C') float32).
 
@@ -40,7 +58,7 @@ def cosine_blocks(
     def cosines(block: Pieces) -> Tensor:
         return torch.cat([product(tile, block) for tile in product.tiles])
 
-    return ((concepts, partial(cosines, pieces)) for concepts, pieces in product.blocks(texts))
+    return ((concepts, partial(cosines, pieces)) for concepts, pieces in product.blocks(texts, room))
 
 
 class CosineProduct:
@@ -50,16 +68,16 @@ class CosineProduct:
     """
 
     def __init__(self, images: Tensor, summed: int | None = None) -> None:
-        self.tile = 2048 if images.device.type == "cpu" else max(1, len(images))
+        self.tile = _TILE if images.device.type == "cpu" else max(1, len(images))
         self.count = len(images)
         self.device = images.device
         self.packed = _has_onednn(images.device)
         self.summed = summed or max(1, images.shape[1])
         self.tiles = [self._pack(part) for part in images.split(self.tile)]
 
-    def blocks(self, texts: Tensor) -> Iterator[tuple[slice, Pieces]]:
+    def blocks(self, texts: Tensor, room: Room | None = None) -> Iterator[tuple[slice, Pieces]]:
         """(the concepts' slice, their texts as `__call__` takes them)."""
-        for concepts in concept_slices(self.count, len(texts)):
+        for concepts in concept_slices(self.count, len(texts), room):
             yield concepts, self._pack(texts[concepts])
 
     def __call__(self, tile: Pieces, texts: Pieces) -> Tensor:

@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cmon.scoring.priors import Chance
 from cmon.scoring.pseudo_units import random_orders
+from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking, widest_float
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.products import cosine_blocks
+from cmon.scoring.similarity.rank_errors import image_ranks, mean_errors, rising_order
+from cmon.scoring.similarity.room import Room
+from cmon.scoring.similarity.table_rows import row_means
 
 _CHUNK = 2**22
-"""Numbers that are held at a time while units are prepared."""
-_TOGETHER = 2**18
-"""Cosines that are sorted at a time: few enough to stay in the processor's cache."""
+"""Numbers that are held at a time while units are prepared on a CPU."""
+_IN_CACHE = 2**18
+"""Cosines that are sorted at a time on the CPU: few enough to stay in its cache..."""
+_ON_DEVICE = 2**26
+"""...and elsewhere, where every call costs the same as so many numbers: with their positions, 1 GB."""
 _SUBSETS = 1000
 """Random sets of images from which the distribution of a concept's mean similarity is estimated."""
 
@@ -29,9 +34,10 @@ _SUBSETS = 1000
 class RankReorder(Similarity):
     """See `clip_dissect.rank_reorder`.
 
-    Units: images (K,n) int64, their activations (K,n) float32 in falling order and scaled to [0, 1], the mean
+    Units: images (K,n) int32, their activations (K,n) float32 in falling order and scaled to [0, 1], the mean
     error of a random order, (K,), and the variance of the error in units of that mean, (K,).
-    Blocks: cosines (N,C'), and the mean of 1 / m**scale_p and of its square over random sets of n images, (C',).
+    Blocks: cosines (N,C'), what `with_ranks` adds to them, and the mean of 1 / m**scale_p and of its square over random
+    sets of n images, (C',).
     """
 
     name: ClassVar[str] = "rank_reorder"
@@ -57,7 +63,7 @@ class RankReorder(Similarity):
         values = (values / torch.where(values[:, :1] > 0, values[:, :1], 1)).float()
         random_error = torch.empty(len(values), device=values.device)
         variance = torch.empty_like(random_error)
-        step = max(1, _CHUNK // count**2)
+        step = max(1, (_CHUNK if activations.device.type == "cpu" else _ON_DEVICE) // count**2)
         for start in range(0, len(values), step):
             part = slice(start, start + step)
             errors = (values[part, :, None] - values[part, None, :]).abs_().pow_(self.p)  # (k,n,n)
@@ -68,10 +74,14 @@ class RankReorder(Similarity):
             variance[part] = errors.square_().sum(dim=(1, 2)) / (max(1, count - 1) * count**2)
         varies = random_error > 0
         variance = torch.where(varies, variance / torch.where(varies, random_error, 1).square(), 0)
-        return top, values, random_error, variance
+        return top.int(), values, random_error, variance
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
         count = self.top_images(len(images))
         subsets = random_orders(len(images), _SUBSETS, count, seed=0).to(images.device)
@@ -83,39 +93,43 @@ class RankReorder(Similarity):
 
         def block(cosines: Callable[[], Tensor], texts: Tensor) -> Block:
             factor = self._inverse_power(means @ texts.T)
-            return cosines(), factor.mean(dim=0), factor.square().mean(dim=0)
+            return *with_ranks(cosines()), factor.mean(dim=0), factor.square().mean(dim=0)
 
         return (
             (concepts, partial(block, cosines, texts[concepts]))
-            for concepts, cosines in cosine_blocks(images, texts, for_order=True)
+            for concepts, cosines in cosine_blocks(images, texts, room, for_order=True)
         )
 
     def evidence(self, block: Block, units: Units) -> Tensor:
-        cosines, (top, values, random_error, _) = block[0], units
+        (cosines, ranks, *_), (top, values, random_error, _) = block, units
+        counted = ranks.numel() > 0
+        errors = (
+            mean_errors(ranks, top, values, self.p) if counted else self._sorted_errors(cosines, top, values)
+        )
+        # Activations that are all equal say nothing: 0 for every concept.
+        relative = torch.where(random_error[:, None] > 0, errors / random_error[:, None], 0)
+        return relative.mul_(self._inverse_power(row_means(cosines, top))).neg_()
+
+    def _sorted_errors(self, cosines: Tensor, top: Tensor, values: Tensor) -> Tensor:
+        """`rank_errors.mean_errors` on any device, by one sort for each unit and concept."""
         count, concepts = top.shape[1], cosines.shape[1]
-        evidence = torch.zeros(len(top), concepts, device=cosines.device)
-        step = max(1, _TOGETHER // (count * concepts))
+        errors = torch.empty(len(top), concepts, device=cosines.device)
+        step = max(1, _sorted_together(cosines.device) // (count * concepts))
         for start in range(0, len(top), step):
             part = slice(start, start + step)
             rows = cosines.index_select(0, top[part].flatten()).view(-1, count, concepts)
-            seen = rows.transpose(1, 2).contiguous()  # (k,C',n)
-            activations = values[part, None].expand_as(seen)
-            ranked = activations.gather(
-                2, _rising_order(seen)
-            )  # activations, the image of least cosine first
-            errors = (ranked - activations.flip(2)).abs_().pow_(self.p).mean(dim=2)
-            random_errors = random_error[part, None].expand_as(errors)
-            # Activations that are all equal say nothing: 0 for every concept.
-            relative = torch.where(random_errors > 0, errors / random_errors, 0)
-            evidence[part] = -relative * self._inverse_power(seen.mean(dim=2))
-        return evidence
+            order = rising_order(rows.transpose(1, 2).contiguous())  # (k,C',n)
+            activations = values[part, None]
+            ranked = activations.expand(order.shape).gather(2, order)  # the image of least cosine first
+            torch.mean(ranked.sub_(activations.flip(2)).abs_().pow_(self.p), dim=2, out=errors[part])
+        return errors
 
     def chance(self, block: Block, units: Units, pseudo: Tensor) -> Chance:
         """Of a random set of n images in a random order, the error's mean is 1 by its definition, and it is
         independent of the set's mean cosine m: so the mean of -error / m**s is -E[m**-s], and its mean square is
         (1 + variance of the error) E[m**-2s].
         """
-        (_, first, second), (*_, random_error, variance) = block, units
+        (*_, first, second), (*_, random_error, variance) = block, units
         mean = torch.where(random_error[:, None] > 0, -first, 0)
         square = torch.where(random_error[:, None] > 0, (1 + variance[:, None]) * second, 0)
         return Chance(mean, (square - mean.square()).clamp(min=0).sqrt())
@@ -125,18 +139,14 @@ class RankReorder(Similarity):
         return mean.clamp(min=self.least_mean).pow(-self.scale_p)
 
 
-def _rising_order(values: Tensor) -> Tensor:
-    """Positions of (...,n) values in rising order, of equal ones the first: as a stable argsort.
+def with_ranks(cosines: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,C') cosines, and where compiled code does the work their `image_ranks`, (C',N); else nothing."""
+    worth = cosines.numel() >= table_rows.WORTH_COMPILING
+    if worth and cosines.device.type == "cpu" and table_rows.can_compile():
+        return cosines, image_ranks(cosines)
+    return cosines, cosines.new_empty(0)
 
-    So an equal pair counts against the concept: of equal cosines, the less activating image comes later.
-    """
-    if values.device.type != "cpu":
-        return values.argsort(dim=-1, stable=True)
-    # numpy sorts whole numbers ten times as fast as torch sorts anything: a float's bits order as it does
-    # (negative ones backwards), and the position in the lower half makes every number unique.
-    bits = (values + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
-    sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32
-    sortable |= torch.arange(values.shape[-1])
-    found = sortable.numpy()
-    found.sort(axis=-1)
-    return torch.from_numpy(found & np.int64(0xFFFFFFFF))
+
+def _sorted_together(device: torch.device) -> int:
+    """Cosines that are sorted at a time."""
+    return _IN_CACHE if device.type == "cpu" else _ON_DEVICE

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_COPIED, _COPIED_TO_DEVICE = 2**22, 2**26
+"""Numbers that are copied at a time, within the CPU's memory and to a device."""
+
 
 @dataclass(frozen=True)
 class TopK:
@@ -43,10 +46,30 @@ class TopK:
             indices = torch.where(columns < kept, before, indices)
         return TopK(values.gather(1, columns), indices, self.k)
 
+    def join(self, later: TopK) -> TopK:
+        """Take in what was found in the same rows of a block that comes later in the stream."""
+        values = torch.cat([self.values, later.values], dim=1)
+        columns = _largest(values, self.k)
+        indices = torch.cat([self.indices, later.indices], dim=1).gather(1, columns)
+        return TopK(values.gather(1, columns), indices, self.k)
 
-def top_k(values: Tensor, k: int) -> TopK:
-    """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties."""
-    return TopK.empty(values.shape[0], k, values.dtype, str(values.device)).update(values, 0)
+
+def top_k(values: Tensor, k: int, device: torch.device | None = None) -> TopK:
+    """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties.
+
+    A few rows at a time, each copied to lie in one piece: of a transposed matrix torch's topk reads every number from
+    another line of memory, which takes four times as long. device: where that is done, and where the result lies; of
+    the values only these few rows are ever there. None: where the values are.
+    """
+    device = device or values.device
+    step = max(1, (_COPIED if device.type == "cpu" else _COPIED_TO_DEVICE) // max(1, values.shape[1]))
+    found = [
+        TopK.empty(len(rows), k, values.dtype, str(device)).update(rows.to(device).contiguous(), 0)
+        for rows in values.split(step)
+    ]
+    if len(found) == 1:
+        return found[0]
+    return TopK(torch.cat([one.values for one in found]), torch.cat([one.indices for one in found]), k)
 
 
 def _largest(values: Tensor, k: int) -> Tensor:

@@ -12,7 +12,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -25,12 +25,12 @@ from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.base import Ranking, Similarity, Units, stable_ranking
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.probabilities import probability_blocks
+from cmon.scoring.similarity.room import Room
 from cmon.scoring.similarity.table_rows import row_sums
 
-_TABLE = 2**20
-"""Numbers in one table: larger ones leave the processor's cache, in smaller ones every row costs more to find."""
-_TOGETHER = 128
-"""Concepts whose products are computed together: the rows of more lie too far apart for the processor's cache."""
+_TABLE, _TABLE_ON_DEVICE = 2**20, 2**28
+"""Numbers in one table. On a CPU larger ones leave its cache, and in smaller ones every row costs more to find; other
+devices read whole rows from memory at full speed, and every call has its price."""
 _LARGEST_LOG = 85.0
 """Of a product: float32 ends at exp(88.7)."""
 _TOLERANCE = 1e-4
@@ -38,7 +38,7 @@ _TOLERANCE = 1e-4
 
 
 class _TopImagesFunction(Similarity):
-    """What soft_wpmi and wpmi share. Units: one tensor, (K, min(top_k, N)) int64, most activating image first."""
+    """What soft_wpmi and wpmi share. Units: one tensor, (K, min(top_k, N)) int32, most activating image first."""
 
     order_only = True
     a: float
@@ -49,30 +49,27 @@ class _TopImagesFunction(Similarity):
         return min(self.top_k, images)
 
     def units(self, images: Tensor, activations: Tensor, ranking: Ranking = stable_ranking) -> Units:
-        return (ranking(activations.T, self.top_k),)
+        return (ranking(activations.T, self.top_k).int(),)
 
     def blocks(
-        self, images: Tensor, texts: Tensor, known: dict[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        texts: Tensor,
+        known: dict[str, Tensor] | None = None,
+        room: Room | None = None,
     ) -> Iterator[tuple[slice, Callable[[], Block]]]:
-        """Blocks of one tensor: P of all images and the block's concepts, (N,C') float32."""
-
-        def block(probabilities: Callable[[], Tensor]) -> Block:
-            return (probabilities(),)
-
-        return (
-            (concepts, partial(block, probabilities))
-            for concepts, probabilities in probability_blocks(images, texts, self.a, known)
-        )
+        """Blocks: P of all images and the block's concepts, (N,C') float32, and two numbers between which they lie."""
+        return probability_blocks(images, texts, self.a, known, room)
 
     def evidence(self, block: Block, units: Units) -> Tensor:
         """L of a block of concepts, (K,C') float32, each at most 0."""
-        (probabilities,), (top,) = block, units
+        (probabilities, least, most), (top,) = block, units
         constant, odds = self.factors(top.shape[1])
-        largest = float(probabilities.max())
+        largest = float(most)
         # By the block alone, not by how many units there are: a unit's evidence never depends on the others.
         many = probabilities.numel() >= table_rows.WORTH_COMPILING
         if many and probabilities.device.type == "cpu" and table_rows.can_compile():
-            return _log_sums_by_products(constant, probabilities, top, odds, largest)
+            return _log_sums_by_products(constant, probabilities, top, odds, float(least), largest)
         return _log_sums_by_tables(probabilities, top, odds, largest).add_(constant)
 
     @abstractmethod
@@ -129,21 +126,29 @@ class WPMI(_TopImagesFunction):
 
 
 def _log_sums_by_products(
-    constant: float, probabilities: Tensor, top: Tensor, odds: npt.NDArray[np.float64], largest: float
+    constant: float,
+    probabilities: Tensor,
+    top: Tensor,
+    odds: npt.NDArray[np.float64],
+    least: float,
+    largest: float,
 ) -> Tensor:
-    """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. No P is above `largest`.
+    """constant + sum over ranks of log(1 + odds_r P[i_r,c]): (K,C') float32. Every P lies between least and largest.
 
-    Logarithms of products, each of as many factors as float32 can hold.
+    Logarithms of products, each of as many factors as float32 can hold. All factors are divided by one number in the
+    middle of what they lie between, so that products grow and shrink as little as they can.
     """
-    at_once = max(1, int(_LARGEST_LOG / max(math.log1p(odds.max() * largest), 1e-9)))
-    total = torch.full((len(top), probabilities.shape[1]), constant)
-    for part, out in zip(probabilities.split(_TOGETHER, dim=1), total.split(_TOGETHER, dim=1), strict=True):
-        table = part.contiguous()
-        for start in range(0, len(odds), at_once):
-            ranks = slice(start, start + at_once)
-            factors = torch.from_numpy(odds[ranks]).float()
-            out += table_rows.row_products(table, top[:, ranks], factors).log_()
-    return total
+    low, high = math.log1p(odds.min() * least), math.log1p(odds.max() * largest)
+    middle = (low + high) / 2
+    count = math.ceil(len(odds) * max((high - low) / 2, 1e-9) / _LARGEST_LOG)
+    scaled = torch.from_numpy(odds * math.exp(-middle)).float()
+    parts = zip(top.tensor_split(count, dim=1), scaled.tensor_split(count), strict=True)
+    total, *others = (
+        table_rows.row_products(probabilities, *part, math.exp(-middle)).log_() for part in parts
+    )
+    for other in others:
+        total += other
+    return total.add_(constant + len(odds) * middle)
 
 
 def _log_sums_by_tables(
@@ -157,7 +162,8 @@ def _log_sums_by_tables(
         torch.from_numpy(weight).float().to(top.device).expand_as(top).contiguous() for weight in by_rank.T
     ]
     parts = []
-    for part in probabilities.split(max(16, _TABLE // len(probabilities)), dim=1):
+    numbers = _TABLE if probabilities.device.type == "cpu" else _TABLE_ON_DEVICE
+    for part in probabilities.split(max(16, numbers // len(probabilities)), dim=1):
         total = torch.zeros(len(top), part.shape[1], device=part.device)
         for node, weight in zip(nodes, weights, strict=True):
             total += row_sums((part * float(node)).log1p_(), top, weight)

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmon.scoring.similarity import blocks
+from cmon.scoring.similarity import room
 from cmon.scoring.similarity.blocks import concept_slices, map_blocks
 from cmon.scoring.similarity.wpmi import SoftWPMI
 from tests.support import unit_vectors
 
 
 @pytest.mark.parametrize("images", [1, 10_000, 60_000, 10**7])
-@pytest.mark.parametrize("concepts", [0, 1, 64, blocks.LARGEST, 2 * blocks.LARGEST + 3])
+@pytest.mark.parametrize("concepts", [0, 1, 64, room.LARGEST, 2 * room.LARGEST + 3])
 def test_blocks_hold_every_concept_once_and_not_too_much(images: int, concepts: int) -> None:
     slices = concept_slices(images, concepts)
     assert [c for one in slices for c in range(one.start, one.stop)] == list(range(concepts))

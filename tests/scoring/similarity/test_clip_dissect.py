@@ -152,7 +152,7 @@ def test_any_floating_type_is_taken(name: str, dtype: torch.dtype) -> None:
 def test_concepts_in_many_blocks_score_as_in_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = random_world(90, 23, 6)
     found = function(name)(*world)
-    monkeypatch.setattr("cmon.scoring.similarity.blocks.LARGEST", 5)
+    monkeypatch.setattr("cmon.scoring.similarity.room.LARGEST", 5)
     torch.testing.assert_close(function(name)(*world), found, rtol=1e-5, atol=2e-4)
 
 
@@ -164,7 +164,7 @@ def test_without_the_cpus_shortcuts_scores_are_the_same(name: str, monkeypatch: 
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     monkeypatch.setattr("cmon.scoring.similarity.wpmi.row_sums", gathered_row_sums)
     monkeypatch.setattr(
-        "cmon.scoring.similarity.rank_reorder._rising_order",
+        "cmon.scoring.similarity.rank_reorder.rising_order",
         lambda values: values.argsort(dim=-1, stable=True),
     )
     monkeypatch.setattr("cmon.scoring.similarity.cosine.widest_float", lambda _: torch.float32)

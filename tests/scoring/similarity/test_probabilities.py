@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cmon.scoring.similarity import probabilities
-from cmon.scoring.similarity.blocks import LARGEST
 from cmon.scoring.similarity.probabilities import log_normalizer, probability_blocks
+from cmon.scoring.similarity.room import LARGEST
 from tests.support import literal, unit_vectors
 
 
@@ -15,7 +15,7 @@ def test_blocks_of_concepts_give_one_softmax(kept: int, monkeypatch: pytest.Monk
     """Whether the blocks' exponentials are left from the first pass or made again."""
     monkeypatch.setattr(probabilities, "_KEPT", kept)
     images, texts = unit_vectors.draw(20, 2 * LARGEST + 3)
-    found = torch.cat([make() for _, make in probability_blocks(images, texts, 10.0)], dim=1)
+    found = torch.cat([make()[0] for _, make in probability_blocks(images, texts, 10.0)], dim=1)
     wanted = literal.probabilities(literal.cosines(images.numpy(), texts.numpy()), 10.0)
     np.testing.assert_allclose(found, wanted, rtol=2e-5)
     torch.testing.assert_close(found.sum(dim=1), torch.ones(20))

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from cmon.scoring.similarity.blocks import LARGEST, concept_slices
-from cmon.scoring.similarity.products import cosine_blocks, matrix_product
+from cmon.scoring.similarity.blocks import concept_slices
+from cmon.scoring.similarity.products import cosine_blocks, float32_products, matrix_product
+from cmon.scoring.similarity.room import LARGEST
 from tests.support import unit_vectors
 
 
@@ -46,3 +47,18 @@ def test_the_product_is_the_matrix_product(rows: int, inner: int, columns: int) 
         torch.randn(inner, columns, generator=generator),
     )
     torch.testing.assert_close(matrix_product(left, right), left @ right, rtol=1e-5, atol=1e-5)
+
+
+def test_products_stay_float32_where_the_program_allows_less() -> None:
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(64, 512, generator=generator), torch.randn(512, 64, generator=generator)
+    exact = left.double() @ right.double()
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with float32_products():
+            found = left @ right
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-4)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmon.scoring.priors import PRIORS, Baseline, PriorInputs
-from cmon.scoring.similarity import rank_reorder
+from cmon.scoring.similarity import rank_errors, rank_reorder, table_rows
 from cmon.scoring.similarity.base import Similarity, Units
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.rank_reorder import RankReorder
@@ -23,9 +23,18 @@ def baseline(prior: str, function: Similarity, block: Block, units: Units) -> Ba
     return PRIORS[prior].baseline(inputs)
 
 
+@pytest.fixture(params=["sorted", "counted"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything by either way, however few the images are."""
+    if request.param == "counted" and not table_rows.can_compile():
+        pytest.skip("numba is not installed")
+    monkeypatch.setattr(table_rows, "WORTH_COMPILING", 0 if request.param == "counted" else 2**62)
+    return request.param
+
+
 def block_of(cosines: torch.Tensor) -> Block:
     """Cosines as `evidence` takes them; what chance gives is not needed."""
-    return (cosines, torch.empty(0), torch.empty(0))
+    return (*rank_reorder.with_ranks(cosines), torch.empty(0), torch.empty(0))
 
 
 @given(
@@ -58,7 +67,7 @@ def test_evidence_is_the_papers_formula_with_ties(
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40))
 def test_the_order_is_that_of_a_stable_argsort(values: list[float]) -> None:
     row = torch.tensor([values])
-    assert rank_reorder._rising_order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
+    assert rank_errors.rising_order(row).tolist() == (row + 0.0).argsort(dim=1, stable=True).tolist()
 
 
 def test_units_in_many_parts_score_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +77,8 @@ def test_units_in_many_parts_score_as_each_alone(monkeypatch: pytest.MonkeyPatch
     units = function.units(images, activations)
     found = function.evidence(block_of(cosines), units)
     monkeypatch.setattr(rank_reorder, "_CHUNK", 500)
-    monkeypatch.setattr(rank_reorder, "_TOGETHER", 500)
+    monkeypatch.setattr(rank_reorder, "_IN_CACHE", 500)
+    monkeypatch.setattr(rank_errors, "_TOGETHER", 500)
     for whole, part in zip(units, function.units(images, activations), strict=True):
         torch.testing.assert_close(part, whole)
     torch.testing.assert_close(function.evidence(block_of(cosines), units), found)
@@ -108,3 +118,22 @@ def test_a_unit_of_equal_activations_tells_nothing() -> None:
     assert (function.evidence(block, units) == 0).all()
     for kind in ("null", "standardized"):
         assert (baseline(kind, function, block, units).score(function.evidence(block, units)) == 0).all()
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.5, 3.0])
+def test_counting_bits_is_sorting_whatever_the_exponent(exponent: float) -> None:
+    """More images than bits in a word; of ten concepts one is alike for all images, and one for half of them."""
+    generator = torch.Generator().manual_seed(0)
+    cosines = torch.rand(1000, 10, generator=generator)
+    cosines[:, 3], cosines[::2, 7] = 0.25, 0.5
+    function = RankReorder(p=exponent, top_fraction=0.3)
+    units = function.units(torch.empty(1000, 1), torch.randn(1000, 20, generator=generator))
+    found = function.evidence(block_of(cosines), units)
+    by_sorting = function.evidence((cosines, torch.empty(0), torch.empty(0), torch.empty(0)), units)
+    torch.testing.assert_close(found, by_sorting, rtol=2e-6, atol=1e-7)
+
+
+def test_ranks_count_the_images_below() -> None:
+    cosines = torch.tensor([[0.5, -0.0], [0.1, 0.0], [0.5, -1.0], [0.9, 0.0]])
+    if table_rows.can_compile():
+        assert rank_errors.image_ranks(cosines).tolist() == [[1, 0, 1, 3], [1, 1, 0, 1]]

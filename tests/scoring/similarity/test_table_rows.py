@@ -36,6 +36,8 @@ def test_products_are_those_of_the_definition(ranks: int, units: int) -> None:
         for rank in range(ranks):
             wanted[unit] *= 1 + odds[rank].double().numpy() * table[rows[unit, rank]].double().numpy()
     found = row_products(table, rows, odds)
+    by_half = row_products(table, rows, odds / 2, 0.5) * 2.0**ranks
+    torch.testing.assert_close(by_half, found, rtol=1e-7 * (3 + ranks**0.5 * 2), atol=0)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found, wanted, rtol=1e-7 * (3 + ranks**0.5 * 2))
 
@@ -50,3 +52,15 @@ def test_parts_of_larger_tensors_are_read_in_place() -> None:
     torch.testing.assert_close(
         part, row_products(table[:, 7:20].contiguous(), rows[:, 3:8].contiguous(), odds)
     )
+
+
+@needs_numba
+@pytest.mark.parametrize(("images", "ranks"), [(9000, 30), (30_000, 30), (30_000, 3)])
+def test_tiles_of_many_images_make_no_difference(images: int, ranks: int) -> None:
+    """Of 9,000 images tiles of 2,048, of more larger ones; and none where a unit has hardly any in one."""
+    random = np.random.default_rng(0)
+    table = torch.from_numpy(random.uniform(size=(images, 300)).astype(np.float32))
+    rows = torch.from_numpy(random.integers(0, images, (40, ranks)))
+    odds = torch.from_numpy(random.uniform(0, 2, ranks).astype(np.float32))
+    wanted = (1 + odds[:, None].double() * table[rows].double()).prod(dim=1)
+    torch.testing.assert_close(row_products(table, rows, odds).double(), wanted, rtol=3e-6, atol=0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity import table_rows
+from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI, expansion
 from tests.support import literal
 
@@ -25,6 +26,10 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         pytest.skip("numba is not installed")
     monkeypatch.setattr(table_rows, "WORTH_COMPILING", 0 if request.param == "products" else 2**62)
     return request.param
+
+
+def block_of(probabilities: torch.Tensor) -> Block:
+    return probabilities, probabilities.min(), probabilities.max()
 
 
 def awkward(kind: str, images: int, units: int, seed: int) -> np.ndarray:
@@ -57,7 +62,7 @@ def test_evidence_is_the_papers_formula_whatever_the_activations(
         (WPMI(top_k=top_k), literal.evidence),
     ):
         kept = function.units(torch.empty(images, 1), torch.from_numpy(activations))
-        found = function.evidence((torch.from_numpy(p),), kept)
+        found = function.evidence(block_of(torch.from_numpy(p)), kept)
         np.testing.assert_allclose(
             found, twin(p.astype(np.float64), activations, top_k), rtol=2e-6, atol=4e-5
         )
@@ -77,7 +82,7 @@ def test_any_probabilities_of_belonging_are_summed_exactly(
     activations = random.normal(size=(120, 5))
     function = SoftWPMI(p_start=p_start, p_end=p_end)
     found = function.evidence(
-        (torch.from_numpy(p),), function.units(torch.empty(120, 1), torch.from_numpy(activations))
+        block_of(torch.from_numpy(p)), function.units(torch.empty(120, 1), torch.from_numpy(activations))
     )
     wanted = literal.soft_evidence(p.astype(np.float64), activations, 100, p_start, p_end)
     rest = 1 - function.membership(120) + 1e-7
@@ -129,19 +134,19 @@ def test_units_and_concepts_in_many_parts_score_as_each_alone(function: SoftWPMI
     generator = torch.Generator().manual_seed(0)
     p = torch.rand(3000, 800, generator=generator) / 2000
     top = random_orders(3000, 60, function.top_k, seed=3)
-    together = function.evidence((p,), (top,))
+    together = function.evidence(block_of(p), (top,))
     for k in (0, 41, 59):
-        torch.testing.assert_close(function.evidence((p,), (top[k : k + 1],))[0], together[k])
+        torch.testing.assert_close(function.evidence(block_of(p), (top[k : k + 1],))[0], together[k])
     for part in (slice(0, 1), slice(340, 360), slice(799, 800)):
-        torch.testing.assert_close(function.evidence((p[:, part],), (top,)), together[:, part])
+        torch.testing.assert_close(function.evidence(block_of(p[:, part]), (top,)), together[:, part])
 
 
 def test_evidence_is_the_logarithm_of_a_probability() -> None:
     p = torch.rand(200, 30, generator=torch.Generator().manual_seed(0))
     top = random_orders(200, 9, 100, seed=0)
-    assert (SoftWPMI().evidence((p,), (top,)) <= 0).all()
-    certain = SoftWPMI().evidence((torch.ones(200, 3),), (top,))
+    assert (SoftWPMI().evidence(block_of(p), (top,)) <= 0).all()
+    certain = SoftWPMI().evidence(block_of(torch.ones(200, 3)), (top,))
     torch.testing.assert_close(certain, torch.zeros(9, 3), atol=1e-4, rtol=0)
-    impossible = SoftWPMI().evidence((torch.zeros(200, 3),), (top,))
+    impossible = SoftWPMI().evidence(block_of(torch.zeros(200, 3)), (top,))
     wanted = sum(math.log(1 - (0.998 - r / 100 * 0.028) + 1e-7) for r in range(100))
     torch.testing.assert_close(impossible, torch.full((9, 3), wanted))
