@@ -75,6 +75,7 @@ def simulate(seed: int, epochs: int = 10, units: int = 400, width: int = 256, an
         "vectors": np.concatenate(found),
         "units": np.tile(np.arange(units), epochs),
         "epochs": np.repeat(np.arange(epochs, dtype=float), units),
+        "groups": np.zeros(epochs * units, dtype=int),
         "anchors": targets,
         "others": np.empty((0, width)),
         "goal": np.tile(goal, epochs),
@@ -101,6 +102,7 @@ def read_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
         "vectors": content.points.vectors,
         "units": content.points.units,
         "epochs": content.points.epochs,
+        "groups": content.points.groups,
         "anchors": content.anchors,
         "others": content.others,
     }
@@ -111,7 +113,7 @@ def make(source: Path, name: str, seed: int, target: Path) -> None:
     """What the process of its own does."""
     with np.load(source) as file:
         data = dict(file)
-    points = Points(data["vectors"], data["units"], data["epochs"])
+    points = Points(data["vectors"], data["units"], data["epochs"], data["groups"])
     layout = create_layout(name)
     start = time.perf_counter()
     places = layout.fit(points, data["anchors"], data["others"], seed)

@@ -45,7 +45,7 @@ def test_a_part_of_the_rows_is_that_part_of_the_whole() -> None:
 
 
 def test_two_points_have_no_neighbourhood_and_one_has_no_edge() -> None:
-    two = Points(directions(2), np.array([0, 0]), np.array([0.0, 1.0]))
+    two = Points(directions(2), np.array([0, 0]), np.array([0.0, 1.0]), np.zeros(2, dtype=int))
     assert (unit_graph(two, np.arange(2), 0).weights.toarray() > 0).tolist() == [[False, True], [True, False]]
     assert unit_graph(two.subset(np.array([0])), np.arange(1), 0).weights.nnz == 0
 

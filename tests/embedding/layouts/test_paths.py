@@ -12,7 +12,7 @@ def some_points() -> Points:
     """Two paths, of three points and of two, and a point alone; not in their order."""
     random = np.random.default_rng(0)
     units, epochs = np.array([1, 0, 2, 0, 1, 0]), np.array([5.0, 2, 0, 0, 0, 1])
-    return Points(random.normal(size=(6, 3)), units, epochs)
+    return Points(random.normal(size=(6, 3)), units, epochs, np.zeros(6, dtype=int))
 
 
 PAIRS = [(3, 5), (5, 1), (4, 0)]
@@ -43,7 +43,7 @@ def test_a_point_alone_stays() -> None:
 
 
 def test_what_stands_still_gets_equal_values() -> None:
-    points = Points(np.ones((3, 2)), np.zeros(3), np.arange(3.0))
+    points = Points(np.ones((3, 2)), np.zeros(3), np.arange(3.0), np.zeros(3, dtype=int))
     found = smooth_along_paths(np.arange(6.0).reshape(3, 2), points, 1.0, 1e-3, np.zeros(3, dtype=bool))
     np.testing.assert_allclose(found, [[2, 3]] * 3, atol=1e-6)
 
