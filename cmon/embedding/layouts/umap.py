@@ -27,7 +27,7 @@ from cmon.embedding.layouts.anchored import LandmarkMap, fit_map
 from cmon.embedding.layouts.base import Fitted, Floats, Places, Points, UpdatableLayout
 from cmon.embedding.layouts.descent import Slice, descend
 from cmon.embedding.layouts.fuzzy_graph import concept_graph, unit_graph
-from cmon.embedding.layouts.paths import carry_along_paths, smooth_along_paths
+from cmon.embedding.layouts.paths import PathSmoother, carry_along_paths
 
 LEAST_UNITS = 20.0
 """See `units_of_length`."""
@@ -36,7 +36,7 @@ ROUNDS = 40
 FOCUS = 0.5
 """The temperature of a unit's weights of the concepts that pull it, in parts of that of `anchored`."""
 FIRMNESS = 0.001
-"""Of paths; see `smooth_along_paths`."""
+"""Of paths; see `PathSmoother`."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def _lay_out(
         others = np.flatnonzero((points.epochs == epoch) & held)
         slices.append(Slice.of(graph[own], free[own], np.concatenate([others, landmarks]), random))
 
+    smoother = PathSmoother.of(points, units.length, FIRMNESS, held)
     wanted = distances.wanted(points.vectors[free])
     at = np.stack([points.groups[free], points.epochs[free]])
     groups = np.unique(at, axis=1, return_inverse=True)[1].ravel()  # of a run and layer at an epoch
@@ -118,6 +119,6 @@ def _lay_out(
         places /= scale
         places[free] = draw_to_distance(places[free], concepts.anchors, wanted, groups)
         moved[free] = places[free] - start[free]
-        moved = smooth_along_paths(moved, points, units.length, FIRMNESS, held)
+        moved = smoother.smooth(moved)
         places[free] = start[free] + moved[free]
     return places[: len(start)]
