@@ -1,4 +1,4 @@
-"""The layout `umap`: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
+"""The layout `umap`, the default: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
 
 Concepts lie where `anchored` puts them, and units start there. umap-learn's gradient descent then draws each unit to
 its neighbours of the same epoch, to itself at the epochs before and after, and to the concepts that it resembles.
@@ -31,8 +31,8 @@ from cmon.embedding.layouts.paths import PathSmoother, carry_along_paths
 
 LEAST_UNITS = 20.0
 """See `units_of_length`."""
-ROUNDS = 40
-"""Of gradient descent."""
+ROUNDS, ROUNDS_OF_MANY, MANY = 40, 20, 50_000
+"""Of gradient descent, up to MANY points and for more: umap-learn, too, goes fewer times over many points."""
 FOCUS = 0.5
 """The temperature of a unit's weights of the concepts that pull it, in parts of that of `anchored`."""
 FIRMNESS = 0.001
@@ -112,10 +112,11 @@ def _lay_out(
     places = np.vstack([start + moved, concepts.place(concepts.landmarks)])
     # Points with the same vector start in the same place, where no force separates them.
     places[free] += random.normal(scale=1e-4, size=(len(free), 2))
-    for number in range(ROUNDS):
+    rounds = ROUNDS if len(free) <= MANY else ROUNDS_OF_MANY
+    for number in range(rounds):
         places *= scale
         for part in slices:
-            descend(places, part, number, 1 - number / ROUNDS, random)
+            descend(places, part, number, 1 - number / rounds, random)
         places /= scale
         places[free] = draw_to_distance(places[free], concepts.anchors, wanted, groups)
         moved[free] = places[free] - start[free]

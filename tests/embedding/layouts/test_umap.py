@@ -1,4 +1,4 @@
-"""Neighbours, distances and movement of the layout `umap`, never its coordinates."""
+"""Neighbours, distances and movement of the default layout, never its coordinates."""
 
 from __future__ import annotations
 
