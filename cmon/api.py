@@ -273,7 +273,7 @@ def embed(
     workspace: AnyWorkspace,
     anchors: AnyPath | Sequence[str | Concept] | None = None,
     *,
-    layout: str = "anchored",
+    layout: str = "umap",
     temperature: float | None = None,
     runs: Sequence[str] = (),
     layers: Sequence[str] = (),

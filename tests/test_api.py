@@ -158,7 +158,7 @@ def test_options_have_the_names_and_defaults_of_the_commands(name: str, function
         (lambda place: cmon.score(place, ["dog"], similarity="nonsense"), "nonsense"),
         (lambda place: cmon.embed(place, layout="pca", temperature=0.1), "--temperature"),
         (lambda place: cmon.embed(place, layout="nonsense"), "nonsense"),
-        (lambda place: cmon.embed(place, temperature=float("nan")), "finite"),
+        (lambda place: cmon.embed(place, layout="anchored", temperature=float("nan")), "finite"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_is_read(

@@ -51,7 +51,10 @@ def read_content(
     units, live, vectors, fingerprints = read_unit_vectors(workspace, vocabulary, choice)
     rows = units.iloc[live]
     points = Points(
-        vectors, rows.groupby(TRAJECTORY).ngroup().to_numpy(), rows["epoch"].to_numpy(dtype=np.float64)
+        vectors,
+        rows.groupby(TRAJECTORY).ngroup().to_numpy(),
+        rows["epoch"].to_numpy(dtype=np.float64),
+        rows.groupby(["run", "layer"]).ngroup().to_numpy(),
     )
     parameters = workspace.parameters("vocabulary")
     placed = concept_vectors(parameters, vocabulary, anchors, text_vectors)

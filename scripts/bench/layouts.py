@@ -4,14 +4,16 @@
     python -m scripts.bench.layouts --points 100000
 
 Every layout is made once for each seed, in a process of its own: `process` is that process from start to end, imports,
-compilation and reading included; `fit` is the layout alone, compilation included. The measures are those of
-cmon/embedding/fidelity.py. `aligned`, umap-learn's AlignedUMAP, is what people have today.
+compilation and reading included; `fit` is the layout alone, compilation included, in seconds of the processor, since
+other programs disturb those of the clock. The measures are those of cmon/embedding/fidelity.py. `aligned`, umap-learn's
+AlignedUMAP, is what people have today.
 
 Simulated training: 400 units over 10 epochs, vectors of 256 numbers, 60 anchors in random directions. 300 units drift
 from the anchors' centroid to their own anchor, each at its own speed; 100 stand still. Each unit has a deviation of its
 own that stays (as long as an anchor's vector), and at each epoch a small one (a 200th of that). Each seed draws anew.
 
-With --points, only time and peak memory, on such a training with so many points, of layouts and of the measures.
+With --points, only time of the processor and peak memory, on such a training with so many points, of layouts and of
+the measures.
 Without a workspace, only the simulated training; --photographs is a second workspace, of networks trained on real
 photographs (docs/real-photographs.md), and is skipped where there is none.
 """
@@ -75,6 +77,7 @@ def simulate(seed: int, epochs: int = 10, units: int = 400, width: int = 256, an
         "vectors": np.concatenate(found),
         "units": np.tile(np.arange(units), epochs),
         "epochs": np.repeat(np.arange(epochs, dtype=float), units),
+        "groups": np.zeros(epochs * units, dtype=int),
         "anchors": targets,
         "others": np.empty((0, width)),
         "goal": np.tile(goal, epochs),
@@ -101,6 +104,7 @@ def read_workspace(folder: Path, given: list[str]) -> tuple[Data, pd.DataFrame]:
         "vectors": content.points.vectors,
         "units": content.points.units,
         "epochs": content.points.epochs,
+        "groups": content.points.groups,
         "anchors": content.anchors,
         "others": content.others,
     }
@@ -111,11 +115,11 @@ def make(source: Path, name: str, seed: int, target: Path) -> None:
     """What the process of its own does."""
     with np.load(source) as file:
         data = dict(file)
-    points = Points(data["vectors"], data["units"], data["epochs"])
+    points = Points(data["vectors"], data["units"], data["epochs"], data["groups"])
     layout = create_layout(name)
-    start = time.perf_counter()
+    start = time.process_time()
     places = layout.fit(points, data["anchors"], data["others"], seed)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     np.savez(target, points=places.points, anchors=places.anchors, seconds=seconds, peak=peak)
 
@@ -173,9 +177,9 @@ def cost(points: int, layouts: list[str]) -> str:
     with tempfile.TemporaryDirectory() as name:
         for layout in layouts:
             process, made = make_in_a_process(data, layout, 0, Path(name))
-            start = time.perf_counter()
+            start = time.process_time()
             fidelity.measure(keys, data["vectors"], made["points"], data["anchors"], made["anchors"])
-            took = time.perf_counter() - start
+            took = time.process_time() - start
             numbers = f"{process:.0f} | {made['seconds']:.1f} | {made['peak'] / 1e6:,.0f} | {took:.1f}"
             lines.append(f"| {layout} | {numbers} |")
     return "\n".join(lines)

@@ -42,7 +42,7 @@ def plain_umap(data: Data) -> Places:
 
 
 def fixed_umap(data: Data) -> Places:
-    points = Points(data["vectors"], data["units"], data["epochs"])
+    points = Points(data["vectors"], data["units"], data["epochs"], data["groups"])
     return create_layout("umap").fit(points, data["anchors"], data["others"], 0)
 
 

@@ -483,7 +483,7 @@ def test_embed_takes_words_and_a_part_and_the_report_is_of_that_part(place: Plac
     ("options", "message"),
     [
         (("--temperature", "0.1", "--layout", "pca"), "--temperature is of --layout anchored only"),
-        (("--temperature", "nan"), "a finite number is needed"),
+        (("--temperature", "nan", "--layout", "anchored"), "a finite number is needed"),
         (("--seed", "-1"), "-1 is not in the range"),
         (("--epoch", "two"), "'two' is not an epoch, or FIRST:LAST"),
         (("--epoch", "5:2"), "the first epoch comes after the last"),

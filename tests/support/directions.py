@@ -45,6 +45,7 @@ def training(anchors: np.ndarray, units: int = 60, epochs: int = 4, still: int =
         np.concatenate(vectors),
         np.tile(np.arange(units), epochs),
         np.repeat(np.arange(epochs, dtype=float), units),
+        np.zeros(units * epochs, dtype=int),
     )
 
 

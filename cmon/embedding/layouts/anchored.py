@@ -1,4 +1,4 @@
-"""The layout `anchored`, the default: a unit's place is a function of its vector, and of nothing else.
+"""The layout `anchored`: a unit's place is a function of its vector, and of nothing else.
 
 A unit lies between the landmarks that it resembles, and on one where it equals it. Landmarks are the anchors and the
 other scored concepts, placed by `landmarks`. So a unit that stands still in CLIP's space stands still in the plane,

@@ -26,6 +26,8 @@ class Points:
     """(P,): equal for the same unit of the same run and layer."""
     epochs: Floats
     """(P,): no unit has the same epoch twice."""
+    groups: Integers
+    """(P,): equal for units of the same run and layer."""
 
     def steps(self) -> tuple[Integers, Integers]:
         """(S,) rows before and (S,) rows after: each unit at each epoch, and at the next at which it has a vector."""
@@ -34,16 +36,17 @@ class Points:
         return order[:-1][same], order[1:][same]
 
     def followed_by(self, more: Points) -> Points:
-        """Both, one after the other; a number stands for the same unit in both."""
+        """Both, one after the other; a number stands for the same unit, or the same group, in both."""
         return Points(
             np.concatenate([self.vectors, more.vectors]),
             np.concatenate([self.units, more.units]),
             np.concatenate([self.epochs, more.epochs]),
+            np.concatenate([self.groups, more.groups]),
         )
 
     def subset(self, rows: npt.NDArray[Any]) -> Points:
         """Those of the rows, given as numbers or as a mask."""
-        return Points(self.vectors[rows], self.units[rows], self.epochs[rows])
+        return Points(self.vectors[rows], self.units[rows], self.epochs[rows], self.groups[rows])
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class UpdatableLayout(Layout, Protocol):
     def place(self, points: Points, fitted: Fitted, others: Floats, seed: int) -> Floats:
         """(N,2) places of N new points, in the frame of `fitted.places`. others, seed: those of the fit.
 
-        A number stands for the same unit in `points` and `fitted.points`; no unit has the same epoch in both.
+        A number stands for the same unit, or the same group, in `points` and `fitted.points`; no unit has the same
+        epoch in both.
         """
 
 

@@ -45,7 +45,7 @@ class Joint(UpdatableLayout):
         if near.shape[1] < 2:
             return normalise_places(start[:count], start[count:])
         random = np.random.RandomState(seed)
-        graph = umap_graph(near, distances, random)
+        graph = umap_graph(near, distances)
         length = float(np.sqrt(2 * distances[:, 1:]).mean())
         graph = add_step_edges(graph, points, length)
         # Points with the same vector would start in the same place, where no force separates them.

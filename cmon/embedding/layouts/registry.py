@@ -14,7 +14,7 @@ from cmon.errors import OptionError, require_known
 if TYPE_CHECKING:
     from cmon.embedding.layouts.base import Layout
 
-DEFAULT = "anchored"
+DEFAULT = "umap"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Entry:
 
 
 LAYOUTS = {
-    "anchored": Entry("anchored:Anchored", "each unit between the concepts it resembles"),
     "umap": Entry("umap:Umap", "one UMAP aligned over all epochs, the concepts fixed"),
+    "anchored": Entry("anchored:Anchored", "each unit between the concepts it resembles, at once"),
     "joint": Entry("joint:Joint", "one UMAP of all units and anchors, none fixed"),
     "aligned": Entry("aligned:Aligned", "umap-learn's AlignedUMAP"),
     "pca": Entry("pca:Pca", "the principal plane"),

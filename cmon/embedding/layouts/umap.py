@@ -1,11 +1,12 @@
-"""The layout `umap`: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
+"""The layout `umap`, the default: one aligned UMAP of all runs, layers and epochs, in which the concepts stay fixed.
 
 Concepts lie where `anchored` puts them, and units start there. umap-learn's gradient descent then draws each unit to
 its neighbours of the same epoch, to itself at the epochs before and after, and to the concepts that it resembles.
 A UMAP loses two things, which are put back after each round of the descent:
 
-- the distance to the nearest anchor, which UMAP erases by scaling each neighbourhood to itself: a unit is drawn a part
-  of the way to where its distance in the plane is right for its distance in CLIP's space;
+- the distance to the nearest anchor, which UMAP erases by scaling each neighbourhood to itself: a unit is drawn to
+  where its distance in the plane is right for its distance in CLIP's space, and so is the mean of a run's layer at an
+  epoch, which d_anchor is;
 - standing still: how far the descent has moved a unit is smoothed along the unit's path, the more, the less the unit
   moves in CLIP's space. Its start is a function of its vector, and needs no smoothing.
 
@@ -21,23 +22,21 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cmon.embedding.distances import nearest
+from cmon.embedding.layouts.anchor_distances import AnchorDistances, draw_to_distance
 from cmon.embedding.layouts.anchored import LandmarkMap, fit_map
 from cmon.embedding.layouts.base import Fitted, Floats, Places, Points, UpdatableLayout
 from cmon.embedding.layouts.descent import Slice, descend
 from cmon.embedding.layouts.fuzzy_graph import concept_graph, unit_graph
-from cmon.embedding.layouts.paths import carry_along_paths, smooth_along_paths
+from cmon.embedding.layouts.paths import PathSmoother, carry_along_paths
 
 LEAST_UNITS = 20.0
 """See `units_of_length`."""
-ROUNDS = 40
-"""Of gradient descent."""
+ROUNDS, ROUNDS_OF_MANY, MANY = 40, 20, 50_000
+"""Of gradient descent, up to MANY points and for more: umap-learn, too, goes fewer times over many points."""
 FOCUS = 0.5
 """The temperature of a unit's weights of the concepts that pull it, in parts of that of `anchored`."""
-DRAWN = 0.15
-"""The part of the way that a unit is drawn in each round to its distance from the nearest anchor."""
 FIRMNESS = 0.001
-"""Of paths; see `smooth_along_paths`."""
+"""Of paths; see `PathSmoother`."""
 
 
 @dataclass(frozen=True)
@@ -79,35 +78,6 @@ def units_of_length(points: Points) -> float:
     return max(LEAST_UNITS, math.sqrt(len(points.units) / max(len(np.unique(points.epochs)), 1)))
 
 
-@dataclass(frozen=True)
-class AnchorDistances:
-    """How far from its nearest anchor a unit is to lie in the plane: a rising function of how far it is in CLIP's
-    space."""
-
-    clip: Floats
-    """(K,) rising."""
-    plane: Floats
-    """(K,) rising. Between and beyond the K distances, linear and constant."""
-    concepts: LandmarkMap
-
-    @classmethod
-    def of(cls, vectors: Floats, start: Floats, concepts: LandmarkMap) -> AnchorDistances:
-        """The rising function nearest to what `anchored` does: vectors (P,D) and their places there, (P,2)."""
-        from sklearn.isotonic import IsotonicRegression
-
-        if len(vectors) == 0:
-            return cls(np.zeros(1), np.zeros(1), concepts)
-        _, clip = nearest(vectors, concepts.landmarks[: len(concepts.anchors)])
-        _, plane = nearest(start, concepts.anchors)
-        found = IsotonicRegression().fit(clip, plane)
-        return cls(found.X_thresholds_, found.y_thresholds_, concepts)
-
-    def wanted(self, vectors: Floats) -> Floats:
-        """(P,D) to (P,)."""
-        _, clip = nearest(vectors, self.concepts.landmarks[: len(self.concepts.anchors)])
-        return np.interp(clip, self.clip, self.plane)
-
-
 def _lay_out(
     points: Points,
     start: Floats,
@@ -135,27 +105,21 @@ def _lay_out(
         others = np.flatnonzero((points.epochs == epoch) & held)
         slices.append(Slice.of(graph[own], free[own], np.concatenate([others, landmarks]), random))
 
+    smoother = PathSmoother.of(points, units.length, FIRMNESS, held)
     wanted = distances.wanted(points.vectors[free])
+    at = np.stack([points.groups[free], points.epochs[free]])
+    groups = np.unique(at, axis=1, return_inverse=True)[1].ravel()  # of a run and layer at an epoch
     places = np.vstack([start + moved, concepts.place(concepts.landmarks)])
     # Points with the same vector start in the same place, where no force separates them.
     places[free] += random.normal(scale=1e-4, size=(len(free), 2))
-    for number in range(ROUNDS):
+    rounds = ROUNDS if len(free) <= MANY else ROUNDS_OF_MANY
+    for number in range(rounds):
         places *= scale
         for part in slices:
-            descend(places, part, number, 1 - number / ROUNDS, random)
+            descend(places, part, number, 1 - number / rounds, random)
         places /= scale
-        places[free] = draw_to_distance(places[free], concepts.anchors, wanted, DRAWN)
+        places[free] = draw_to_distance(places[free], concepts.anchors, wanted, groups)
         moved[free] = places[free] - start[free]
-        moved = smooth_along_paths(moved, points, units.length, FIRMNESS, held)
+        moved = smoother.smooth(moved)
         places[free] = start[free] + moved[free]
     return places[: len(start)]
-
-
-def draw_to_distance(places: Floats, anchors: Floats, wanted: Floats, part: float) -> Floats:
-    """(P,2) moved away from the nearest anchor or towards it, by a part of what is missing to the wanted distance (P,).
-
-    A place on an anchor has no direction, and stays.
-    """
-    near, distance = nearest(places, anchors)
-    direction = (places - anchors[near]) / np.maximum(distance, 1e-9)[:, None]
-    return places + part * (wanted - distance)[:, None] * direction

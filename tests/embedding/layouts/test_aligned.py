@@ -24,7 +24,10 @@ def test_units_missing_at_some_epochs_and_runs_of_different_lengths_have_places(
 
 def test_a_unit_keeps_its_last_vector_or_else_its_first() -> None:
     points = Points(
-        np.arange(6.0)[:, None], np.array([7, 7, 7, 9, 4, 4]), np.array([0.0, 1.0, 4.0, 1.0, 0.0, 4.0])
+        np.arange(6.0)[:, None],
+        np.array([7, 7, 7, 9, 4, 4]),
+        np.array([0.0, 1.0, 4.0, 1.0, 0.0, 4.0]),
+        np.zeros(6, dtype=int),
     )
     epochs, row, units = _carry_vectors(points)
     assert epochs.tolist() == [0, 1, 4]

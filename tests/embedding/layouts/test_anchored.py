@@ -162,6 +162,6 @@ def test_the_layout_is_its_map_and_places_new_units_by_it(anchors: np.ndarray, o
     np.testing.assert_array_equal(whole.points, mapped.place(points.vectors))
     np.testing.assert_array_equal(whole.anchors, mapped.anchors)
     new = directions(5, seed=11)
-    later = Points(new, np.arange(5), np.full(5, 9.0))
+    later = Points(new, np.arange(5), np.full(5, 9.0), np.zeros(5, dtype=int))
     found = layout.place(later, Fitted(points, anchors, whole, points.epochs >= 0), others, 0)
     np.testing.assert_array_equal(found, mapped.place(new))

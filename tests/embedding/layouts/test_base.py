@@ -33,17 +33,16 @@ def test_the_anchors_are_the_frame_and_without_a_radius_the_points_are() -> None
 
 
 def test_steps_join_a_unit_with_itself_at_the_next_epoch_at_which_it_is() -> None:
-    points = Points(np.zeros((6, 1)), np.array([1, 0, 1, 0, 1, 2]), np.array([0.5, 2, 3, 0, 1, 0]))
+    points = Points(
+        np.zeros((6, 1)), np.array([1, 0, 1, 0, 1, 2]), np.array([0.5, 2, 3, 0, 1, 0]), np.zeros(6, dtype=int)
+    )
     before, after = points.steps()
     assert sorted(zip(before.tolist(), after.tolist(), strict=True)) == [(0, 4), (3, 1), (4, 2)]
 
 
 def test_a_subset_is_given_by_numbers_or_by_a_mask() -> None:
-    points = Points(np.arange(6.0)[:, None], np.arange(6), np.arange(6.0))
+    points = Points(np.arange(6.0)[:, None], np.arange(6), np.arange(6.0), np.arange(6))
     for rows in (np.array([1, 4]), np.arange(6) % 3 == 1):
         found = points.subset(rows)
-        assert (found.vectors.ravel().tolist(), found.units.tolist(), found.epochs.tolist()) == (
-            [1, 4],
-            [1, 4],
-            [1, 4],
-        )
+        for values in (found.vectors.ravel(), found.units, found.epochs, found.groups):
+            assert values.tolist() == [1, 4]

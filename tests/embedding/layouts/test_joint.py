@@ -39,7 +39,12 @@ def test_the_same_seed_gives_the_same_places(points: Points, anchors: np.ndarray
 def test_smoothing_minimises_what_it_says() -> None:
     """Against the normal equations, written out for each point."""
     random = np.random.default_rng(0)
-    points = Points(random.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 2]), np.array([0.0, 1, 2, 0, 5, 0]))
+    points = Points(
+        random.normal(size=(6, 3)),
+        np.array([0, 0, 0, 1, 1, 2]),
+        np.array([0.0, 1, 2, 0, 5, 0]),
+        np.zeros(6, dtype=int),
+    )
     given = random.normal(size=(6, 2))
     found = smooth_trajectories(given, points, length=0.7)
     pairs = [(0, 1), (1, 2), (3, 4)]
@@ -53,7 +58,7 @@ def test_smoothing_minimises_what_it_says() -> None:
                 force + weight * (found[k] - found[b]) * (k == a) + weight * (found[k] - found[a]) * (k == b)
             )
         np.testing.assert_allclose(force, 0, atol=1e-9)
-    alone = Points(points.vectors[:1], np.zeros(1), np.zeros(1))
+    alone = points.subset(np.arange(1))
     np.testing.assert_array_equal(smooth_trajectories(given[:1], alone, 1), given[:1])
 
 
@@ -62,11 +67,11 @@ def test_new_points_lie_among_their_neighbours_and_the_still_where_they_were(
 ) -> None:
     fitted = Fitted(points, anchors, places, np.ones(len(points.units), dtype=bool))
     last = points.epochs == 3
-    again = Points(points.vectors[last], points.units[last], np.full(last.sum(), 4.0))
+    again = Points(points.vectors[last], points.units[last], np.full(last.sum(), 4.0), points.groups[last])
     np.testing.assert_allclose(Joint().place(again, fitted, NONE, 0), places.points[last], atol=0.02)
     moved = again.vectors + 0.02 * np.random.default_rng(0).normal(size=again.vectors.shape)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-    found = Joint().place(Points(moved, again.units, again.epochs), fitted, NONE, 0)
+    found = Joint().place(Points(moved, again.units, again.epochs, again.groups), fitted, NONE, 0)
     assert np.median(np.linalg.norm(found - places.points[last], axis=1)) < 0.3
 
 
@@ -83,5 +88,10 @@ def test_few_points_have_places(units: int, epochs: int, count: int) -> None:
 
 def test_many_units_with_the_same_vector_do_no_harm() -> None:
     anchors = families()
-    same = Points(np.repeat(anchors[:1], 60, axis=0), np.repeat(np.arange(30), 2), np.tile([0.0, 1.0], 30))
+    same = Points(
+        np.repeat(anchors[:1], 60, axis=0),
+        np.repeat(np.arange(30), 2),
+        np.tile([0.0, 1.0], 30),
+        np.zeros(60, dtype=int),
+    )
     assert np.isfinite(Joint().fit(same, anchors, NONE, seed=0).points).all()

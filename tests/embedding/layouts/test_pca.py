@@ -44,11 +44,13 @@ def test_a_place_is_a_function_of_the_vector_and_of_what_was_fitted_alone() -> N
     assert rms(whole.anchors) == pytest.approx(1)
     old = points.epochs < 3
     part = Pca().fit(points.subset(old), anchors, none, 0)
-    everywhere = Points(points.vectors, points.units, points.epochs + 9)
+    everywhere = Points(points.vectors, points.units, points.epochs + 9, points.groups)
     fitted = Fitted(points.subset(old), anchors, part, np.ones(old.sum(), dtype=bool))
     later = Pca().place(everywhere, fitted, none, 0)
     np.testing.assert_allclose(later[old], part.points, atol=1e-9)
-    at_anchors = Points(anchors, np.arange(len(anchors)), np.full(len(anchors), 9.0))
+    at_anchors = Points(
+        anchors, np.arange(len(anchors)), np.full(len(anchors), 9.0), np.zeros(len(anchors), dtype=int)
+    )
     np.testing.assert_allclose(Pca().place(at_anchors, fitted, none, 0), part.anchors, atol=1e-9)
     # what was placed later has no part in the plane
     grown = Fitted(points, anchors, whole, old)

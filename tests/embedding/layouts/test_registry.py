@@ -12,6 +12,7 @@ import pytest
 from cmon.embedding.layouts.anchored import Anchored
 from cmon.embedding.layouts.base import UpdatableLayout
 from cmon.embedding.layouts.registry import DEFAULT, LAYOUTS, create_layout, option_names
+from cmon.embedding.layouts.umap import Umap
 from cmon.errors import OptionError
 from tests.support.directions import directions, training
 
@@ -36,7 +37,7 @@ def test_points_that_are_too_few_for_a_neighbourhood_have_places(name: str) -> N
 
 def test_all_but_the_aligned_layout_can_grow() -> None:
     able = [name for name in LAYOUTS if isinstance(create_layout(name), UpdatableLayout)]
-    assert able == ["anchored", "umap", "joint", "pca"]
+    assert able == ["umap", "anchored", "joint", "pca"]
 
 
 def test_options_belong_to_their_layout() -> None:
@@ -46,9 +47,9 @@ def test_options_belong_to_their_layout() -> None:
         create_layout("pca", temperature=0.3)
     with pytest.raises(OptionError, match="--colour: no layout has this option"):
         create_layout("pca", colour="red")
-    with pytest.raises(OptionError, match=r"(?s)--layout umapp.*one of anchored, umap, joint, aligned, pca"):
+    with pytest.raises(OptionError, match=r"(?s)--layout umapp.*one of umap, anchored, joint, aligned, pca"):
         create_layout("umapped")
-    assert create_layout(DEFAULT) == Anchored()
+    assert create_layout(DEFAULT) == Umap()
 
 
 def test_the_list_is_cheap_and_a_layout_imports_only_what_it_needs() -> None:

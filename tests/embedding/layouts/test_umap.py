@@ -1,4 +1,4 @@
-"""Neighbours, distances and movement of the layout `umap`, never its coordinates."""
+"""Neighbours, distances and movement of the default layout, never its coordinates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from cmon.embedding.distances import nearest
 from cmon.embedding.layouts.anchored import fit_map
 from cmon.embedding.layouts.base import Fitted, Places, Points
-from cmon.embedding.layouts.umap import AnchorDistances, Umap, draw_to_distance, units_of_length
+from cmon.embedding.layouts.umap import Umap, units_of_length
 from cmon.embedding.trustworthiness import neighbours_kept
 from cmon.rank_correlation import spearman
 from tests.support import neighbourly
@@ -71,20 +71,9 @@ def test_a_new_point_of_a_unit_that_stands_still_lies_where_it_was(
 ) -> None:
     fitted = Fitted(points, anchors, places, np.ones(len(points.units), dtype=bool))
     last = points.epochs == 3
-    again = Points(points.vectors[last], points.units[last], np.full(last.sum(), 4.0))
+    again = Points(points.vectors[last], points.units[last], np.full(last.sum(), 4.0), points.groups[last])
     found = Umap().place(again, fitted, OTHERS, 0)
     np.testing.assert_allclose(found, places.points[last], atol=1e-4)
-
-
-def test_the_wanted_distance_rises_with_clips_and_is_that_of_anchored_on_the_whole(
-    points: Points, anchors: np.ndarray
-) -> None:
-    concepts = fit_map(anchors, OTHERS, 0)
-    start = concepts.place(points.vectors)
-    wanted = AnchorDistances.of(points.vectors, start, concepts).wanted(points.vectors)
-    clip = nearest(points.vectors, anchors)[1]
-    assert (np.diff(wanted[np.argsort(clip)]) >= -1e-12).all()
-    assert wanted.mean() == pytest.approx(nearest(start, concepts.anchors)[1].mean())
 
 
 @pytest.mark.parametrize(
@@ -92,15 +81,10 @@ def test_the_wanted_distance_rises_with_clips_and_is_that_of_anchored_on_the_who
 )
 def test_points_are_equally_crowded_however_many_there_are(units: int, epochs: int, length: float) -> None:
     at = np.repeat(np.arange(epochs, dtype=float), units)
-    points = Points(np.zeros((len(at), 1)), np.tile(np.arange(units), epochs), at)
+    points = Points(
+        np.zeros((len(at), 1)), np.tile(np.arange(units), epochs), at, np.zeros(len(at), dtype=int)
+    )
     assert units_of_length(points) == pytest.approx(length)
-
-
-def test_a_place_is_drawn_a_part_of_the_way_from_or_to_its_nearest_anchor() -> None:
-    anchors = np.array([[0.0, 0.0], [10.0, 0.0]])
-    places = np.array([[0.0, 2.0], [9.0, 0.0], [10.0, 0.0]])
-    found = draw_to_distance(places, anchors, np.array([1.0, 3.0, 1.0]), 0.5)
-    np.testing.assert_allclose(found, [[0, 1.5], [8, 0], [10, 0]])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +100,12 @@ def test_few_points_have_places(units: int, epochs: int, count: int) -> None:
 
 def test_many_units_with_the_same_vector_do_no_harm() -> None:
     anchors = families()
-    same = Points(np.repeat(anchors[:1], 60, axis=0), np.repeat(np.arange(30), 2), np.tile([0.0, 1.0], 30))
+    same = Points(
+        np.repeat(anchors[:1], 60, axis=0),
+        np.repeat(np.arange(30), 2),
+        np.tile([0.0, 1.0], 30),
+        np.zeros(60, dtype=int),
+    )
     found = Umap().fit(same, anchors, np.empty((0, 24)), seed=0)
     assert np.isfinite(found.points).all()
     assert np.linalg.norm(found.points - found.anchors[0], axis=1).max() < 0.2
