@@ -231,7 +231,7 @@ def _needed_firsts(planned: Sequence[Group], stale: Sequence[Group]) -> list[Gro
 
 def _summarize(scores: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
     rows = scores.to_pylist()
-    shown = sort_rows(pd.DataFrame(rows).drop(columns=["activations", "origin"]))
+    shown = sort_rows(pd.DataFrame(rows, columns=scores.column_names).drop(columns=["activations", "origin"]))
     layers = [{str(name): value for name, value in row.items()} for row in shown.to_dict("records")]
     status.warn_of_one_label(layers)
     return ScoreResult(

@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from cmon.distributed import on_ray
 from tests.distributed.conftest import Cluster
 from tests.support.spread_job import SpreadJob, assert_same_tables, files
 
 REPOSITORY = Path(__file__).parents[2]
-FREE = 3
-"""Checkpoints that are done while the others wait."""
 
 
 def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
@@ -33,38 +33,50 @@ def waiting(job: SpreadJob) -> set[int]:
     return {int(path.name.partition("-")[2]) for path in job.hold.parent.glob("waits-*")}
 
 
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+
+
 def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
-    for root, more in ((alone, {}), (spread, {"ray": cluster.address})):
-        result = job.extract(root, **more)
-        assert result.made == 12
-        assert [name for name, _ in result.skipped_checkpoints] == ["b/epoch_1.pt", "b/epoch_2.pt"]
-        assert "these weights fail" in dict(result.skipped_checkpoints)["b/epoch_1.pt"]
-        job.score(root, **more)
-    assert_same_tables(alone, spread, "extract")
-    assert_same_tables(alone, spread, "score")
-    assert job.extract(spread, ray=cluster.address).made == 0
-    job.score(alone, baseline="first")
-    job.score(spread, baseline="first", ray=cluster.address)
+    with on_ray.connect(cluster.address, "cpu", 1):  # for all calls: so workers need not start anew
+        for root, more in ((alone, {}), (spread, {"ray": cluster.address})):
+            result = job.extract(root, **more)
+            assert result.made == 12
+            assert [name for name, _ in result.skipped_checkpoints] == ["b/epoch_1.pt", "b/epoch_2.pt"]
+            assert "these weights fail" in dict(result.skipped_checkpoints)["b/epoch_1.pt"]
+            job.score(root, **more)
+        assert_same_tables(alone, spread, "extract")
+        assert_same_tables(alone, spread, "score")
+        assert job.extract(spread, ray=cluster.address).made == 0
+        job.score(alone, baseline="first")
+        job.score(spread, baseline="first", ray=cluster.address)
     assert_same_tables(alone, spread, "score")
 
 
-def test_a_worker_and_a_machine_are_lost(
-    cluster: Cluster, job: SpreadJob, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_ctrl_c_ends_the_tasks_and_leaves_what_was_finished(
+    cluster: Cluster, job: SpreadJob, tmp_path: Path
 ) -> None:
-    job.extract(tmp_path / "alone")
     job.hold.touch()
-    with ThreadPoolExecutor(1) as pool:
-        begun = pool.submit(job.extract, tmp_path / "spread", ray=cluster.address)
-        wait_until(lambda: len(waiting(job)) == 3)
-        before = waiting(job)
-        cluster.lose_one()
-        os.kill(before.pop(), signal.SIGKILL)
-        wait_until(lambda: len(waiting(job)) > 3)
-        job.hold.unlink()
-        assert begun.result().made == 12
-    assert_same_tables(tmp_path / "alone", tmp_path / "spread", "extract")
-    assert capfd.readouterr().out == ""
+    root = tmp_path / "spread"
+
+    def interrupt() -> None:
+        wait_until(lambda: len(waiting(job)) == 3 and len(files(root)) >= 2)
+        signal.raise_signal(signal.SIGINT)
+
+    pressing = Thread(target=interrupt)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        job.extract(root, ray=cluster.address)
+    pressing.join()
+    wait_until(lambda: not any(is_running(process) for process in waiting(job)), 10)
+    done = files(root)
+    job.hold.unlink()
+    assert job.extract(root).made == 12 - len(done)
 
 
 def test_the_process_that_gives_the_tasks_is_killed(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
@@ -77,15 +89,35 @@ def test_the_process_that_gives_the_tasks_is_killed(cluster: Cluster, job: Sprea
     )
     words = [sys.executable, "-c", code, str(job.folder), str(job.probe), str(root), cluster.address]
     begun = subprocess.Popen(words, cwd=REPOSITORY)
-    wait_until(lambda: len(waiting(job)) == 3)
-    wait_until(lambda: len(files(root)) >= 2)
-    begun.send_signal(signal.SIGKILL)
-    begun.wait()
+    try:
+        wait_until(lambda: len(waiting(job)) == 3)
+    finally:
+        begun.send_signal(signal.SIGKILL)
+        begun.wait()
     done = {name: (root / name).stat().st_mtime_ns for name in files(root)}
+    assert done
     job.hold.unlink()
-    result = job.extract(root, ray=cluster.address)
-    assert result.made + len(done) >= 12
+    assert job.extract(root).made == 12 - len(done)
     assert {name: (root / name).stat().st_mtime_ns for name in done} == done, (
         "what was finished was done again"
     )
     assert_same_tables(tmp_path / "alone", root, "extract")
+
+
+def test_a_worker_and_a_machine_are_lost(
+    cluster: Cluster, job: SpreadJob, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job.extract(tmp_path / "alone")
+    job.hold.touch()
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(job.extract, tmp_path / "spread", ray=cluster.address)
+        try:
+            wait_until(lambda: len(waiting(job)) == 3)
+            os.kill(waiting(job).pop(), signal.SIGKILL)
+            wait_until(lambda: len(waiting(job)) > 3)
+            cluster.lose_one()
+        finally:
+            job.hold.unlink()
+        assert begun.result().made == 12
+    assert_same_tables(tmp_path / "alone", tmp_path / "spread", "extract")
+    assert capfd.readouterr().out == ""

@@ -44,7 +44,7 @@ class SpreadJob:
         (self.runs["b"] / "epoch_2.pt").write_bytes(b"no checkpoint")
 
     def extract(self, root: Path, **more: Any) -> Any:
-        return cmon.extract(root, self.runs, self.probe, **self.options, **more)
+        return cmon.extract(root, self.runs, self.probe, **(self.options | more))
 
     @property
     def options(self) -> dict[str, Any]:
