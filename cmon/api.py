@@ -41,6 +41,8 @@ Words: TypeAlias = "AnyPath | Sequence[str | Concept]"
 """A file of concepts, or the concepts themselves."""
 Epochs: TypeAlias = "Sequence[float | tuple[float, float]]"
 """Single epochs, or (first, last) with both included; nothing is every epoch."""
+_ON_OTHERS_GPU = 128
+"""Images at a time on the GPUs of a cluster, where the process that gives the tasks has none: 8 GiB are ample."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def extract(
         if cluster is None:
             here = _on_device(settings, device, batch_size)
         else:
-            here = _on_device(settings, _own_device(device), batch_size, cluster.device)
+            here = _beside_cluster(settings, device, batch_size, cluster.device)
         return stage.extract(place, folders, images, here, progress, cluster)
 
 
@@ -433,12 +435,20 @@ def _ranges(epochs: Epochs) -> tuple[tuple[float, float], ...]:
     return tuple(one if isinstance(one, tuple) else (one, one) for one in epochs)
 
 
-def _on_device(
-    settings: ExtractSettings, device: str, batch_size: int | None, batches_on: str | None = None
-) -> ExtractSettings:
-    """batches_on: the device of which the size of a batch is, where that is another machine's."""
+def _on_device(settings: ExtractSettings, device: str, batch_size: int | None) -> ExtractSettings:
     where = devices.find_device(device)
-    size = devices.images_at_a_time(batch_size, batches_on or where)
+    return replace(settings, device=where, batch_size=devices.images_at_a_time(batch_size, where))
+
+
+def _beside_cluster(
+    settings: ExtractSettings, device: str, batch_size: int | None, workers_have: str
+) -> ExtractSettings:
+    """For the process that gives a cluster its tasks. workers_have: the device of these, for which batches are."""
+    where = devices.find_device(_own_device(device))
+    if workers_have == where or batch_size is not None:
+        size = devices.images_at_a_time(batch_size, where)
+    else:  # the memory of another machine's GPU is not known here
+        size = devices.images_at_a_time(None, "cpu") if workers_have == "cpu" else _ON_OTHERS_GPU
     return replace(settings, device=where, batch_size=size)
 
 

@@ -43,7 +43,8 @@ def is_running(process: int) -> bool:
 
 def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
-    with on_ray.connect(cluster.address, "cpu", 1):  # for all calls: so workers need not start anew
+    with on_ray.connect(cluster.address, "cpu", 1) as runner:  # for all calls: so workers need not start anew
+        assert str(runner.describe("extracting")) == "extracting on 3 machines"
         for root, more in ((alone, {}), (spread, {"ray": cluster.address})):
             result = job.extract(root, **more)
             assert result.made == 12

@@ -117,6 +117,45 @@ def test_a_device_that_no_cluster_has_is_refused() -> None:
         pass
 
 
+class Nodes:
+    """Stands for Ray: what it says of its machines."""
+
+    def __init__(self, *resources: dict[str, float]) -> None:
+        self.alive = dict(enumerate(resources))
+        self.all = dict(self.alive)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [
+            {"NodeID": f"node {number}", "Alive": number in self.alive, "Resources": has}
+            for number, has in self.all.items()
+        ]
+
+
+def test_machines_that_are_lost_are_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(on_ray, "_LOOK_SECONDS", 0.0)
+    nodes = Nodes({"CPU": 4}, {"CPU": 5, "GPU": 1}, {"CPU": 1})
+    runner = on_ray.RayRunner(nodes, "cpu", 2)
+    assert (runner.device, runner.threads, runner._slots) == ("cpu", 2, 4)
+    shown = runner.describe("scoring")
+    assert f"{shown}" == "scoring on 3 machines"
+    del nodes.alive[0], nodes.alive[2]
+    runner._machines.look()
+    assert f"{shown}" == "scoring on 1 machine, 2 lost"
+    assert caplog.text.count("a machine of the cluster is gone") == 2
+    assert runner._slots == 2
+
+
+def test_a_task_that_no_machine_can_run_is_refused_at_once() -> None:
+    nodes = Nodes({"CPU": 4}, {"CPU": 5, "GPU": 1})
+    assert on_ray.RayRunner(nodes, "auto", 5).device == "cuda"
+    with pytest.raises(CmonError, match=r"6 CPU(?s:.*)largest with 5(?s:.*)OMP_NUM_THREADS"):
+        on_ray.RayRunner(nodes, "auto", 6)
+    with pytest.raises(CmonError, match=r"1 GPU(?s:.*)--device cpu"):
+        on_ray.RayRunner(Nodes({"CPU": 4}), "cuda", 1)
+
+
 def test_nothing_of_ray_is_loaded_without_the_option(job: SpreadJob, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.support.spread_job import SpreadJob\n"
