@@ -62,6 +62,11 @@ def test_parts_of_a_scoring(job: SpreadJob, tmp_path: Path, baseline: str) -> No
     assert_same_tables(alone, spread, "score")
 
 
+def test_a_part_keeps_no_options(job: SpreadJob, tmp_path: Path) -> None:
+    job.extract(tmp_path / "work", part="1/2")
+    assert not (tmp_path / "work" / "requests").exists()
+
+
 def test_what_a_part_did_not_do_is_done_with_the_tables(job: SpreadJob, tmp_path: Path) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     job.extract(alone)
