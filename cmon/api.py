@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cmon import concepts as concept_lists
 from cmon import devices
 from cmon.concepts import Concept
+from cmon.distributed.parts import Part
 from cmon.errors import OptionError, require_known
 from cmon.kept_options import keep_dropped, keeps_options
 from cmon.progress import Progress, silent
@@ -24,6 +26,7 @@ from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from cmon.distributed.on_ray import RayRunner
     from cmon.embedding.anchors import TextVectors
     from cmon.embedding.stage import EmbedResult
     from cmon.evaluation.agreement import AgreementResult
@@ -38,6 +41,8 @@ Words: TypeAlias = "AnyPath | Sequence[str | Concept]"
 """A file of concepts, or the concepts themselves."""
 Epochs: TypeAlias = "Sequence[float | tuple[float, float]]"
 """Single epochs, or (first, last) with both included; nothing is every epoch."""
+_ON_OTHERS_GPU = 128
+"""Images at a time on the GPUs of a cluster, where the process that gives the tasks has none: 8 GiB are ample."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ def extract(
     batch_size: int | None = None,
     workers: int | None = None,
     finished: Sequence[AnyPath] | None = None,
+    ray: str | None = None,
+    part: str | None = None,
     progress: Progress = silent,
 ) -> ExtractResult:
     """Activations of every checkpoint of every run on the probing set, in `activations/RUN/LAYER/EPOCH.parquet`.
@@ -85,6 +92,9 @@ def extract(
     what fits.
     workers: processes that decode images; None takes one for each core, at most 8. finished: the only
     checkpoints to read, where others are still being written; None reads all that are there.
+    ray: 'auto', 'local' or HOST:PORT, a Ray cluster on whose workers networks run; None runs them here. part: 'I/N',
+    the I-th of N shares of the checkpoints, of which activation files are written and no table; once all parts are
+    done, the same call without it writes the tables.
     Does only what is missing or stale. Raises CmonError when a folder, layer or model does not exist, or nothing can
     be read from it; a checkpoint or an image that cannot be read alone is skipped, with its reason in the result.
     """
@@ -107,6 +117,13 @@ def extract(
     )
     if finished is not None:
         settings = replace(settings, finished=frozenset(map(Path, finished)))
+    share = _part(part, ray)
+    if share is not None:
+        from cmon.extraction import stage
+
+        here = _on_device(settings, device, batch_size)
+        with place.writing_part("extract", str(share)):
+            return stage.extract_part(place, folders, images, here, share, progress)
     from cmon.extraction.unchanged import find_unchanged
 
     found = find_unchanged(place, folders, images, settings)
@@ -114,8 +131,12 @@ def extract(
         return found
     from cmon.extraction import stage  # and with it torch: two seconds
 
-    with place.writing("extract"):
-        return stage.extract(place, folders, images, _on_device(settings, device, batch_size), progress)
+    with place.writing("extract"), _cluster(ray, device) as cluster:
+        if cluster is None:
+            here = _on_device(settings, device, batch_size)
+        else:
+            here = _beside_cluster(settings, device, batch_size, cluster.device)
+        return stage.extract(place, folders, images, here, progress, cluster)
 
 
 def plan(
@@ -200,6 +221,8 @@ def score(
     batch_size: int | None = None,
     workers: int | None = None,
     seed: int = 0,
+    ray: str | None = None,
+    part: str | None = None,
     progress: Progress = silent,
 ) -> Scores:
     """The concept that each unit detects at each epoch, in the tables `units`, `concepts` and `vocabulary`.
@@ -210,6 +233,8 @@ def score(
     share of false ones among the units called interpretable. baseline: what these beat, 'chance' or the layer's own
     'first' epoch. truth: CSV that says what the probe images show.
     images: the folder where the probe images are now; None where they were, or where they were seen from the workspace.
+    ray, part: as of `extract`; a part is one of the runs and layers, of which it writes the files of `units` and
+    `concepts`, and looks neither at class_names nor at truth.
     Raises CmonError when `extract` has not run, or something given cannot be read.
     """
     from cmon.clip.features import Features
@@ -229,13 +254,14 @@ def score(
         )
     require_known("--precision", precision, devices.PRECISIONS)
     function = registry.create(similarity, top_k)
+    share = _part(part, ray)
     place, listed = _workspace(workspace), _concepts(concepts)
     annotated = annotations.read(Path(truth)) if truth is not None else None
     shards = place.frame("shards")  # before a large CLIP is loaded for nothing
     names = _class_names(class_names)
     if names:
         class_name_lists.require_layer(shards, names)
-    where = devices.find_device(device)
+    where = devices.find_device(device if ray is None else _own_device(device))
     features = Features(
         place,
         clip,
@@ -259,8 +285,11 @@ def score(
     def text_vectors(texts: Sequence[str]) -> Any:
         return features.concept_vectors(texts, settings.templates).numpy()
 
-    with place.writing("score"):
-        labels = stage.score(place, listed, features, settings, progress)
+    if share is not None:
+        with place.writing_part("score", str(share)):
+            return Scores(stage.score_part(place, listed, features, settings, share, progress), None, None)
+    with place.writing("score"), _cluster(ray, device) as cluster:
+        labels = stage.score(place, listed, features, settings, progress, cluster)
         return Scores(
             labels,
             class_name_lists.measure(place, names, text_vectors) if names else None,
@@ -409,6 +438,45 @@ def _ranges(epochs: Epochs) -> tuple[tuple[float, float], ...]:
 def _on_device(settings: ExtractSettings, device: str, batch_size: int | None) -> ExtractSettings:
     where = devices.find_device(device)
     return replace(settings, device=where, batch_size=devices.images_at_a_time(batch_size, where))
+
+
+def _beside_cluster(
+    settings: ExtractSettings, device: str, batch_size: int | None, workers_have: str
+) -> ExtractSettings:
+    """For the process that gives a cluster its tasks. workers_have: the device of these, for which batches are."""
+    where = devices.find_device(_own_device(device))
+    if workers_have == where or batch_size is not None:
+        size = devices.images_at_a_time(batch_size, where)
+    else:  # the memory of another machine's GPU is not known here
+        size = devices.images_at_a_time(None, "cpu") if workers_have == "cpu" else _ON_OTHERS_GPU
+    return replace(settings, device=where, batch_size=size)
+
+
+def _own_device(device: str) -> str:
+    """The device of the process that gives the tasks: a GPU that workers are to have may be missing here."""
+    return "auto" if device == "cuda" else device
+
+
+@contextmanager
+def _cluster(address: str | None, device: str) -> Iterator[RayRunner | None]:
+    """A runner on a Ray cluster as long as the block lasts; None without an address."""
+    if address is None:
+        yield None
+        return
+    import torch
+
+    from cmon.distributed import on_ray
+
+    with on_ray.connect(address, device, torch.get_num_threads()) as runner:
+        yield runner
+
+
+def _part(text: str | None, ray: str | None) -> Part | None:
+    if text is None:
+        return None
+    if ray is not None:
+        raise OptionError("--part and --ray: either this process does a part, or a cluster does all of it")
+    return Part.parse(text)
 
 
 def _workers(given: int | None) -> int:

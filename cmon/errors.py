@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 from cmon.printable import printable
 
@@ -25,6 +26,10 @@ class CmonError(Exception):
         lines += [f"  next:     {_one_line(hint)}"] if hint else []
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can be sent from one process to another as it is."""
+        return _build, (type(self), self.problem, self.expected, self.found, self.hint), vars(self)
+
     @property
     def line(self) -> str:
         """The message on one line, for a table's row or a warning."""
@@ -35,6 +40,12 @@ class CmonError(Exception):
             self.hint and f"next: {self.hint}",
         ]
         return "; ".join(_one_line(part) for part in parts if part)
+
+
+def _build(
+    kind: type[CmonError], problem: str, expected: str | None, found: str | None, hint: str | None
+) -> CmonError:
+    return kind(problem, expected=expected, found=found, hint=hint)
 
 
 def _one_line(text: str) -> str:

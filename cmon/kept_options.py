@@ -32,7 +32,7 @@ R = TypeVar("R")
 VERSION = 1
 """Of the form of the files."""
 STAGES = ("extract", "score", "embed", "report")
-_OF_THE_MOMENT = {"workspace", "progress", "finished", "refit"}
+_OF_THE_MOMENT = {"workspace", "progress", "finished", "refit", "ray", "part"}
 """Parameters that are of one call: done again, they would mean something else."""
 _PATHS = {"probe", "concepts", "class_names", "truth", "images"}
 """Options that are a path where they are text."""
@@ -51,7 +51,10 @@ class Call:
 
 
 def keeps_options(function: Callable[P, R]) -> Callable[P, R]:
-    """A stage's function that keeps its options once it has succeeded; `inspect.unwrap` gives one that does not."""
+    """A stage's function that keeps its options once it has succeeded; `inspect.unwrap` gives one that does not.
+
+    A part of a stage keeps none: the whole does.
+    """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -59,6 +62,8 @@ def keeps_options(function: Callable[P, R]) -> Callable[P, R]:
         result = function(*args, **kwargs)
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
+        if given.arguments.get("part") is not None:
+            return result
         place = given.arguments["workspace"]
         workspace = place if isinstance(place, Workspace) else Workspace(place)
         keep_options(workspace, Call(function.__name__, dict(given.arguments)))

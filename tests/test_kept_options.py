@@ -98,7 +98,7 @@ def test_what_was_given_comes_back_exactly(workspace: Workspace, project: Path) 
     )
     keep_options(workspace, Call("extract", options))
     back = given_back(workspace, "extract")
-    assert back == {name: value for name, value in options.items() if name != "finished"}
+    assert back == {name: value for name, value in options.items() if name not in ("finished", "ray", "part")}
     assert type(back["batch_size"]) is int
     assert type(back["model_arguments"]["shape"]) is tuple
     assert type(back["model_arguments"]["list"]) is list
@@ -335,7 +335,8 @@ def test_a_stage_keeps_its_options_when_it_has_succeeded_and_not_before(
     expected = defaults(api.extract) | {
         "runs": {"a": checkpoints_folder}, "probe": probe_folder, "model": model, "layers": ("conv2",), "workers": 0,
     }  # fmt: skip
-    del expected["finished"]
+    for name in ("finished", "ray", "part"):  # of one call
+        del expected[name]
     assert calls["extract"] == expected
     assert (calls["score"]["concepts"], calls["score"]["clip"]) == (words, clip)
     with pytest.raises(CmonError):

@@ -104,6 +104,8 @@ if TYPE_CHECKING:
 @options.network_precision
 @options.batch_size
 @options.workers
+@options.ray
+@options.part
 @click.option(
     "--strict", is_flag=True, help=f"Exit with {options.STRICT_EXIT} if a checkpoint or an image was skipped."
 )
@@ -143,26 +145,31 @@ def extract(
     with terminal.session(quiet) as (screen, progress):
         given |= {"model_arguments": dict(model_arguments), "progress": progress}
         if dry_run:
+            if [name for name in ("ray", "part") if given.pop(name) is not None]:
+                raise click.UsageError("--dry-run reads two checkpoints here: leave out --ray and --part")
             found = plan = api.plan(dict(runs), probe, **given)
         else:
             found = result = api.extract(workspace, dict(runs), probe, **given)
     if dry_run:
         _print_plan(screen, plan, table_format)
     else:
-        _print_result(screen, result)
+        _print_result(screen, result, given["part"])
     if strict and found.skipped:
         ctx.exit(options.STRICT_EXIT)
 
 
-def _print_result(screen: Terminal, result: ExtractResult) -> None:
+def _print_result(screen: Terminal, result: ExtractResult, part: str | None) -> None:
     from cmon.cli import terminal
 
+    if part is not None:
+        screen.say(options.part_done(part, "extract"))
     done = f"{terminal.count(result.made, 'activation file')} made, {result.reused} fresh"
     screen.say(f"{terminal.outcome(result.made > 0)}: {done}")
     screen.say(
         f"{terminal.count(result.checkpoints, 'checkpoint')} and {terminal.count(result.images, 'image')} read"
     )
-    screen.say(f"preprocessing: {result.preprocessing}")
+    if result.preprocessing:
+        screen.say(f"preprocessing: {result.preprocessing}")
     for note in result.notes:
         screen.say(note)
     if result.left_out:

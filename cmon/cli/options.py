@@ -206,6 +206,22 @@ seed = click.option(
     show_default=True,
     help="Seed of everything that is random.",
 )
+ray = click.option(
+    "--ray",
+    metavar="ADDRESS",
+    default=None,
+    show_default="this process does all",
+    help="A Ray cluster that does the work: auto (the one that this machine is part of), local (this machine alone), "
+    "or the head's HOST:PORT. Workspace and inputs must lie on storage that all machines share.",
+)
+part = click.option(
+    "--part",
+    metavar="I/N",
+    default=None,
+    show_default="all of it",
+    help="Do the I-th of N shares only, and write no table: for N programs at once, as of a Slurm array. When all are "
+    "done, the same command without it writes the tables.",
+)
 quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
 table_format = click.option(
     "--format",
@@ -226,3 +242,8 @@ def clip(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="open_clip's NAME:PRETRAINED, hf-hub:ORG/NAME, local-dir:FOLDER, or python:MODULE:FACTORY.",
     )(command)
+
+
+def part_done(part: str, command: str) -> str:
+    """What to say after a part of a command, in front of what it did."""
+    return f"part {part}; when all parts are done, run the same `cmon {command}` without --part: it writes the tables"

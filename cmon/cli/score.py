@@ -99,6 +99,8 @@ _TOP_K = {name: entry.top_k for name, entry in ENTRIES.items() if entry.top_k}
 @options.batch_size
 @options.workers
 @options.seed
+@options.ray
+@options.part
 @options.table_format
 @options.quiet
 def score(workspace: Path, concepts: Path, table_format: str, quiet: bool, **given: Any) -> None:
@@ -121,6 +123,8 @@ def score(workspace: Path, concepts: Path, table_format: str, quiet: bool, **giv
     if agreement is not None:
         tables["agreement"] = agreement.agreement.to_pylist()
     terminal.print_tables(tables, table_format)
+    if given["part"] is not None:
+        screen.say(options.part_done(given["part"], "score"))
     statuses = ", ".join(f"{number:,} {status}" for status, number in labels.statuses.items() if number)
     screen.say(
         f"{terminal.outcome(labels.made)}: {labels.units:,} units ({statuses}), {labels.concepts:,} concepts"

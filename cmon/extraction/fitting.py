@@ -67,6 +67,8 @@ class FittedRuns:
     """Skipped ones included."""
     fits: dict[str | None, Fit]
     """By signature; every checkpoint without an error has one."""
+    examples: dict[str | None, Checkpoint]
+    """The checkpoint with whose weights the network of a signature was traced."""
     found_preprocess: FoundPreprocess
     """The same for all networks."""
 
@@ -111,6 +113,7 @@ def fit_networks(
         folders, settings.weights, settings.trust_pickle, known, progress, settings.finished
     )
     fits: dict[str | None, Fit] = {}
+    examples: dict[str | None, Checkpoint] = {}
     failures: dict[str | None, WeightsMismatch] = {}
     preprocess: FoundPreprocess | None = None
     for position, (run, one) in enumerate(found):
@@ -121,7 +124,8 @@ def fit_networks(
                 found[position] = run, one.skipped(error)
                 continue
             try:
-                fits[one.signature], preprocess = _fit(tensors, settings, preprocess)
+                fits[one.signature], preprocess = fit_network(tensors, settings, preprocess)
+                examples[one.signature] = one
             except WeightsMismatch as error:
                 failures[one.signature] = error
         found[position] = run, _with_match(one, fits.get(one.signature), failures.get(one.signature))
@@ -133,16 +137,19 @@ def fit_networks(
     found = choose_epochs(runs.deduplicate_runs(found, settings.trust_pickle), settings.epochs)
     _warn(found, fits, settings.weights)
     _warn_of_defaults(settings.model, preprocess)
-    fitted = FittedRuns(found, fits, preprocess)
+    fitted = FittedRuns(found, fits, examples, preprocess)
     if settings.layers:
         _warn_of_layers([output for fit in fitted.used for output in fit.outputs], settings.pooling)
     return fitted
 
 
-def _fit(
+def fit_network(
     tensors: Mapping[str, torch.Tensor], settings: ExtractSettings, preprocess: FoundPreprocess | None
 ) -> tuple[Fit, FoundPreprocess]:
-    """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own."""
+    """The network that these weights fit, traced once, and the preprocessing: the given one, or else its own.
+
+    Raises CmonError when the model does not exist, WeightsMismatch when the weights do not fit it.
+    """
     network = build_network(settings.model, settings.model_arguments, tensors)
     match = load_weights(network, tensors, settings.model)
     if preprocess is None:

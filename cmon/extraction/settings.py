@@ -80,6 +80,11 @@ class ExtractResult:
     """Activation files made now; the others were fresh."""
     reused: int
 
+    @classmethod
+    def of_nothing(cls) -> ExtractResult:
+        """Of a part that has no checkpoint, since there are more parts than checkpoints."""
+        return cls(0, [], 0, 0, 0, [], "", (), 0, 0)
+
     @property
     def skipped(self) -> int:
         return len(self.skipped_images) + len(self.skipped_checkpoints)

@@ -46,7 +46,7 @@ class Job:
 
 
 def plan_shards(
-    fitted: FittedRuns,
+    fits: Mapping[str | None, Fit],
     checkpoints: RunCheckpoints,
     layers: Mapping[str, Container[str]],
     probe_origin: str,
@@ -54,7 +54,8 @@ def plan_shards(
 ) -> list[Shard]:
     """The activation files of those of the checkpoints that can be read, in their order and that of layers.
 
-    layers: which of a run's layers are wanted, by its name. probe_origin: hash of the images and their preprocessing.
+    fits: by the checkpoints' signatures. layers: which of a run's layers are wanted, by its name.
+    probe_origin: hash of the images and their preprocessing.
     """
     network = [
         settings.model,
@@ -76,8 +77,8 @@ def plan_shards(
             ),
         )
         for run, checkpoint in checkpoints
-        if checkpoint.error is None and checkpoint.signature in fitted.fits
-        for output in fitted.fits[checkpoint.signature].outputs
+        if checkpoint.error is None and checkpoint.signature in fits
+        for output in fits[checkpoint.signature].outputs
         if output.name in layers[run]
     ]
 

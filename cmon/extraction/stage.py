@@ -4,19 +4,26 @@ checkpoints of every run --inspect--> table `checkpoints`
 tables of earlier extractions --> layers and epochs that stay
 probe images --decode once--> pixel cache, table `images`
 pixels x checkpoint --network, hooks--> activations/RUN/LAYER/EPOCH, listed in table `shards`
+
+The networks run here one after the other, on the workers of a cluster, or in several programs, each with its part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cmon.checkpoints.find import find_checkpoints
 from cmon.checkpoints.runs import RunCheckpoints
-from cmon.errors import CmonError
+from cmon.distributed.parts import Part
+from cmon.distributed.runner import Runner
+from cmon.errors import CmonError, OptionError
+from cmon.extraction import remote
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
 from cmon.extraction.arithmetic import arithmetic
-from cmon.extraction.earlier import is_gone, not_read_now, read_earlier, rows_of_gone, way_of
+from cmon.extraction.earlier import Earlier, is_gone, not_read_now, read_earlier, rows_of_gone, way_of
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
@@ -44,45 +51,131 @@ def extract(
     probe_folder: Path,
     settings: ExtractSettings,
     progress: Progress = silent,
+    runner: Runner | None = None,
 ) -> ExtractResult:
     """Extract the activations that are missing or stale, and write the tables that list them.
 
-    folders: a folder of checkpoints by the run's name.
+    folders: a folder of checkpoints by the run's name. runner: of a cluster; None runs networks in this process.
     Raises CmonError when a folder, layer or model does not exist, or nothing can be read from it.
     """
     files = find_images(probe_folder)  # first, so that a missing folder is an error at once
-    earlier = read_earlier(workspace)
-    layers_before = {run: earlier.layers(run, settings) for run in folders}
-    more = [layer for layers in layers_before.values() for layer in layers]
-    all_layers = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
-    with arithmetic(settings.precision, settings.device):
-        fitted = fit_networks(folders, all_layers, earlier.checkpoints, progress)
+    fitted = _Fitted.of(workspace, folders, settings, progress)
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
-        traced = [output.name for fit in fitted.used for output in fit.outputs]
-        asked, _ = match_all(settings.layers, traced)
-        wanted = {run: {*asked, *before} for run, before in layers_before.items()}
-        planned = plan_shards(fitted, fitted.checkpoints, wanted, probe.origin, settings)
-        stale = [shard for shard in planned if not is_fresh(shard.path(workspace), shard.origin)]
-        failures = _run_jobs(
-            workspace, plan_jobs(fitted, stale, wanted), probe, fitted.preprocess, settings, work, progress
-        )
-        others = not_read_now(earlier, fitted.checkpoints)
+        planned = _Planned.of(workspace, fitted, probe, settings)
+        failures = _run_jobs(workspace, planned.jobs, fitted, probe, settings, runner, work, progress)
+        runs, wanted = fitted.runs, planned.wanted
+        others = not_read_now(fitted.earlier, runs.checkpoints)
         kept = [
             shard
-            for shard in plan_shards(fitted, others, wanted, probe.origin, settings)
+            for shard in plan_shards(runs.fits, others, wanted, probe.origin, settings)
             if is_fresh(shard.path(workspace), shard.origin)
         ]
         with_some = {(shard.run, shard.epoch) for shard in kept}
         others = [(run, one) for run, one in others if (run, one.epoch) in with_some]
-        checkpoints = _skip_failed(_with_chosen_before(fitted.checkpoints, others), failures)
-        shards = [*select_shards(planned, checkpoints), *kept]
+        checkpoints = _skip_failed(_with_chosen_before(runs.checkpoints, others), failures)
+        shards = [*select_shards(planned.shards, checkpoints), *kept]
         if not shards:
             raise next(iter(failures.values()))
-        parameters = _table_parameters(settings, fitted, probe, files, failures)
-        gone = rows_of_gone(earlier, [(run, one) for run, one in others if is_gone(one)])
-        write_tables(workspace, earlier, checkpoints, gone, shards, parameters)
-    return _summarize(fitted, checkpoints, probe, shards, select_shards(stale, checkpoints))
+        parameters = _table_parameters(settings, runs, probe, files, failures)
+        gone = rows_of_gone(fitted.earlier, [(run, one) for run, one in others if is_gone(one)])
+        write_tables(workspace, fitted.earlier, checkpoints, gone, shards, parameters)
+    return _summarize(runs, checkpoints, probe, shards, select_shards(planned.stale, checkpoints))
+
+
+def extract_part(
+    workspace: Workspace,
+    folders: Mapping[str, Path],
+    probe_folder: Path,
+    settings: ExtractSettings,
+    part: Part,
+    progress: Progress = silent,
+) -> ExtractResult:
+    """Extract what is missing or stale of a share of all checkpoints, and write no table; counts are of the share.
+
+    Beside other parts, in other processes. Only runs that the share has checkpoints of are looked at, and of these
+    all: what a file's epoch is, and which of two files gives it, shows only among all of a run.
+    Raises CmonError as `extract` does.
+    """
+    files = find_images(probe_folder)
+    own = set(part.choose([(run, path) for run in folders for path in find_checkpoints(folders[run])]))
+    touched = {run: folder for run, folder in folders.items() if any(name == run for name, _ in own)}
+    if not touched:
+        return ExtractResult.of_nothing()
+    fitted = _Fitted.of(workspace, touched, settings, progress)
+    _require_stable(fitted.preprocess)
+    probe = pixel_cache.decode_part(workspace, files, fitted.preprocess, settings.workers, progress)
+    planned = _Planned.of(workspace, fitted, probe, settings)
+    jobs = [job for job in planned.jobs if (job.run, job.checkpoint.path) in own]
+    work = costs.Work("images x checkpoints")  # of one part, which says little of the whole
+    failures = _run_jobs(workspace, jobs, fitted, probe, settings, None, work, progress)
+    checkpoints = _skip_failed(
+        [(run, one) for run, one in fitted.runs.checkpoints if (run, one.path) in own], failures
+    )
+    shards = select_shards(planned.shards, checkpoints)
+    return _summarize(fitted.runs, checkpoints, probe, shards, select_shards(planned.stale, checkpoints))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The networks that the checkpoints fit, and what earlier extractions left."""
+
+    earlier: Earlier
+    before: Mapping[str, Sequence[str]]
+    """The layers that each run has already."""
+    runs: FittedRuns
+    traced: ExtractSettings
+    """The settings with which networks were traced: with the layers that are there, too."""
+
+    @classmethod
+    def of(
+        cls, workspace: Workspace, folders: Mapping[str, Path], settings: ExtractSettings, progress: Progress
+    ) -> _Fitted:
+        earlier = read_earlier(workspace)
+        before = {run: earlier.layers(run, settings) for run in folders}
+        more = [layer for layers in before.values() for layer in layers]
+        traced = replace(settings, layers=tuple(dict.fromkeys([*settings.layers, *more])))
+        with arithmetic(settings.precision, settings.device):
+            runs = fit_networks(folders, traced, earlier.checkpoints, progress)
+        return cls(earlier, before, runs, traced)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return self.runs.preprocess
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The activation files of the checkpoints that are read."""
+
+    wanted: Mapping[str, Container[str]]
+    """The layers of each run."""
+    shards: Sequence[Shard]
+    stale: Sequence[Shard]
+    """Those of them that are missing, or of something else."""
+    jobs: Sequence[Job]
+
+    @classmethod
+    def of(cls, workspace: Workspace, fitted: _Fitted, probe: Probe, settings: ExtractSettings) -> _Planned:
+        runs = fitted.runs
+        found = [output.name for fit in runs.used for output in fit.outputs]
+        asked, _ = match_all(settings.layers, found)
+        wanted = {run: {*asked, *before} for run, before in fitted.before.items()}
+        shards = plan_shards(runs.fits, runs.checkpoints, wanted, probe.origin, settings)
+        stale = [shard for shard in shards if not is_fresh(shard.path(workspace), shard.origin)]
+        return cls(wanted, shards, stale, plan_jobs(runs, stale, wanted))
+
+
+def _require_stable(preprocess: Preprocess) -> None:
+    """Raise CmonError where no process can know that another one prepares images as it does."""
+    said = str(preprocess.describe().get("custom", ""))
+    if re.search(r" at 0x[0-9a-f]+", said):
+        raise OptionError(
+            "--part: the network's own function `preprocess` is another one in each process, as far as can be told",
+            expected="a ResizeCrop, a transform of torchvision, or any object whose repr says all that it does",
+            found=said,
+            hint="leave out --part, or use --ray",
+        )
 
 
 def _with_chosen_before(found: RunCheckpoints, kept: RunCheckpoints) -> RunCheckpoints:
@@ -121,13 +214,16 @@ def plan(
 def _run_jobs(
     workspace: Workspace,
     jobs: Sequence[Job],
+    fitted: _Fitted,
     probe: Probe,
-    preprocess: Preprocess,
     settings: ExtractSettings,
+    runner: Runner | None,
     work: costs.Work,
     progress: Progress,
 ) -> Failures:
-    """Run the jobs one after the other and count the images in `work`; a checkpoint that fails is passed over."""
+    """Run the jobs and count the images in `work`; a checkpoint that fails is passed over."""
+    if runner is not None:
+        return remote.run_jobs(workspace, jobs, fitted.runs, probe, fitted.traced, runner, work, progress)
     failures: Failures = {}
 
     def run_all() -> Iterator[int]:
@@ -136,7 +232,7 @@ def _run_jobs(
         feed = PixelFeed(probe.pixels, settings.device)
         for job in jobs:
             try:
-                yield from run_job(workspace, job, probe, feed, preprocess, settings)
+                yield from run_job(workspace, job, probe, feed, fitted.preprocess, settings)
             except (
                 UnreadableCheckpoint
             ) as error:  # a training program may remove or rewrite its files meanwhile

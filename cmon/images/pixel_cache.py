@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from cmon.images import decoding, preprocessing
 from cmon.images.decoding import blank
 from cmon.images.files import ImageFile
 from cmon.images.preprocessing import Preprocess
-from cmon.images.table import make_rows, to_table, warn_of
+from cmon.images.table import make_rows, stored_path, to_table, warn_of
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
@@ -90,27 +90,69 @@ def decode_probe(
 
     Raises CmonError when no file can be read as an image; then nothing is written.
     """
+    cached, pixels, origin = _decode(workspace, files, preprocess, workers, progress)
+    _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
+    _remove_other_caches(pixels.path)
+    return _probe(cached, pixels, origin, [stored_path(file) for file in files])
+
+
+def decode_part(
+    workspace: Workspace, files: list[ImageFile], preprocess: Preprocess, workers: int, progress: Progress
+) -> Probe:
+    """`decode_probe` for one of several processes that do so at once: the first decodes, and no table is written."""
+    with workspace.alone("decoded images"):
+        cached, pixels, origin = _decode(workspace, files, preprocess, workers, progress)
+    return _probe(cached, pixels, origin, [stored_path(file) for file in files])
+
+
+def open_probe(workspace: Workspace, origin: str, preprocess: Preprocess) -> Probe:
+    """The probing set that another process decoded; of images that could not be read it does not know the paths.
+
+    Raises CmonError where this process does not find it.
+    """
+    pixels = _pixels(workspace, origin, preprocess)
+    cached = read_if_fresh(pixels.path.with_suffix(".parquet"), origin)
+    if cached is None or _size(pixels.path) != _bytes_of(cached, pixels.image_bytes):
+        raise CmonError(
+            f"{pixels.path}: is not there as it was decoded",
+            expected="the pixels that the process that gives the tasks decoded",
+            hint="put the workspace on storage that all machines share",
+        )
+    return _probe(cached, pixels, origin, [f"image {number}" for number in range(cached.num_rows)])
+
+
+def _decode(
+    workspace: Workspace, files: list[ImageFile], preprocess: Preprocess, workers: int, progress: Progress
+) -> tuple[pa.Table, Pixels, str]:
+    """The table of the cache, the empty `Pixels` of its file, and the probing set's origin."""
     way = digest(preprocess.describe(), decoding.RULES, schemas.VERSION)
     origin = digest([(file.name, file.sha256) for file in files], way)
-    example = preprocess.pixels(blank())
-    path = workspace.cache / f"pixels-{origin[:16]}.bin"
-    table = path.with_suffix(".parquet")
-    empty = Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
+    empty = _pixels(workspace, origin, preprocess)
+    table = empty.path.with_suffix(".parquet")
     cached = read_if_fresh(table, origin)
-    if cached is None or _size(path) != _bytes_of(cached, empty.image_bytes):
+    if cached is None or _size(empty.path) != _bytes_of(cached, empty.image_bytes):
         known = _known(workspace, way, empty)
         rows = _write_pixels(empty, files, known, preprocess, workers, progress)
-        workspace.written_bytes += path.stat().st_size
+        workspace.written_bytes += empty.path.stat().st_size
         cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
         workspace.write(table, cached, origin, {"way": way})
-    _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
-    _remove_other_caches(path)
-    checksums = np.array([crc for crc in cached["crc32"].to_pylist() if crc is not None], np.uint32)
-    pixels = Pixels(path, example.shape, example.dtype, checksums)
-    rows = workspace.read("images").to_pylist()
-    usable = np.array([row["image_id"] for row in rows if row["status"] == "ok"], dtype=np.int64)
-    skipped = [(row["path"], row["error"]) for row in rows if row["status"] != "ok"]
-    return Probe(pixels, usable, origin, skipped)
+    return cached, empty, origin
+
+
+def _pixels(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pixels:
+    """Where the pixels of a probing set lie, and in which form; of no image yet."""
+    example = preprocess.pixels(blank())
+    path = workspace.cache / f"pixels-{origin[:16]}.bin"
+    return Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
+
+
+def _probe(cached: pa.Table, empty: Pixels, origin: str, paths: Sequence[str]) -> Probe:
+    """paths: of all files, in the order of the cache's rows."""
+    rows = cached.to_pylist()
+    checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
+    usable = np.array([at for at, row in enumerate(rows) if not row["error"]], dtype=np.int64)
+    skipped = [(path, row["error"]) for path, row in zip(paths, rows, strict=True) if row["error"]]
+    return Probe(replace(empty, checksums=checksums), usable, origin, skipped)
 
 
 def _write_images(

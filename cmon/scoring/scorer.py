@@ -6,13 +6,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow.compute as pc
 from torch import Tensor
 
-from cmon.clip.features import Features
 from cmon.concepts import Concept
 from cmon.progress import Progress
 from cmon.scoring import labelling, result_tables
@@ -30,22 +29,42 @@ from cmon.workspace.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 
+class Vectors(Protocol):
+    """Where vectors of images and concepts come from: `Features`, or a process that has them already."""
+
+    def image_vectors(self, progress: Progress) -> Tensor:
+        """(N,D) float32 unit vectors of the images that could be read."""
+
+    def concept_vectors(self, names: Sequence[str], templates: Sequence[str] = ()) -> Tensor:
+        """(C,D) float32 unit vectors."""
+
+
 @dataclass
 class Scorer:
     """Scores groups of one workspace, and writes their files as soon as a pass over the concepts is done."""
 
     workspace: Workspace
     concepts: Sequence[Concept]
-    features: Features
+    features: Vectors
     settings: ScoreSettings
     shared_origin: str
     """Hash of all that passes over the concepts share."""
+    inputs: Mapping[str, str]
+    """Origins of the tables `images` and `vocabulary`, of which the groups' files are made."""
 
-    def write_vocabulary(self, origin: str, parameters: Mapping[str, Any]) -> None:
-        path = self.workspace.table("vocabulary")
+    def write_vocabulary(self, parameters: Mapping[str, Any]) -> None:
+        path, origin = self.workspace.table("vocabulary"), self.inputs["vocabulary"]
         if not is_fresh(path, origin):
-            table = result_tables.vocabulary_table(self.concepts, self._texts.numpy())
+            table = result_tables.vocabulary_table(self.concepts, self.texts.numpy())
             self.workspace.write(path, table, origin, parameters)
+
+    @property
+    def lacks_shared(self) -> bool:
+        """Whether the first pass over the concepts will find what all others share, and has not been made."""
+        if not self.settings.similarity.order_only:  # each layer has pseudo-units of its own
+            return False
+        shared = read_shared(self.workspace, self.shared_origin)
+        return not (shared.null or shared.products)
 
     def run(self, groups: Sequence[Group], firsts: Sequence[Group], progress: Progress) -> Iterator[int]:
         """Score the groups and write their files; gives the units of each.
@@ -64,10 +83,9 @@ class Scorer:
         _warn_of_few(len(vectors), settings.similarity)
         ids = workspace.read("images").filter(pc.field("status") == "ok")["image_id"].to_numpy()
         images = ProbeImages.shuffle(vectors, ids, settings.seed, settings.device)
-        texts = self._texts.to(settings.device)
+        texts = self.texts.to(settings.device)
         shared = read_shared(workspace, self.shared_origin)
         known = bool(shared.null or shared.products)
-        inputs = {name: workspace.origin(name) for name in ("images", "vocabulary")}
         populations = (
             (group, read_population(workspace, group.shard, images, settings.method))
             for group in progress(order, "reading activations", len(order))
@@ -98,11 +116,11 @@ class Scorer:
                     "concepts": result_tables.concepts_table(labelled, self.concepts),
                     "units": result_tables.units_table(labelled, self.concepts, settings.fdr, fit, first),
                 }
-                group.write(workspace, tables, inputs)
+                group.write(workspace, tables, self.inputs)
                 yield tables["units"].num_rows
 
     @cached_property
-    def _texts(self) -> Tensor:
+    def texts(self) -> Tensor:
         """(C,D) unit vectors."""
         return self.features.concept_vectors(
             [concept.name for concept in self.concepts], self.settings.templates

@@ -13,7 +13,8 @@ parameters, and not on what else is scored. So only what is new or changed is sc
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,10 @@ import pyarrow as pa
 
 from cmon.clip.features import Features
 from cmon.concepts import Concept
+from cmon.distributed.parts import Part
+from cmon.distributed.runner import Runner
 from cmon.progress import Progress, silent
-from cmon.scoring import priors, status
+from cmon.scoring import priors, remote, status
 from cmon.scoring.first_epoch import fewest_units
 from cmon.scoring.groups import (
     Group,
@@ -67,40 +70,119 @@ def score(
     features: Features,
     settings: ScoreSettings,
     progress: Progress = silent,
+    runner: Runner | None = None,
 ) -> ScoreResult:
     """Label every unit of the workspace, and write the tables `vocabulary`, `units`, `concepts` and `scores`.
 
-    Raises CmonError when `extract` has not run, or was stopped.
+    runner: of a cluster; None scores in this process. Raises CmonError when `extract` has not run, or was stopped.
     """
-    provenance.check(workspace, "shards")
-    parameters = _parameters(settings, features)
-    words = digest(
-        features.identity, [(concept.name, concept.category) for concept in concepts], settings.templates
-    )
-    inputs = (words, workspace.origin("images"), schemas.VERSION)
-    origin = digest(inputs, parameters)
-    of_method = {name: value for name, value in parameters.items() if name not in ("fdr", "baseline")}
-    shared_origin = digest(inputs, of_method)
-    against_first = settings.baseline == "first"
-    planned = plan_groups(workspace.read("shards").to_pylist(), origin, against_first=against_first)
-    if against_first:
-        _warn_of_first(planned, settings.fdr)
-    stale = [group for group in planned if not group.is_fresh(workspace)]
-    if stale or not _is_fresh(workspace, words):
+    plan = _Plan.of(workspace, concepts, features, settings)
+    stale = [group for group in plan.groups if not group.is_fresh(workspace)]
+    if stale or not plan.has_vocabulary(workspace):
         with costs.measured(workspace, "score", "units") as work:
-            scorer = Scorer(workspace, concepts, features, settings, shared_origin)
-            scorer.write_vocabulary(words, parameters)
-            for units in scorer.run(stale, _needed_firsts(planned, stale) if against_first else [], progress):
-                work.items += units
-    listed = scores_table(workspace, planned)
-    made = write_listing(workspace, listed, parameters) or bool(stale)
-    remove_others(workspace, planned)
-    remove_other_shared(workspace, shared_origin)
+            scorer = plan.scorer(workspace, concepts, features, settings)
+            scorer.write_vocabulary(plan.parameters)
+            if runner is not None:
+                remote.run_groups(scorer, plan.pairs(stale), runner, work, progress)
+            else:
+                for units in scorer.run(stale, plan.firsts(stale), progress):
+                    work.items += units
+    listed = scores_table(workspace, plan.groups)
+    made = write_listing(workspace, listed, plan.parameters) or bool(stale)
+    remove_others(workspace, plan.groups)
+    remove_other_shared(workspace, plan.shared_origin)
     return _summarize(listed, len(concepts), made=made)
 
 
-def _is_fresh(workspace: Workspace, words: str) -> bool:
-    return is_fresh(workspace.table("vocabulary"), words)
+def score_part(
+    workspace: Workspace,
+    concepts: Sequence[Concept],
+    features: Features,
+    settings: ScoreSettings,
+    part: Part,
+    progress: Progress = silent,
+) -> ScoreResult:
+    """Label the units of a share of the runs and layers, and write no table; counts are of the share.
+
+    Beside other parts, in other processes. What all of them need, one makes while the others wait: CLIP's vectors, and
+    the scores of pseudo-units, with which it scores its first group. Raises CmonError as `score` does.
+    """
+    plan = _Plan.of(workspace, concepts, features, settings)
+    chosen = set(part.choose(list(dict.fromkeys(trajectory(group.shard) for group in plan.groups))))
+    own = [group for group in plan.groups if trajectory(group.shard) in chosen]
+    stale = [group for group in own if not group.is_fresh(workspace)]
+    if stale:
+        scorer = plan.scorer(workspace, concepts, features, settings)
+        with workspace.alone("CLIP vectors"):
+            features.image_vectors(progress)
+            _ = scorer.texts
+        left = stale
+        if scorer.lacks_shared:
+            with workspace.alone("pseudo-units"):
+                if scorer.lacks_shared:
+                    left = stale[1:]
+                    deque(scorer.run(stale[:1], plan.firsts(stale[:1]), progress), maxlen=0)
+        deque(scorer.run(left, plan.firsts(left), progress), maxlen=0)
+    return _summarize(scores_table(workspace, own), len(concepts), made=bool(stale))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be scored, and the hashes of all that it depends on."""
+
+    groups: Sequence[Group]
+    parameters: Mapping[str, Any]
+    """Of the tables."""
+    shared_origin: str
+    """Of what passes over the concepts share."""
+    inputs: Mapping[str, str]
+    """Origins of the tables `images` and `vocabulary`."""
+    against_first: bool
+
+    @classmethod
+    def of(
+        cls, workspace: Workspace, concepts: Sequence[Concept], features: Features, settings: ScoreSettings
+    ) -> _Plan:
+        provenance.check(workspace, "shards")
+        parameters = _parameters(settings, features)
+        words = digest(
+            features.identity,
+            [(concept.name, concept.category) for concept in concepts],
+            settings.templates,
+        )
+        images = workspace.origin("images")
+        inputs = (words, images, schemas.VERSION)
+        of_method = {name: value for name, value in parameters.items() if name not in ("fdr", "baseline")}
+        against_first = settings.baseline == "first"
+        shards = workspace.read("shards").to_pylist()
+        groups = plan_groups(shards, digest(inputs, parameters), against_first=against_first)
+        if against_first:
+            _warn_of_first(groups, settings.fdr)
+        found = {"images": images, "vocabulary": words}
+        return cls(groups, parameters, digest(inputs, of_method), found, against_first)
+
+    def has_vocabulary(self, workspace: Workspace) -> bool:
+        return is_fresh(workspace.table("vocabulary"), self.inputs["vocabulary"])
+
+    def scorer(
+        self,
+        workspace: Workspace,
+        concepts: Sequence[Concept],
+        features: Features,
+        settings: ScoreSettings,
+    ) -> Scorer:
+        return Scorer(workspace, concepts, features, settings, self.shared_origin, self.inputs)
+
+    def firsts(self, stale: Sequence[Group]) -> list[Group]:
+        """The first epochs with which groups are compared; none where they are compared with chance."""
+        return _needed_firsts(self.groups, stale) if self.against_first else []
+
+    def pairs(self, stale: Sequence[Group]) -> list[tuple[list[Group], list[Group]]]:
+        """The groups of each run and layer, and the first epochs that they are compared with."""
+        by_trajectory: dict[tuple[str, str], list[Group]] = {}
+        for group in stale:
+            by_trajectory.setdefault(trajectory(group.shard), []).append(group)
+        return [(own, self.firsts(own)) for own in by_trajectory.values()]
 
 
 def _parameters(settings: ScoreSettings, features: Features) -> dict[str, Any]:
@@ -149,7 +231,7 @@ def _needed_firsts(planned: Sequence[Group], stale: Sequence[Group]) -> list[Gro
 
 def _summarize(scores: pa.Table, concepts: int, *, made: bool) -> ScoreResult:
     rows = scores.to_pylist()
-    shown = sort_rows(pd.DataFrame(rows).drop(columns=["activations", "origin"]))
+    shown = sort_rows(pd.DataFrame(rows, columns=scores.column_names).drop(columns=["activations", "origin"]))
     layers = [{str(name): value for name, value in row.items()} for row in shown.to_dict("records")]
     status.warn_of_one_label(layers)
     return ScoreResult(

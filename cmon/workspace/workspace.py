@@ -179,6 +179,14 @@ class Workspace:
         with self._lock.held(command):
             yield
 
+    def writing_part(self, command: str, part: str) -> AbstractContextManager[None]:
+        """Write to the workspace beside other parts of a command; see `WriterLock.held_by_part`."""
+        return self._lock.held_by_part(command, part)
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """Do something that all parts need, while they wait; see `WriterLock.alone`."""
+        return self._lock.alone(what)
+
     def write(
         self,
         path: Path,

@@ -19,7 +19,7 @@ from cmon.kept_options import Call
 
 def call_of(stage: str, **given: Any) -> Call:
     parameters = inspect.signature(getattr(api, stage)).parameters.values()
-    moment = ("workspace", "progress", "finished")
+    moment = ("workspace", "progress", "finished", "ray", "part")
     options = {one.name: one.default for one in parameters if one.name not in moment}
     return Call(stage, {**options, **given})
 

@@ -114,3 +114,72 @@ def test_what_dead_processes_left_aside_is_removed_at_the_next_start(tmp_path: P
     sweep(tmp_path)
     assert not stranger.exists()
     assert mine.read_text() == "whole"
+
+
+PART = """
+import sys, time
+from pathlib import Path
+from cmon.workspace.workspace import Workspace
+place, part = Workspace(Path(sys.argv[1])), sys.argv[2]
+with place.writing_part("extract", part):
+    (place.root / f"begun-{part[0]}").write_text("")
+    time.sleep(float(sys.argv[3]))
+    (place.root / f"ended-{part[0]}").write_text(str(time.time()))
+"""
+
+
+def begin_part(root: Path, part: str, seconds: float) -> subprocess.Popen[bytes]:
+    """Another process that does a part, once this returns."""
+    started = subprocess.Popen([sys.executable, "-c", PART, str(root), part, str(seconds)], cwd=REPOSITORY)
+    while not (root / f"begun-{part[0]}").exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    return started
+
+
+def test_parts_write_side_by_side_and_a_command_waits_for_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [begin_part(tmp_path, part, 60) for part in ("1/3", "2/3")]
+    left = tmp_path / f".half.parquet.{os.uname().nodename}.{others[0].pid}.part"
+    left.write_text("in use")
+    with Workspace(tmp_path).writing_part("extract", "3/3"):
+        assert [one.poll() for one in others] == [None, None]
+        assert left.exists(), "of another part, perhaps"
+    for one in others:
+        one.kill()  # their locks go with them
+        one.wait()
+    last = begin_part(tmp_path, "3/3", 1.5)
+    with caplog.at_level("WARNING"), Workspace(tmp_path).writing("extract"):
+        assert time.time() >= float((tmp_path / "ended-3").read_text())
+        assert not left.exists()
+        assert not [*tmp_path.glob(".lock.*")]
+    assert last.wait() == 0
+    assert "waiting for part 3/3 of `cmon extract`" in caplog.text
+
+
+def test_a_part_waits_for_a_command_and_for_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = hold(tmp_path, 1.5)
+    with caplog.at_level("WARNING"), Workspace(tmp_path).writing_part("extract", "1/2"):
+        assert time.time() >= float((tmp_path / "ended").read_text())
+    assert other.wait() == 0
+    assert "waiting for `cmon score`" in caplog.text
+    same = begin_part(tmp_path, "1/2", 1)
+    with caplog.at_level("WARNING"), Workspace(tmp_path).writing_part("extract", "1/2"):
+        assert time.time() >= float((tmp_path / "ended-1").read_text())
+    assert same.wait() == 0
+    assert "waiting for another process that does part 1/2" in caplog.text
+
+
+def test_what_all_parts_need_is_made_by_one(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from cmon.workspace.workspace import Workspace\n"
+        "root = Path(sys.argv[1])\n"
+        "with Workspace(root).alone('decoded images'):\n"
+        "    assert not (root / 'busy').exists()\n"
+        "    (root / 'busy').touch(); time.sleep(0.2); (root / 'busy').unlink()\n"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY) for _ in range(3)
+    ]
+    assert [one.wait() for one in started] == [0, 0, 0]
