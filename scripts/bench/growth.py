@@ -38,6 +38,10 @@ class Size:
     """Threads of torch: more than the machine has take no less time, and as much memory as where there are so many."""
 
 
+RUNS = 3
+"""Of embed and report: a point is a unit of a run at a checkpoint."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage whose growth is measured."""
@@ -48,6 +52,8 @@ class Stage:
     """Gives the call that is measured; what comes before it counts for the memory only."""
     points: Mapping[str, tuple[int, int, int]]
     """Fields of `Size` to the values that they take."""
+    usual: Size = Size()
+    """What all other fields are."""
 
 
 def prepare_score(folder: Path, size: Size) -> None:
@@ -79,6 +85,24 @@ def load_score(folder: Path, size: Size) -> Callable[[], object]:
     return lambda: score(Workspace(folder), words, features, ScoreSettings())
 
 
+def prepare_points(folder: Path, size: Size) -> None:
+    from scripts.bench.many_points import write_many_points
+
+    write_many_points(folder, RUNS, size.checkpoints, size.units)
+
+
+def load_embed(folder: Path, size: Size) -> Callable[[], object]:
+    import cmon
+
+    return lambda: cmon.embed(folder / "workspace")
+
+
+def load_report(folder: Path, size: Size) -> Callable[[], object]:
+    import cmon
+
+    return lambda: cmon.report(folder / "workspace")
+
+
 STAGES = {
     "score": Stage(
         prepare_score,
@@ -90,7 +114,9 @@ STAGES = {
             "checkpoints": (2, 8, 24),
             "cores": (1, 8, 64),
         },
-    )
+    ),
+    "embed": Stage(prepare_points, load_embed, {"checkpoints": (5, 15, 42)}, Size(units=4_000)),
+    "report": Stage(prepare_points, load_report, {"checkpoints": (5, 15, 50)}, Size(units=4_000)),
 }
 
 
@@ -131,14 +157,15 @@ def main(names: tuple[str, ...], prepare: str | None, alone: str | None, folder:
             print(json.dumps(measure(stage, folder, Size(**json.loads(alone)))))
         return
     for name in names or STAGES:
-        rest = ", ".join(f"{value:,} {field}" for field, value in asdict(Size()).items())
+        stage = STAGES[name]
+        rest = ", ".join(f"{value:,} {field}" for field, value in asdict(stage.usual).items())
         print(f"{name}, where nothing else is said of {rest}:\n")
         print(
             "| grows | size | CPU seconds | peak, MB | of that before the stage, MB |\n|---|---|---|---|---|"
         )
-        for field, values in STAGES[name].points.items():
+        for field, values in stage.points.items():
             for value in values:
-                found = measure_alone(name, replace(Size(), **{field: value}))
+                found = measure_alone(name, replace(stage.usual, **{field: value}))
                 print(
                     f"| {field} | {value:,} | {found['seconds']:.1f} | {found['peak']:.0f} | {found['before']:.0f} |",
                     flush=True,
