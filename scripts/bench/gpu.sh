@@ -31,11 +31,12 @@ done
 
 device=$(python -c 'import torch; print(torch.cuda.get_device_name(), "with torch", torch.__version__)')
 printf '# On one %s\n' "$device"
-part 'Tests marked gpu' 120 python -m pytest -q -m gpu -o filterwarnings=default tests/test_gpu.py
+part 'Tests marked gpu' 120 python -m pytest -q -m gpu -o filterwarnings=default tests/test_gpu.py \
+    tests/scoring/test_scoring_gpu.py
 part Extraction 180 python -m scripts.bench.extract "$scratch/photographs" --device cuda --workers 8 \
     --precision fp32 --precision tf32 --precision bf16
 part Scoring 140 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
-    --similarity soft_wpmi --memory-images 0 --repeat 1
+    --similarity soft_wpmi --large-images 0 --memory-images 0 --repeat 1
 if [ -d "$workspace" ]; then
     part Embedding 40 python -m cmon embed "$workspace" --quiet
 fi
