@@ -35,8 +35,10 @@ def test_neighbours_are_kept_in_the_fewer_rounds_of_many_points(
     neighbourly.assert_kept(points, Umap().fit(points, anchors, OTHERS, seed=0))
 
 
-def test_runs_that_start_from_the_same_weights_start_at_the_same_d_anchor(anchors: np.ndarray) -> None:
-    """Two runs of the same units, which part later; in a plain descent each goes where its own run pulls it."""
+def test_runs_that_start_from_the_same_weights_start_at_the_d_anchor_that_is_wanted(
+    anchors: np.ndarray,
+) -> None:
+    """Two runs of the same units, which part later. Where nothing is put back, their means are 4 % off."""
     one, other = training(anchors, units=40, seed=3), training(anchors, units=40, still=0, seed=4)
     other.vectors[:40] = one.vectors[:40]
     both = one.followed_by(Points(other.vectors, other.units + 40, other.epochs, other.groups + 1))
