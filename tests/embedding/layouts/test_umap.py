@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from cmon.embedding.distances import nearest
-from cmon.embedding.layouts.anchored import fit_map
+from cmon.embedding.layouts import umap
+from cmon.embedding.layouts.anchor_distances import AnchorDistances
+from cmon.embedding.layouts.anchored import LandmarkMap, fit_map
 from cmon.embedding.layouts.base import Fitted, Places, Points
 from cmon.embedding.layouts.umap import Umap, units_of_length
 from cmon.embedding.trustworthiness import neighbours_kept
@@ -24,6 +26,32 @@ def places(points: Points, anchors: np.ndarray) -> Places:
 
 def test_neighbours_are_kept_and_anchors_are_the_frame(points: Points, places: Places) -> None:
     neighbourly.assert_kept(points, places)
+
+
+def test_neighbours_are_kept_in_the_fewer_rounds_of_many_points(
+    points: Points, anchors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(umap, "MANY", 10)
+    neighbourly.assert_kept(points, Umap().fit(points, anchors, OTHERS, seed=0))
+
+
+def test_runs_that_start_from_the_same_weights_start_at_the_d_anchor_that_is_wanted(
+    anchors: np.ndarray,
+) -> None:
+    """Two runs of the same units, which part later. Where nothing is put back, their means are 4 % off."""
+    one, other = training(anchors, units=40, seed=3), training(anchors, units=40, still=0, seed=4)
+    other.vectors[:40] = one.vectors[:40]
+    both = one.followed_by(Points(other.vectors, other.units + 40, other.epochs, other.groups + 1))
+    found = Umap().fit(both, anchors, OTHERS, seed=0)
+    distance = nearest(found.points, found.anchors)[1]
+    means = [distance[(both.groups == run) & (both.epochs == 0)].mean() for run in (0, 1)]
+    wanted = AnchorDistances.of(both.vectors, *_start(both, anchors)).wanted(both.vectors)[:40].mean()
+    np.testing.assert_allclose(means, wanted, rtol=0.01)
+
+
+def _start(points: Points, anchors: np.ndarray) -> tuple[np.ndarray, LandmarkMap]:
+    concepts = fit_map(anchors, OTHERS, 0)
+    return concepts.place(points.vectors), concepts
 
 
 def test_concepts_lie_where_anchored_puts_them(anchors: np.ndarray, places: Places) -> None:
