@@ -93,6 +93,8 @@ def using(theme: Theme = LIGHT) -> Iterator[None]:
     settings: Any = {
         "figure.facecolor": theme.paper,
         "figure.dpi": 100,
+        "figure.autolayout": False,
+        "figure.constrained_layout.use": False,
         "savefig.facecolor": theme.paper,
         "font.family": "sans-serif",
         "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
@@ -157,7 +159,7 @@ def freeze_layout(figure: Figure) -> None:
     """Lay the panels out, and let them stay where they are."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # "none" leaves a placeholder, for which every file is drawn twice
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ single run is compared at its last epoch with its first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -82,7 +82,8 @@ def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     say whether two other trainings of the same kind would differ so.
     """
     first, *others = sides(units)
-    found = [row for other in others for row in _rows(units, other, first)]
+    there = _by_layer(units, first)
+    found = [row for other in others for row in _rows(other, _by_layer(units, other), first, there)]
     table = pd.DataFrame(found, columns=CONCEPT_DIFFERENCES.names[:-2])
     table["q_value"] = false_discovery_control(table["p_value"].to_numpy(dtype=float), method="bh")
     more_than_one = table[["units", "other_units"]].max(axis=1) > 1
@@ -90,21 +91,34 @@ def concept_differences(units: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _rows(units: pd.DataFrame, side: Side, other: Side) -> Iterator[tuple[object, ...]]:
-    for layer in units["layer"].unique():
-        here, there = (
-            units[(units["layer"] == layer) & (units["run"] == one.run) & (units["epoch"] == one.epoch)]
-            for one in (side, other)
-        )
-        if here.empty or there.empty:
-            continue
-        counts, other_counts = _counts(here), _counts(there)
-        for kind, name in dict.fromkeys([*counts, *other_counts]):
-            count, other_count = (found.get((kind, name), 0) for found in (counts, other_counts))
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of a side."""
+
+    n_units: int
+    counts: Mapping[tuple[str, str], int]
+    """What `_counts` gives."""
+
+
+def _by_layer(units: pd.DataFrame, side: Side) -> dict[str, _Layer]:
+    """The side's layers, in the order of the table."""
+    own = units[(units["run"] == side.run) & (units["epoch"] == side.epoch)]
+    layers = {layer: own[own["layer"] == layer] for layer in units["layer"].unique()}
+    return {layer: _Layer(len(here), _counts(here)) for layer, here in layers.items() if len(here)}
+
+
+def _rows(
+    side: Side, layers: Mapping[str, _Layer], other: Side, other_layers: Mapping[str, _Layer]
+) -> Iterator[tuple[object, ...]]:
+    for layer in (name for name in layers if name in other_layers):
+        here, there = layers[layer], other_layers[layer]
+        for kind, name in dict.fromkeys([*here.counts, *there.counts]):
+            count, other_count = (one.counts.get((kind, name), 0) for one in (here, there))
             yield (
                 layer, kind, name, side.run, side.epoch, other.run, other.epoch,
-                count, len(here), count / len(here), other_count, len(there), other_count / len(there),
-                _p_value(count, len(here), other_count, len(there)),
+                count, here.n_units, count / here.n_units,
+                other_count, there.n_units, other_count / there.n_units,
+                _p_value(count, here.n_units, other_count, there.n_units),
             )  # fmt: skip
 
 
