@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 STAMP := $(VENV)/installed
+EXTRAS := test,check,docs
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help demo validate case-studies bench test soak fuzz check docs format clean
@@ -16,7 +17,7 @@ help: ## this list
 $(STAMP): pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[test,check,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP) ## draw a world, train two networks on it, and show what their neurons learn (about 6 minutes)
@@ -37,9 +38,10 @@ bench: demo ## time every stage beside a plain way (half an hour; extraction too
 	$(BIN)/python -m scripts.bench.layouts $(DEMO)/workspace --anchors data/concepts/world_anchors.csv \
 	    $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --photograph-anchors $(PHOTOGRAPH_ANCHORS))
 
-# A file of tests stays in one process; torch's own threads would wait for each other there.
+# A file of tests stays in one process; torch's own threads would wait for each other there. tests/conftest.py has the
+# long files begin first.
 test: $(STAMP) ## run the tests, on all cores
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 soak: $(STAMP) ## break every stage at 300 instants and compare the tables (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m scripts.soak.sweep --points 300

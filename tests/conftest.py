@@ -13,19 +13,37 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="cmon-tests-")
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from PIL import Image
 
-from tests.support import tiny_models
+from tests.support import tiny_inputs
 
 settings.register_profile("cmon", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("cmon")
 
+LONG = (
+    "scripts/soak/test_soak.py",
+    "hostile/test_memory.py",
+    "cases",
+    "reporting",
+    "watching",
+    "test_end_to_end.py",
+    "embedding",
+)
+"""Files and folders whose tests take long: they begin first, or one process would end alone, long after the others."""
+
 SHARED = Path(__file__).parents[2] / "shared"
 """Reference data beside the repository; not part of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = [Path(__file__).parent / name for name in LONG]
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, own in enumerate(folders) if item.path.is_relative_to(own)), len(folders))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +58,16 @@ def shared() -> Callable[[str], Path]:
     return folder
 
 
+@pytest.fixture(scope="module")
+def coarse_figures() -> Iterator[None]:
+    """Reports are drawn with few pixels, where it is not about these: most of a drawing's time goes into them."""
+    from cmon.reporting.figures import style  # here, since it loads matplotlib
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "DPI", 40)
+        yield
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
@@ -48,34 +76,18 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def checkpoints_folder(tmp_path: Path) -> Path:
     """A run of two epochs of the tiny network, and nothing else."""
-    folder = tmp_path / "runs" / "standard"
-    folder.mkdir(parents=True)
-    for epoch in range(2):
-        torch.manual_seed(epoch)
-        content = {"state_dict": tiny_models.network().state_dict(), "epoch": epoch}
-        torch.save(content, folder / f"epoch_{epoch}.pt")
-    return folder
+    return tiny_inputs.write_checkpoints(tmp_path / "runs" / "standard")
 
 
 @pytest.fixture
 def probe_folder(tmp_path: Path) -> Path:
     """40 small pictures, each of one colour with noise."""
-    folder = tmp_path / "probe"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for number in range(40):
-        color = np.array(list(tiny_models.COLORS.values())[number % len(tiny_models.COLORS)])
-        pixels = np.clip(255 * color + random.normal(0, 40, (20, 24, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:02}.png")
-    return folder
+    return tiny_inputs.write_probe(tmp_path / "probe")
 
 
 @pytest.fixture
 def concepts_file(tmp_path: Path) -> Path:
-    path = tmp_path / "concepts.csv"
-    rows = [f"{color},color" for color in tiny_models.COLORS]
-    path.write_text("\n".join(["concept,category", *rows, "mist,", "noise,", "thing,"]) + "\n")
-    return path
+    return tiny_inputs.write_concepts(tmp_path / "concepts.csv")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import cmon
 from cmon import api
 from cmon.cli.main import main
 from cmon.errors import OptionError
+from tests.support import tiny_inputs
+from tests.support.put_back import put_back
 
 MODEL = "python:tests.support.tiny_models:network"
 CLIP = "python:tests.support.tiny_models:embedder"
@@ -44,16 +47,35 @@ def command(*arguments: object) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.fixture
-def by_commands(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts_file: Path) -> Path:
-    place = tmp_path / "by-commands"
+@dataclass(frozen=True)
+class Inputs:
+    """What all tests of the module read."""
+
+    checkpoints: Path
+    probe: Path
+    concepts: Path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("inputs")
+    return Inputs(
+        tiny_inputs.write_checkpoints(folder / "standard"),
+        tiny_inputs.write_probe(folder / "probe"),
+        tiny_inputs.write_concepts(folder / "concepts.csv"),
+    )
+
+
+@pytest.fixture(scope="module")
+def by_commands(coarse_figures: None, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("work") / "by-commands"
     layers = ["--layer", "conv1", "--layer", "conv2"]
     command(
-        "extract", place, "--run", f"standard={checkpoints_folder}", "--model", MODEL, *layers,
-        "--probe", probe_folder, "--workers", 0,
+        "extract", place, "--run", f"standard={inputs.checkpoints}", "--model", MODEL, *layers,
+        "--probe", inputs.probe, "--workers", 0,
     )  # fmt: skip
     command(
-        "score", place, "--clip", CLIP, "--concepts", concepts_file, "--pseudo-units", 200, "--workers", 0
+        "score", place, "--clip", CLIP, "--concepts", inputs.concepts, "--pseudo-units", 200, "--workers", 0
     )
     command("embed", place, "--anchors", "red", "--anchors", "blue", "--epoch", "0:1")
     command("report", place, "--track", "conv2:1")
@@ -61,7 +83,7 @@ def by_commands(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, co
 
 
 def test_a_notebook_gets_the_tables_that_the_commands_give(
-    by_commands: Path, tmp_path: Path, checkpoints_folder: Path, probe_folder: Path, concepts_file: Path
+    by_commands: Path, tmp_path: Path, inputs: Inputs
 ) -> None:
     seen: list[str] = []
 
@@ -70,12 +92,12 @@ def test_a_notebook_gets_the_tables_that_the_commands_give(
         return items
 
     work = cmon.Workspace(str(tmp_path / "by-api"))
-    runs = {"standard": str(checkpoints_folder)}
+    runs = {"standard": str(inputs.checkpoints)}
     layers = ["conv1", "conv2"]
     extracted = cmon.extract(
-        work, runs, str(probe_folder), model=MODEL, layers=layers, workers=0, progress=progress
+        work, runs, str(inputs.probe), model=MODEL, layers=layers, workers=0, progress=progress
     )
-    scored = cmon.score(work, concepts_file, clip=CLIP, pseudo_units=200, workers=0)
+    scored = cmon.score(work, inputs.concepts, clip=CLIP, pseudo_units=200, workers=0)
     embedded = cmon.embed(work, ["red", "blue"], epochs=[(0, 1)])
     reported = cmon.report(work, track=[("conv2", 1)])
 
@@ -94,15 +116,20 @@ def test_a_notebook_gets_the_tables_that_the_commands_give(
 
 
 def test_a_second_call_finds_all_fresh_and_other_words_make_another_scoring(
-    by_commands: Path, checkpoints_folder: Path, probe_folder: Path
+    by_commands: Path, inputs: Inputs
 ) -> None:
-    again = cmon.extract(
-        by_commands, {"standard": checkpoints_folder}, probe_folder, model=MODEL, layers=["conv1", "conv2"]
-    )
-    assert (again.made, again.reused) == (0, 4)
-    scored = cmon.score(by_commands, ["red", "green"], clip=CLIP, pseudo_units=200, workers=0)
-    assert scored.labels.made
-    assert set(cmon.Workspace(by_commands).frame("units")["label"].dropna()) <= {"red", "green"}
+    with put_back(by_commands):
+        again = cmon.extract(
+            by_commands,
+            {"standard": inputs.checkpoints},
+            inputs.probe,
+            model=MODEL,
+            layers=["conv1", "conv2"],
+        )
+        assert (again.made, again.reused) == (0, 4)
+        scored = cmon.score(by_commands, ["red", "green"], clip=CLIP, pseudo_units=200, workers=0)
+        assert scored.labels.made
+        assert set(cmon.Workspace(by_commands).frame("units")["label"].dropna()) <= {"red", "green"}
 
 
 def test_a_plan_reads_and_writes_nothing_else(

@@ -81,7 +81,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workspace(world: Path) -> Path:
+def workspace(coarse_figures: None, world: Path) -> Path:
     """After the four commands."""
     folder = world / "workspace"
     for arguments in four_commands(world, folder):

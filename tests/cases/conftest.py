@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from scripts.cases.recipes import RECIPES, needs
 from scripts.cases.setup import Setup
 from scripts.cases.trainer import train
-from tests.support.tiny_cases import tiny_setup
-
-COLORS = {"blue": (40, 40, 200), "green": (40, 200, 40), "grey": (120, 120, 120), "red": (200, 40, 40)}
+from tests.support.tiny_cases import draw_photographs, tiny_setup
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,16 +20,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """train and test with a folder for each class: noise around its color."""
-    folder = tmp_path_factory.mktemp("photographs")
-    random = np.random.default_rng(0)
-    for part, count in (("train", 40), ("test", 10)):
-        for name, color in COLORS.items():
-            (folder / part / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = np.clip(random.normal(color, 40, size=(16, 18, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / part / name / f"{number:02}.png")
-    return folder
+    return draw_photographs(tmp_path_factory.mktemp("photographs"), train=40, test=10)
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ ATTACKS = (
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def hostile(coarse_figures: None, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("hostile")
     anchors = tuple((name, ATTACKS[-1 - position]) for position, name in enumerate(ATTACKS))
     world = World(runs=ATTACKS[:2], layers=ATTACKS[2:4], epochs=(0.0, 1.0), units=12, images=len(ATTACKS) + 5, dead=0,

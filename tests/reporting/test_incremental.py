@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cmon.reporting.figures import style
 from cmon.reporting.figures.top_images import image_ids
 from cmon.reporting.stage import ReportSettings, report
 from cmon.reporting.tracking import TrackedUnit
 from cmon.workspace.workspace import Workspace
+from tests.support.put_back import put_back
 from tests.support.synthetic_tables import World, rows, write
 
 WORLD = World(layers=("l",), units=10, images=150, epochs=(0.0, 1.0, 2.0, 3.0), dead=0)
@@ -58,16 +58,8 @@ class Watched:
         self.tables = {name.partition(".")[0] for name in written - self.figures}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse():
-    """Small pictures: it is about which are drawn."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(style, "DPI", 40)
-        yield
-
-
 @pytest.fixture(scope="module")
-def before(tmp_path_factory) -> Path:
+def before(coarse_figures, tmp_path_factory) -> Path:
     """A folder with the workspace of two runs up to epoch 2, its report, and its probe images."""
     folder = tmp_path_factory.mktemp("before")
     report(write(folder, WORLD, until({"standard": 2, "poor": 2})), TRACKED)
@@ -77,15 +69,19 @@ def before(tmp_path_factory) -> Path:
 @pytest.fixture
 def workspace(before) -> Iterator[Workspace]:
     """That workspace, to be changed; the images lie where its tables say."""
-    for part in ("workspace", "probe"):
-        shutil.copytree(before / part, before / f"{part} as it was")
-    yield Workspace(before / "workspace")
-    for part in ("workspace", "probe"):
-        shutil.rmtree(before / part)
-        (before / f"{part} as it was").rename(before / part)
+    with put_back(before):
+        yield Workspace(before / "workspace")
 
 
-def test_an_epoch_that_is_added_redraws_what_shows_it(before, workspace, tmp_path):
+@pytest.fixture(scope="module")
+def one_more(before, tmp_path_factory) -> dict[str, bytes]:
+    """What a report is where there was none before, after one more epoch of 'standard'."""
+    with put_back(before):
+        write(before, WORLD, until({"standard": 3, "poor": 2}))
+        return fresh(Workspace(before / "workspace"), tmp_path_factory.mktemp("fresh") / "workspace")
+
+
+def test_an_epoch_that_is_added_redraws_what_shows_it(before, one_more, workspace):
     write(before, WORLD, until({"standard": 3, "poor": 2}))
     with Watched(workspace) as watched:
         assert report(workspace, TRACKED).made
@@ -93,7 +89,7 @@ def test_an_epoch_that_is_added_redraws_what_shows_it(before, workspace, tmp_pat
     shown = {"embedding", "d_anchor", "interpretable", "movement", "tracked-standard"}
     assert watched.figures == {f"{name}.{form}" for name in shown for form in ("png", "svg")}
     assert not watched.tables & {"costs", "fidelity", "training", "comparison", "concept_differences"}
-    assert contents(workspace) == fresh(workspace, tmp_path / "fresh")
+    assert contents(workspace) == one_more
 
 
 def test_another_unit_to_track_redraws_what_shows_tracked_units(workspace):
@@ -135,8 +131,8 @@ def test_an_image_that_changed_changes_its_thumbnail_and_the_figures_that_show_i
     assert contents(workspace) == fresh(workspace, tmp_path / "fresh")
 
 
-def test_what_an_interrupted_report_finished_is_not_made_again(before, workspace, tmp_path):
-    write(before, WORLD, until({"standard": 3, "poor": 3}))
+def test_what_an_interrupted_report_finished_is_not_made_again(before, one_more, workspace):
+    write(before, WORLD, until({"standard": 3, "poor": 2}))
     drawn: list[str] = []
 
     def stopped(items, description="", total=None):
@@ -144,7 +140,7 @@ def test_what_an_interrupted_report_finished_is_not_made_again(before, workspace
             yield item
             if description == "drawing figures":
                 drawn.append(item[0])
-                if item[0] == "side-by-side":
+                if item[0] == "interpretable":
                     raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -152,9 +148,9 @@ def test_what_an_interrupted_report_finished_is_not_made_again(before, workspace
     with Watched(workspace) as watched:
         assert report(workspace, TRACKED).made
     again = {name.partition(".")[0] for name in watched.figures}
-    assert drawn == ["embedding", "d_anchor", "interpretable", "side-by-side"]
-    assert again == {"movement", "tracked-standard", "tracked-poor"}
-    assert contents(workspace) == fresh(workspace, tmp_path / "fresh")
+    assert drawn == ["embedding", "d_anchor", "interpretable"]
+    assert again == {"movement", "tracked-standard"}
+    assert contents(workspace) == one_more
 
 
 def test_with_a_damaged_list_everything_is_made_again(workspace):

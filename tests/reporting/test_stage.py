@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from cmon.cli.main import main
 from cmon.errors import CmonError
+from cmon.reporting.figures import style
 from cmon.reporting.findings import headlines
 from cmon.reporting.page.html import number
 from cmon.reporting.stage import ReportSettings, report
@@ -22,17 +24,35 @@ from cmon.reporting.tables import formats
 from cmon.reporting.tables.catalog import TABLES
 from cmon.workspace.schemas import meaning
 from cmon.workspace.workspace import Workspace
+from tests.support.put_back import put_back
 from tests.support.synthetic_tables import World, rows, write
 
 WORLD = World(units=24, images=40, epochs=(0.0, 0.5, 1.0))
+SMALL = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
 HOSTILE = "<script>alert(1)</script>"
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Workspace:
+def made(coarse_figures, tmp_path_factory) -> Workspace:
     workspace = write(tmp_path_factory.mktemp("report"), WORLD)
     report(workspace, ReportSettings())
     return workspace
+
+
+@pytest.fixture(scope="module")
+def small(coarse_figures, tmp_path_factory) -> Workspace:
+    """After a report that shows every image."""
+    workspace = write(tmp_path_factory.mktemp("small"), SMALL)
+    assert report(workspace, ReportSettings()).missing_images == 0
+    return workspace
+
+
+@pytest.fixture
+def changed(small) -> Iterator[Workspace]:
+    """The small one, to be changed; its images are in `probe` beside it."""
+    with put_back(small.root.parent):
+        yield Workspace(small.root)
 
 
 def table_of(workspace: Workspace, name: str) -> list[dict[str, str]]:
@@ -130,7 +150,7 @@ def test_figures_are_there_in_both_formats(made):
     ]
     for name in names:
         with Image.open(made.report / f"{name}.png") as image:
-            assert image.info["dpi"] == pytest.approx((300, 300), abs=1)
+            assert image.info["dpi"] == pytest.approx((style.DPI, style.DPI), abs=1)
         assert "</text>" in (made.report / f"{name}.svg").read_text(encoding="utf-8")
 
 
@@ -260,7 +280,7 @@ def test_what_makes_a_report_stale(tmp_path):
     assert not (workspace.report / "tracked-b.png").exists()
 
 
-def test_a_hostile_concept_and_run_are_inert(tmp_path):
+def test_a_hostile_concept_and_run_are_inert(tmp_path, small):
     world = World(runs=(HOSTILE, "../b"), layers=("l",), epochs=(0.0, 1.0), units=12, images=12,
                   anchors=((HOSTILE, HOSTILE), ("dog", None), ("cat", "object")))  # fmt: skip
     workspace = write(tmp_path, world)
@@ -269,23 +289,19 @@ def test_a_hostile_concept_and_run_are_inert(tmp_path):
     assert HOSTILE not in text
     assert html.escape(HOSTILE) in text
     assert HOSTILE.partition(">")[0] not in text.partition('id="explorer-data"')[2].partition("</script>")[0]
-    clean = write(tmp_path / "clean", World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=12))
-    report(clean, ReportSettings())
     tags = [
-        [tag for tag, _ in Reader(one).tags if tag in ("script", "style")] for one in (text, html_of(clean))
+        [tag for tag, _ in Reader(one).tags if tag in ("script", "style")] for one in (text, html_of(small))
     ]
     assert tags[0] == tags[1]
     assert all(path.parent == workspace.report for path in summary.figures)
 
 
-def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(tmp_path):
-    small = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
-    workspace = write(tmp_path, small)
-    assert report(workspace, ReportSettings(max_html_mb=0)).images_beside == 12
-    again = report(workspace, ReportSettings(max_html_mb=0))
-    assert (again.made, again.images_beside) == (False, 12)
-    (workspace.report / "thumbnails" / "3.webp").unlink()
-    assert report(workspace, ReportSettings(max_html_mb=0)).made
+def test_thumbnails_for_which_the_page_has_no_room_are_part_of_the_report(changed):
+    assert report(changed, ReportSettings(max_html_mb=0)).images_beside == 10
+    again = report(changed, ReportSettings(max_html_mb=0))
+    assert (again.made, again.images_beside) == (False, 10)
+    (changed.report / "thumbnails" / "3.webp").unlink()
+    assert report(changed, ReportSettings(max_html_mb=0)).made
 
 
 def test_every_file_of_the_report_can_be_downloaded(made):
@@ -308,34 +324,31 @@ def test_a_dead_layer_has_empty_cells(tmp_path):
     assert "nothing to follow" in html_of(workspace)
 
 
-def test_images_that_were_moved_are_shown_when_it_is_said_where_they_are(tmp_path):
-    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
-    workspace = write(tmp_path, world)
-    shown = report(workspace, ReportSettings()).missing_images
-    (tmp_path / "probe").rename(tmp_path / "elsewhere")
+def test_images_that_were_moved_are_shown_when_it_is_said_where_they_are(changed, tmp_path):
+    (changed.root.parent / "probe").rename(tmp_path / "elsewhere")
     (tmp_path / "empty").mkdir()
-    nowhere = report(workspace, ReportSettings(images=tmp_path / "empty")).missing_images
-    there = report(workspace, ReportSettings(images=tmp_path / "elsewhere"))
-    assert (shown, nowhere, there.missing_images) == (0, 10, 0)
-    assert ".t4{" in html_of(workspace)
-    assert not report(workspace, ReportSettings(images=tmp_path / "elsewhere")).made
+    nowhere = report(changed, ReportSettings(images=tmp_path / "empty")).missing_images
+    there = report(changed, ReportSettings(images=tmp_path / "elsewhere"))
+    assert (nowhere, there.missing_images, there.made) == (10, 0, True)
+    assert ".t4{" in html_of(changed)
+    assert not report(changed, ReportSettings(images=tmp_path / "elsewhere")).made
 
 
-def test_images_that_are_gone_or_changed_are_not_shown(tmp_path):
-    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=12, images=10)
-    workspace = write(tmp_path, world)
-    (tmp_path / "probe" / "00003.png").unlink()
-    (tmp_path / "probe" / "00004.png").write_bytes((tmp_path / "probe" / "00005.png").read_bytes())
-    assert report(workspace, ReportSettings()).missing_images == 2
-    text = html_of(workspace)
+def test_images_that_are_gone_or_changed_are_not_shown(changed):
+    probe = changed.root.parent / "probe"
+    (probe / "00003.png").unlink()
+    (probe / "00004.png").write_bytes((probe / "00005.png").read_bytes())
+    (changed.report / "index.html").unlink()
+    assert report(changed, ReportSettings()).missing_images == 2
+    text = html_of(changed)
     assert "not shown: no longer there" in text
     assert "not shown: changed since it was extracted" in text
     assert ".t5{" in text
     assert ".t4{" not in text
     # Another size: made again, and said again.
-    said = CliRunner().invoke(main, ["report", str(workspace.root), "--max-html-mb", "0"]).stderr
+    said = CliRunner().invoke(main, ["report", str(changed.root), "--max-html-mb", "0"]).stderr
     assert "warning: 2 top images moved or changed since extraction" in said
-    assert f"8 thumbnails in {workspace.report / 'thumbnails'}: the page would exceed 0 MB" in said
+    assert f"8 thumbnails in {changed.report / 'thumbnails'}: the page would exceed 0 MB" in said
 
 
 def test_a_report_needs_no_torch():
@@ -344,16 +357,15 @@ def test_a_report_needs_no_torch():
     assert found.stdout.strip() == "False"
 
 
-def test_skipped_inputs_are_listed(tmp_path):
-    world = World(runs=("a",), layers=("l",), epochs=(0.0,), units=4, images=12)
-    tables = rows(world)
+def test_skipped_inputs_are_listed(changed):
+    tables = rows(SMALL)
     tables["checkpoints"].append(
         {"run": "a", "checkpoint": "broken.pt", "status": "skipped", "error": "cut off"}
     )
-    workspace = write(tmp_path, world, tables)
-    report(workspace, ReportSettings())
-    assert "a: broken.pt" in html_of(workspace)
-    assert "cut off" in html_of(workspace)
+    assert "broken.pt" not in html_of(changed)
+    report(write(changed.root.parent, SMALL, tables), ReportSettings())
+    assert "a: broken.pt" in html_of(changed)
+    assert "cut off" in html_of(changed)
 
 
 def test_a_layout_of_other_units_is_refused(tmp_path):

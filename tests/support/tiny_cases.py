@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from scripts.cases.setup import Setup
+
+COLORS = {"blue": (40, 40, 200), "green": (40, 200, 40), "grey": (120, 120, 120), "red": (200, 40, 40)}
+
+
+def draw_photographs(folder: Path, train: int, test: int) -> Path:
+    """train and test with a folder for each class, of so many pictures each: noise around its color."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", train), ("test", test)):
+        for name, color in COLORS.items():
+            (folder / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.clip(random.normal(color, 40, size=(16, 18, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{number:02}.png")
+    return folder
 
 
 def tiny_setup(photographs: Path, out: Path, **changed: object) -> Setup:

@@ -1,6 +1,8 @@
 """Train the tiny network for real on the colours of probe images, and save every epoch as most people do.
 
-python -m tests.support.train_tiny IMAGES OUT EPOCHS SECONDS_PER_EPOCH
+python -m tests.support.train_tiny IMAGES OUT EPOCHS SECONDS_PER_EPOCH GO
+
+After epoch 1 it waits until the file GO is there.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import nn
 from tests.support import tiny_models
 
 
-def train(images: Path, out: Path, epochs: int, seconds: float) -> None:
+def train(images: Path, out: Path, epochs: int, seconds: float, go: Path) -> None:
     """The class of an image is the nearest of the colours. Epoch 0 is the untrained network."""
     torch.manual_seed(0)
     colors = np.array(list(tiny_models.COLORS.values()))
@@ -31,6 +33,8 @@ def train(images: Path, out: Path, epochs: int, seconds: float) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 0.02)
     out.mkdir(parents=True, exist_ok=True)
     for epoch in range(epochs + 1):
+        while epoch > 1 and not go.exists():
+            time.sleep(0.1)
         end = time.monotonic() + seconds
         steps = 20 if epoch else 0
         for _ in range(steps):
@@ -44,4 +48,4 @@ def train(images: Path, out: Path, epochs: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    train(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))

@@ -18,7 +18,7 @@ from cmon.workspace.workspace import Workspace
 from tests.support import watched
 
 REPOSITORY = Path(__file__).parents[2]
-EPOCHS = 5
+EPOCHS = 3
 STAGES = "extract score embed report"
 
 
@@ -47,9 +47,9 @@ def wait_for(path: Path) -> None:
 
 @pytest.fixture
 def training(tmp_path: Path, probe_folder: Path) -> Path:
-    """The folder of a training that has just saved its first checkpoint, and goes on."""
+    """The folder of a training that has saved epoch 1, and goes on once there is a file `go` in the test's folder."""
     runs = tmp_path / "runs" / "standard"
-    process = start("tests.support.train_tiny", probe_folder, runs, EPOCHS, 4)
+    process = start("tests.support.train_tiny", probe_folder, runs, EPOCHS, 2, tmp_path / "go")
     wait_for(runs / "epoch_1.pt")
     yield runs
     process.kill()
@@ -65,6 +65,9 @@ def test_a_training_that_is_watched_ends_with_the_tables_of_a_run_done_afterward
     )
     rows = tmp_path / "rows.jsonl"
     watching = start("cmon", "watch", work.root, "--every", 0.5, "--until-epoch", EPOCHS, "--jsonl", rows)
+    assert watching.stderr is not None
+    assert watching.stderr.readline().startswith("watching standard: ")
+    (tmp_path / "go").touch()
     said, errors = watching.communicate(timeout=400)
     assert watching.returncode == 0, errors
     assert said == ""
@@ -83,7 +86,7 @@ def test_a_training_that_is_watched_ends_with_the_tables_of_a_run_done_afterward
     # One line for each epoch that came since, and no bars, since this is no terminal.
     lines = [line for line in errors.splitlines() if line.startswith("standard, epoch")]
     shown = [int(line.split()[2].rstrip(":")) for line in lines]
-    assert shown == list(range(shown[0], EPOCHS + 1))
+    assert shown == list(range(2, EPOCHS + 1))
     assert "━" not in errors
     table = after.frame("d_anchor").set_index(["layer", "epoch"])
     kept = [json.loads(line) for line in rows.read_text().splitlines()]

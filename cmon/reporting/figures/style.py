@@ -157,8 +157,11 @@ def save(figure: Figure, target: Path | IO[bytes], form: str, theme: Theme = LIG
 
 def freeze_layout(figure: Figure) -> None:
     """Lay the panels out, and let them stay where they are."""
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        for ax in figure.axes:
+            ax.apply_aspect()
         figure.set_layout_engine(None)  # "none" leaves a placeholder, for which every file is drawn twice
 
 

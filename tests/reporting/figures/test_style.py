@@ -1,4 +1,8 @@
+import io
+
+import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cmon.reporting.categories import NO_CATEGORY
 from cmon.reporting.figures import style
@@ -18,3 +22,11 @@ def test_names_are_shortened_in_the_middle_and_titles_break_evenly():
     assert figure.get_suptitle() == "one two three four\nfive six seven"
     assert style.headline(figure, "word " * 99) == 3
     assert figure.get_suptitle().endswith(" …")
+
+
+def test_a_picture_has_300_dots_per_inch():
+    buffer = io.BytesIO()
+    style.save(Figure(figsize=(2, 1)), buffer, "png")
+    with Image.open(buffer) as image:
+        assert image.size == (600, 300)
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=1)

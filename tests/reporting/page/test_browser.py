@@ -53,7 +53,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory) -> Workspace:
+def workspace(coarse_figures, tmp_path_factory) -> Workspace:
     """Two runs; 'poor' was not saved at epoch 2."""
     tables = rows(WORLD)
     for name in ("units", "concepts", "layout", "shards", "checkpoints"):
@@ -438,7 +438,7 @@ def test_figures_stand_without_scripts(browser, workspace):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory) -> Workspace:
+def hostile(coarse_figures, tmp_path_factory) -> Workspace:
     """Run, layer, concept, category and images have hostile names; thumbnails lie beside the page."""
     world = World(runs=(HOSTILE, "b"), layers=(HOSTILE,), epochs=(0.0, 1.0), units=8, images=12, dead=0,
                   anchors=((HOSTILE, HOSTILE), ("{{7*7}}<b>dog</b>", None), ("cat", "object")))  # fmt: skip
