@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -28,6 +29,8 @@ TRIES = 4
 """How often a task is begun, if the process or the machine that has it goes each time."""
 _LOOK_SECONDS = 2.0
 """Between two looks at which machines there are."""
+_ANSWER_SECONDS = 10.0
+"""Until an address counts as one where nobody listens."""
 _WAITING = 2
 """Tasks that wait on the cluster for each that runs: none stands still, and few are to be called back."""
 
@@ -216,6 +219,8 @@ def _start(ray: Any, address: str) -> None:
             found=address,
             hint="start it on such a machine with --ray auto",
         )
+    if address not in ("auto", "local"):
+        _require_answer(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters is an error or a warning of ours
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here: it asks nobody
     more: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
@@ -227,6 +232,26 @@ def _start(ray: Any, address: str) -> None:
             expected="a running cluster of the same versions of Python and Ray; `ray start --head` begins one",
             found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
             hint="see `ray status`; --ray local uses this machine alone",
+        ) from error
+
+
+def _require_answer(address: str) -> None:
+    """Raise CmonError where nothing listens at HOST:PORT: Ray itself would wait for minutes, and say so in C++."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 1 << 16):
+        raise OptionError(
+            f"--ray {address}: is no address",
+            expected="auto, local, or HOST:PORT, as head:6379",
+            found=address,
+        )
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except OSError as error:
+        raise CmonError(
+            f"--ray {address}: nothing answers there",
+            expected="the head of a running cluster; `ray start --head --port 6379` begins one",
+            found=error.strerror or str(error),
+            hint="on a machine of the cluster, --ray auto finds it; --ray local uses this machine alone",
         ) from error
 
 

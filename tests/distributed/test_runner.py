@@ -105,7 +105,14 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
         pass
 
 
-@pytest.mark.parametrize(("address", "words"), [("ray://head:10001", "auto, local, or HOST:PORT")])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ray://head:10001", "auto, local, or HOST:PORT"),
+        ("head", "is no address"),
+        ("127.0.0.1:1", "nothing answers there"),  # where no user's program may listen
+    ],
+)
 def test_an_address_that_cannot_be_is_refused(address: str, words: str) -> None:
     pytest.importorskip("ray")
     with pytest.raises(CmonError, match=words), on_ray.connect(address, "cpu", 1):
