@@ -6,10 +6,13 @@ Used for places in the plane, for vectors in CLIP's space, and for labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Rows = npt.NDArray[np.intp]
 
@@ -65,6 +68,8 @@ def lengths(points: npt.NDArray[np.floating], before: Rows) -> npt.NDArray[np.fl
 
 def sums(values: npt.NDArray[np.float64], linked: Links) -> npt.NDArray[np.float64]:
     """(P,) running sum of the unit's values, the row's own included; NaN counts as 0. values: (P,)."""
+    import pandas as pd  # here, since layouts take `lengths` alone, and begin at once
+
     found = np.empty(len(values))
     ordered = pd.Series(np.nan_to_num(values)[linked.order])
     found[linked.order] = ordered.groupby(linked.unit[linked.order]).cumsum()
