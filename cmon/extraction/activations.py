@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -31,6 +32,9 @@ from cmon.workspace.table_blocks import AddBlock
 from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
+
+_reading = threading.Lock()
+"""Held while a checkpoint is read: which of its objects are let in is one list of torch's for all threads."""
 
 
 class UnreadableCheckpoint(CmonError):
@@ -82,7 +86,8 @@ def load_checkpoint(
     Gives the weights as they are in the checkpoint, by the network's names.
     """
     try:
-        tensors = read_unchanged(checkpoint, settings.trust_pickle)
+        with _reading:
+            tensors = read_unchanged(checkpoint, settings.trust_pickle)
         match = load_weights(fit.network, tensors, settings.model)
         check_fit(match, preprocess, settings)
     except CmonError as error:

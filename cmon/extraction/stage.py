@@ -5,13 +5,14 @@ tables of earlier extractions --> layers and epochs that stay
 probe images --decode once--> pixel cache, table `images`
 pixels x checkpoint --network, hooks--> activations/RUN/LAYER/EPOCH, listed in table `shards`
 
-The networks run here one after the other, on the workers of a cluster, or in several programs, each with its part.
+The networks run here (on a CPU several beside each other), on the workers of a cluster, or in several programs, each
+with its part.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from cmon.errors import CmonError, OptionError
 from cmon.extraction import remote
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
 from cmon.extraction.arithmetic import arithmetic
+from cmon.extraction.beside import how_many, run_beside
+from cmon.extraction.blocks import BLOCK_BYTES
 from cmon.extraction.earlier import Earlier, is_gone, not_read_now, read_earlier, rows_of_gone, way_of
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import FittedRuns, fit_networks
@@ -225,24 +228,35 @@ def _run_jobs(
     if runner is not None:
         return remote.run_jobs(workspace, jobs, fitted.runs, probe, fitted.traced, runner, work, progress)
     failures: Failures = {}
+    count = how_many(jobs, settings.device)
 
     def run_all() -> Iterator[int]:
         if not jobs:
             return
         feed = PixelFeed(probe.pixels, settings.device)
-        for job in jobs:
+
+        def run_one(job: Job) -> Generator[int, None, None]:
             try:
-                yield from run_job(workspace, job, probe, feed, fitted.preprocess, settings)
+                yield from run_job(
+                    workspace, job, probe, feed, fitted.preprocess, settings, BLOCK_BYTES // count
+                )
             except (
                 UnreadableCheckpoint
             ) as error:  # a training program may remove or rewrite its files meanwhile
                 failures[job.run, job.checkpoint.name] = error
 
+        if count > 1:
+            yield from run_beside(jobs, run_one, count)
+        else:
+            for job in jobs:
+                yield from run_one(job)
+
     batches = -(-len(probe.image_ids) // settings.batch_size)
     with arithmetic(settings.precision, settings.device):
         for images in progress(run_all(), "extracting activations", len(jobs) * batches):
             work.items += images
-    return failures
+    names = [(job.run, job.checkpoint.name) for job in jobs]
+    return {name: failures[name] for name in names if name in failures}
 
 
 def _skip_failed(checkpoints: RunCheckpoints, failures: Failures) -> RunCheckpoints:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -44,6 +45,7 @@ class Workspace:
             )
         self.written_bytes = 0
         """Bytes written through this object: the stage's cost."""
+        self._counting = Lock()  # blocks are written by several threads
         self._lock = WriterLock(self.root)
 
     # -- paths ------------------------------------------------------------------------------------
@@ -215,7 +217,8 @@ class Workspace:
         place = PurePosixPath(path.relative_to(self.root).as_posix())
 
         def count(size: int) -> None:
-            self.written_bytes += size
+            with self._counting:
+                self.written_bytes += size
 
         return write_in_blocks(path, place, schema, keys, origin, inputs or {}, parameters or {}, count)
 

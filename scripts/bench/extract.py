@@ -1,9 +1,10 @@
 """How fast `cmon extract` is, against what people do today, on the same checkpoints and photographs.
 
-    python -m scripts.bench.extract PHOTOS [--checkpoints 10] [--precision fp32 --precision bf16]
+    python -m scripts.bench.extract PHOTOS [--images 2000] [--checkpoints 10] [--precision fp32 --precision bf16]
 
 The baseline: for each checkpoint, a DataLoader decodes every image, and an eager float32 network with hooks
-runs on it. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds on the
+runs on it; with --baseline-checkpoints it does so for fewer checkpoints, and its time, which grows with them, is
+scaled. Every way runs in a process of its own, from start to end. Prints one Markdown table: seconds on the
 clock and of the processor, workers included, their ratios to the baseline of the same run, the peak memory, and the
 overlap of the top images per unit. The machine and how busy it was stand above it, and below it the time of the
 networks' multiplications alone at the rate of matrix products: what no change of cmon's could save.
@@ -11,7 +12,7 @@ networks' multiplications alone at the rate of matrix products: what no change o
     python -m scripts.bench.extract PHOTOS --memory
 
 Peak memory with more images, more checkpoints and more units (all 26,560 of ResNet-50's convolutions); the
-photographs are taken again and again.
+photographs are copied again and again, which --images does for speed, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -169,6 +171,16 @@ def overlap(first: Path, second: Path, top: int) -> float:
     return float(np.mean(shares))
 
 
+def copy_photographs(photos: Path, count: int, folder: Path) -> Path:
+    """So many files, one photograph after the other and again; copies, since one file by two names counts once."""
+    folder.mkdir()
+    originals = sorted(photos.iterdir())
+    for number in range(count):
+        original = originals[number % len(originals)]
+        shutil.copyfile(original, folder / f"{number}{original.suffix}")
+    return folder
+
+
 def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, device: str) -> dict[str, float]:
     """One way in a process of its own: {'seconds': ..., 'processor': ..., 'peak_mib': ...}."""
     command = [sys.executable, __file__, str(photos), "--workers", str(workers), "--device", device]
@@ -179,7 +191,6 @@ def run_part(name: str, photos: Path, folder: Path, out: Path, workers: int, dev
 
 def compare_memory(photos: Path, workers: int, device: str, precision: str) -> None:
     """Peak memory of cmon at more images, more checkpoints and more units."""
-    originals = sorted(photos.iterdir())
     print("| images | checkpoints | units | peak MiB | growth |\n|---|---|---|---|---|")
     first = None
     with tempfile.TemporaryDirectory() as scratch:
@@ -192,10 +203,7 @@ def compare_memory(photos: Path, workers: int, device: str, precision: str) -> N
         ):
             probe = Path(scratch) / f"images-{images}"
             if not probe.exists():
-                probe.mkdir()
-                for number in range(images):
-                    original = originals[number % len(originals)]
-                    (probe / f"{number}{original.suffix}").symlink_to(original.resolve())
+                copy_photographs(photos, images, probe)
             model = "resnet50" if part.startswith("many") else "resnet18"
             folder = Path(scratch) / f"{model}-{checkpoints}"
             if not folder.exists():
@@ -247,7 +255,9 @@ def describe_machine(device: str) -> str:
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--images", type=int, help="So many photographs, by copies.  [default: each once]")
 @click.option("--checkpoints", default=10, show_default=True)
+@click.option("--baseline-checkpoints", type=int, help="The baseline's; scaled to all.  [default: all]")
 @click.option("--precision", "precisions", multiple=True, default=("fp32", "bf16"), show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
@@ -257,7 +267,9 @@ def describe_machine(device: str) -> str:
 @click.option("--out", type=click.Path(path_type=Path), hidden=True)
 def main(
     photos: Path,
+    images: int | None,
     checkpoints: int,
+    baseline_checkpoints: int | None,
     precisions: tuple[str, ...],
     workers: int,
     device: str,
@@ -287,22 +299,33 @@ def main(
     if memory:
         compare_memory(photos, workers, device, precisions[0])
         return
-    images = len(list(photos.iterdir()))
-    top = min(TOP, images // 2)
+    count = images or len(list(photos.iterdir()))
+    fewer = min(baseline_checkpoints or checkpoints, checkpoints)
+    top = min(TOP, count // 2)
     print(
-        f"{checkpoints} ResNet-18 checkpoints x {images} photographs, 224 pixels; {describe_machine(device)}\n"
+        f"{checkpoints} ResNet-18 checkpoints x {count:,} photographs, 224 pixels; {describe_machine(device)}\n"
     )
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "checkpoints"
-        write_checkpoints(folder, checkpoints)
+        probe = copy_photographs(photos, images, Path(scratch) / "photographs") if images else photos
+        folders = {}
+        for number in {fewer, checkpoints}:
+            folders[number] = Path(scratch) / f"checkpoints-{number}"
+            write_checkpoints(folders[number], number)
         rows = {}
         for name in ("baseline", *precisions):
-            rows[name] = run_part(name, photos, folder, Path(scratch) / f"{name}.npz", workers, device)
+            number = fewer if name == "baseline" else checkpoints
+            rows[name] = run_part(
+                name, probe, folders[number], Path(scratch) / f"{name}.npz", workers, device
+            )
+        for key in ("seconds", "processor"):
+            rows["baseline"][key] *= checkpoints / fewer
         first = Path(scratch) / "baseline.npz"
         same = {name: overlap(first, Path(scratch) / f"{name}.npz", top) for name in rows}
         print_table(rows, same, top, device)
+    if fewer < checkpoints:
+        print(f"\nThe baseline ran for {fewer} checkpoints, and its times are scaled.")
     limits = [
-        f"{checkpoints * images * matrix_seconds(precision, device):.2f} s in {precision}"
+        f"{checkpoints * count * matrix_seconds(precision, device):.2f} s in {precision}"
         for precision in precisions
     ]
     unit = "processor seconds" if device == "cpu" else "seconds"

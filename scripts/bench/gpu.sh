@@ -8,6 +8,8 @@ workspace=${2:-demo/workspace}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
+# Where packages came without compiled Python and may not be written to, every process would compile them again.
+export PYTHONPYCACHEPREFIX="$scratch/compiled"
 
 part() { # NAME LIMIT COMMAND ...
     name=$1 limit=$2
@@ -20,23 +22,19 @@ part() { # NAME LIMIT COMMAND ...
     printf '| %s | %s | %s |\n' "$name" "$(($(date +%s) - start))" "$outcome" >>"$scratch/parts"
 }
 
-mkdir "$scratch/photographs"
-number=0
-for round in 1 2 3 4 5 6 7 8 9 10; do
-    for photo in "$photos"/*; do
-        ln -s "$(realpath "$photo")" "$scratch/photographs/$number.jpeg"
-        number=$((number + 1))
-    done
-done
-
 device=$(python -c 'import torch; print(torch.cuda.get_device_name(), "with torch", torch.__version__)')
 printf '# On one %s\n' "$device"
-part 'Tests marked gpu' 120 python -m pytest -q -m gpu -o filterwarnings=default tests/test_gpu.py \
+part 'Tests marked gpu' 100 python -m pytest -q -n 4 -m gpu -o filterwarnings=default tests/test_gpu.py \
     tests/scoring/test_scoring_gpu.py
-part Extraction 180 python -m scripts.bench.extract "$scratch/photographs" --device cuda --workers 8 \
-    --precision fp32 --precision tf32 --precision bf16
-part Scoring 140 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
-    --similarity soft_wpmi --large-images 0 --memory-images 0 --repeat 1
+part 'Extraction, 10 checkpoints' 120 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
+    --workers 8 --precision fp32 --precision tf32 --precision bf16
+part 'Extraction, 60 checkpoints' 100 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
+    --workers 8 --checkpoints 60 --baseline-checkpoints 5 --precision fp32 --precision bf16
+part 'Scoring, all functions' 40 python -m scripts.bench.score --device cuda --large-images 0 --repeat 2
+part 'Scoring, 60,000 images' 80 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
+    --similarity soft_wpmi --large-images 0 --repeat 1
+part 'A training of the case studies' 60 sh -c "python -m scripts.demo.draw_world $scratch/cases/world/train \
+    --images 1000 --seed 1 >/dev/null && python -m scripts.cases.train standard 1 $scratch/cases"
 if [ -d "$workspace" ]; then
     part Embedding 40 python -m cmon embed "$workspace" --quiet
 fi

@@ -154,7 +154,7 @@ def peak_mb() -> float:
 def measured_memory(way: str, job: Job) -> dict[str, float]:
     """Seconds and peak memory of one way, in a process of its own."""
     arguments = [f"--{key}={value}" for key, value in vars(job).items()]
-    command = [sys.executable, __file__, "--alone", way, *arguments]
+    command = [sys.executable, "-m", "scripts.bench.score", "--alone", way, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -50,6 +50,15 @@ def job(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Job:
     return Job(tmp_path, checkpoints_folder, probe_folder)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """So that checkpoints run one after the other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_each_image_is_decoded_once_however_many_checkpoints_and_runs(job: Job, decoded: list[str]) -> None:
     checkpoints = sorted(job.runs["run"].iterdir())
     assert len(checkpoints) > 1
@@ -152,7 +161,7 @@ def test_batches_and_workers_change_nothing(job: Job) -> None:
     assert changed(job, lambda: None, replace(NETWORK, batch_size=3, workers=1)) == set()
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(job: Job) -> None:
+def test_an_interrupted_run_goes_on_where_it_stopped(job: Job, one_thread: None) -> None:
     """Stopped in the middle of the second checkpoint: the first is kept whole, the second leaves nothing."""
 
     def stopping(items: Iterable[Any], description: str, total: int) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from cmon.extraction.fused.turns import TURNS
 from cmon.extraction.layers.output import LayerOutput
 
 _NETWORK, _READ = "network", "read"
@@ -52,7 +53,7 @@ def follow(network: nn.Module, outputs: Sequence[LayerOutput]) -> Followed:
     try:
         holder = _Holder(_copy_sharing_tensors(network))
         tracer = _Tracer(holder, outputs)
-        with torch.no_grad():
+        with TURNS.alone(), torch.no_grad():
             graph = tracer.trace(holder)
     except Exception as error:  # a network may do anything with what is no tensor
         text = str(error).strip().splitlines()

@@ -47,13 +47,13 @@ def run(network: nn.Module, batch: Tensor) -> None:
     Raises whatever the network raises.
     """
     # `no_grad` and not `inference_mode`, in which networks fail that keep a tensor or take a gradient inside.
-    with torch.no_grad(), _uncompiled(), suppress(Stop):
+    with torch.no_grad(), uncompiled(), suppress(Stop):
         network(batch)
 
 
 def give(network: nn.Module, batch: Tensor) -> Any:
     """What a forward pass without gradients gives. Raises whatever the network raises."""
-    with torch.no_grad(), _uncompiled():
+    with torch.no_grad(), uncompiled():
         return network(batch)
 
 
@@ -72,7 +72,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
     return network
 
 
-def _uncompiled() -> AbstractContextManager[Any]:
+def uncompiled() -> AbstractContextManager[Any]:
     """Context in which compiled code runs as it was written: hooks of compiled modules may not be called."""
     # Not imported for it: where nothing has loaded the compiler, nothing is compiled.
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
