@@ -24,16 +24,16 @@ part() { # NAME LIMIT COMMAND ...
 
 device=$(python -c 'import torch; print(torch.cuda.get_device_name(), "with torch", torch.__version__)')
 printf '# On one %s\n' "$device"
-part 'Tests marked gpu' 100 python -m pytest -q -n 4 -m gpu -o filterwarnings=default tests/test_gpu.py \
+part 'Tests marked gpu' 90 python -m pytest -q -n 4 -m gpu -o filterwarnings=default tests/test_gpu.py \
     tests/scoring/test_scoring_gpu.py
-part 'Extraction, 10 checkpoints' 120 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
-    --workers 8 --precision fp32 --precision tf32 --precision bf16
-part 'Extraction, 60 checkpoints' 100 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
-    --workers 8 --checkpoints 60 --baseline-checkpoints 5 --precision fp32 --precision bf16
-part 'Scoring, all functions' 40 python -m scripts.bench.score --device cuda --large-images 0 --repeat 2
-part 'Scoring, 60,000 images' 80 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
+part 'Extraction, 10 checkpoints' 90 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
+    --workers 8 --precision fp32 --precision bf16
+part 'Extraction, 40 checkpoints' 120 python -m scripts.bench.extract "$photos" --images 2000 --device cuda \
+    --workers 8 --checkpoints 40 --baseline-checkpoints 5 --precision bf16
+part 'Scoring, all functions' 30 python -m scripts.bench.score --device cuda --large-images 0 --repeat 2
+part 'Scoring, 60,000 images' 60 python -m scripts.bench.score --device cuda --images 60000 --epochs 10 --units 2048 \
     --similarity soft_wpmi --large-images 0 --repeat 1
-part 'A training of the case studies' 60 sh -c "python -m scripts.demo.draw_world $scratch/cases/world/train \
+part 'A training of the case studies' 40 sh -c "python -m scripts.demo.draw_world $scratch/cases/world/train \
     --images 1000 --seed 1 >/dev/null && python -m scripts.cases.train standard 1 $scratch/cases"
 if [ -d "$workspace" ]; then
     part Embedding 40 python -m cmon embed "$workspace" --quiet
