@@ -162,6 +162,18 @@ def read_unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[s
     return tensors
 
 
+def moved(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """The same checkpoint at another path, as another machine has it.
+
+    Raises CmonError or OSError where there are other bytes than those that were hashed.
+    """
+    stamp = _stamp(path)
+    format = checkpoint.format or find_format(path)
+    if read_bytes(path, format.content_files(path)).sha256 != checkpoint.sha256:
+        raise CmonError(f"{path}: was written since it was looked at", hint="run the same again")
+    return replace(checkpoint, path=path, stamp=stamp)
+
+
 def _with_epoch(found: Checkpoint, epoch: float | None, step: int | None) -> Checkpoint:
     """The checkpoint with its epoch and step: those stored in it, or else those in its name."""
     parsed = found.parsed_name

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--probe",
-    type=options.FOLDER,
+    type=options.PLACE,
     required=True,
     help="Probe images: a folder, or a list of paths (text with one a line, or CSV with the column path).",
 )

@@ -56,14 +56,14 @@ class Runner(Protocol):
 class Here:
     """What a worker needs of the process that sends it tasks, and must have in common with it."""
 
-    folder: str
-    """From where relative paths are meant."""
+    folder: str | None
+    """From where relative paths are meant; None where there are none, as of a workspace in a store."""
     versions: Mapping[str, str]
     threads: int
 
     @classmethod
-    def of_this_process(cls, threads: int) -> Here:
-        return cls(os.getcwd(), find_versions(), threads)
+    def of_this_process(cls, threads: int, one_folder: bool = True) -> Here:
+        return cls(os.getcwd() if one_folder else None, find_versions(), threads)
 
     def enter(self) -> None:
         """Be like that process. Raises CmonError where that cannot be."""
@@ -77,6 +77,9 @@ class Here:
                 found=", ".join(f"{name} {own.get(name, 'missing')}" for name in differing),
                 hint="install the same versions on all machines: others can give other numbers",
             )
+        _set_threads(self.threads)
+        if self.folder is None:
+            return
         if not os.path.isdir(self.folder):
             raise CmonError(
                 f"{where} does not see the folder {self.folder}, in which the command was started",
@@ -84,7 +87,6 @@ class Here:
                 hint="start the command in a folder on shared storage, with all inputs and the workspace on it",
             )
         os.chdir(self.folder)
-        _set_threads(self.threads)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Pixels lie one image after the other in one file of the workspace's cache, so th
 over that file and not over image files, and 60,000 images need disk, not memory. The file is read in batches, not
 memory-mapped: mapped pages that were read would count as memory of the process. A table beside it says of each image
 where its pixels lie, with a checksum that every reading is compared with. When the probing set changes, only images
-that are new to it are decoded.
+that are new to it are decoded. Of a workspace in a store, each machine copies the file once, and compares it then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,16 @@ from cmon.images.files import ImageFile
 from cmon.images.preprocessing import Preprocess
 from cmon.images.table import make_rows, stored_path, to_table, warn_of
 from cmon.progress import Progress
+from cmon.storage.url_path import UrlPath
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
 from cmon.workspace.table_files import is_fresh, read_if_fresh, read_noted, read_table
 from cmon.workspace.workspace import Workspace
 
 Row = dict[str, Any]
+
+_COMPARED = 64
+"""Images whose checksums are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def decode_probe(
     """
     cached, pixels, origin = _decode(workspace, files, preprocess, workers, progress)
     _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
-    _remove_other_caches(pixels.path)
+    _remove_other_caches(workspace, pixels.path)
     return _probe(cached, pixels, origin, [stored_path(file) for file in files])
 
 
@@ -111,8 +116,8 @@ def open_probe(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pro
     Raises CmonError where this process does not find it.
     """
     pixels = _pixels(workspace, origin, preprocess)
-    cached = read_if_fresh(pixels.path.with_suffix(".parquet"), origin)
-    if cached is None or _size(pixels.path) != _bytes_of(cached, pixels.image_bytes):
+    cached = read_if_fresh(_table(workspace, pixels), origin)
+    if cached is None or not _is_here(workspace, pixels, cached):
         raise CmonError(
             f"{pixels.path}: is not there as it was decoded",
             expected="the pixels that the process that gives the tasks decoded",
@@ -128,11 +133,13 @@ def _decode(
     way = digest(preprocess.describe(), decoding.RULES, schemas.VERSION)
     origin = digest([(file.name, file.sha256) for file in files], way)
     empty = _pixels(workspace, origin, preprocess)
-    table = empty.path.with_suffix(".parquet")
+    table = _table(workspace, empty)
     cached = read_if_fresh(table, origin)
-    if cached is None or _size(empty.path) != _bytes_of(cached, empty.image_bytes):
+    if cached is None or not _is_here(workspace, empty, cached):
         known = _known(workspace, way, empty)
         rows = _write_pixels(empty, files, known, preprocess, workers, progress)
+        if isinstance(stored := _stored(workspace, empty), UrlPath):
+            stored.put(empty.path)
         workspace.written_bytes += empty.path.stat().st_size
         cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
         workspace.write(table, cached, origin, {"way": way})
@@ -142,14 +149,57 @@ def _decode(
 def _pixels(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pixels:
     """Where the pixels of a probing set lie, and in which form; of no image yet."""
     example = preprocess.pixels(blank())
-    path = workspace.cache / f"pixels-{origin[:16]}.bin"
+    path = workspace.local_cache / f"pixels-{origin[:16]}.bin"
     return Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
+
+
+def _stored(workspace: Workspace, pixels: Pixels) -> Path:
+    """Where the workspace has the file of pixels: of one in a store, not where it is read."""
+    return workspace.cache / pixels.path.name
+
+
+def _table(workspace: Workspace, pixels: Pixels) -> Path:
+    return workspace.cache / f"{pixels.path.stem}.parquet"
+
+
+def _is_here(workspace: Workspace, pixels: Pixels, cached: pa.Table) -> bool:
+    """Whether this machine has the pixels that the table is of; from a store they are copied, and compared, first."""
+    size = _bytes_of(cached, pixels.image_bytes)
+    if _size(pixels.path) == size:
+        return True
+    stored = _stored(workspace, pixels)
+    if not isinstance(stored, UrlPath) or _size(stored) != size:
+        return False
+    from filelock import FileLock
+
+    pixels.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(pixels.path.with_suffix(".lock")):  # of the processes of this machine one copies
+        if _size(pixels.path) != size:
+            with suppress(FileNotFoundError), atomic_write(pixels.path) as aside:
+                stored.get(aside)
+    return _is_whole(pixels, _checksums(cached))
+
+
+def _is_whole(pixels: Pixels, checksums: np.ndarray) -> bool:
+    """Whether the file has these checksums; else it is removed."""
+    whole = replace(pixels, checksums=checksums)
+    try:
+        for start in range(0, len(checksums), _COMPARED):
+            whole[start : min(start + _COMPARED, len(checksums))]
+    except (CmonError, OSError):
+        return False
+    return True
+
+
+def _checksums(cached: pa.Table) -> np.ndarray:
+    """(N,) uint32, of the images that have pixels."""
+    return cached["crc32"].drop_null().to_numpy().astype(np.uint32)
 
 
 def _probe(cached: pa.Table, empty: Pixels, origin: str, paths: Sequence[str]) -> Probe:
     """paths: of all files, in the order of the cache's rows."""
     rows = cached.to_pylist()
-    checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
+    checksums = _checksums(cached)
     usable = np.array([at for at, row in enumerate(rows) if not row["error"]], dtype=np.int64)
     skipped = [(path, row["error"]) for path, row in zip(paths, rows, strict=True) if row["error"]]
     return Probe(replace(empty, checksums=checksums), usable, origin, skipped)
@@ -184,12 +234,12 @@ def _known(workspace: Workspace, way: str, empty: Pixels) -> Mapping[str, _Known
             cached, note = read_noted(table)
         except CmonError:
             continue
-        path = table.with_suffix(".bin")
-        if note["parameters"].get("way") != way or _size(path) != _bytes_of(cached, empty.image_bytes):
+        pixels = replace(
+            empty, path=workspace.local_cache / f"{table.stem}.bin", checksums=_checksums(cached)
+        )
+        if note["parameters"].get("way") != way or not _is_here(workspace, pixels, cached):
             continue
         rows = cached.to_pylist()
-        checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
-        pixels = Pixels(path, empty.shape, empty.dtype, checksums)
         position = 0
         for row in rows:
             if row["sha256"] is not None:
@@ -259,8 +309,9 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _remove_other_caches(own: Path) -> None:
+def _remove_other_caches(workspace: Workspace, own: Path) -> None:
     """Remove the caches of earlier probing sets and preprocessings."""
-    for path in own.parent.glob("pixels-*"):
-        if path.stem != own.stem:
-            path.unlink()
+    for folder in dict.fromkeys((workspace.cache, workspace.local_cache)):
+        for path in folder.glob("pixels-*"):
+            if path.stem != own.stem:
+                path.unlink(missing_ok=True)
