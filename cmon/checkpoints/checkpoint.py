@@ -20,6 +20,7 @@ from cmon.checkpoints.names import ParsedName, parse_name
 from cmon.checkpoints.weights import Weights, check_sizes, find_weights
 from cmon.errors import CmonError
 from cmon.printable import printable
+from cmon.storage import copies
 from cmon.workspace.files import digest, printable_path
 
 NO_EPOCH = "no epoch: "
@@ -84,6 +85,10 @@ class Checkpoint:
     def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:
         """The same checkpoint with the reason why it is not read, on one line."""
         reason = error.line if isinstance(error, CmonError) else " ".join(error.split())
+        if url := copies.url_of(
+            self.path
+        ):  # what a table says of a copy, it says of what that is the copy of
+            reason = reason.replace(printable(str(self.path)), url).removeprefix(f"{url}: ")
         return replace(self, error=reason.removeprefix(printable(f"{self.path}: ")), redundant=redundant)
 
 

@@ -56,14 +56,16 @@ class Runner(Protocol):
 class Here:
     """What a worker needs of the process that sends it tasks, and must have in common with it."""
 
-    folder: str | None
-    """From where relative paths are meant; None where there are none, as of a workspace in a store."""
+    folder: str
+    """From where relative paths are meant."""
     versions: Mapping[str, str]
     threads: int
+    one_folder: bool = True
+    """Whether the folder must be there; not where workspace and inputs may lie in a store."""
 
     @classmethod
     def of_this_process(cls, threads: int, one_folder: bool = True) -> Here:
-        return cls(os.getcwd() if one_folder else None, find_versions(), threads)
+        return cls(os.getcwd(), find_versions(), threads, one_folder)
 
     def enter(self) -> None:
         """Be like that process. Raises CmonError where that cannot be."""
@@ -78,15 +80,14 @@ class Here:
                 hint="install the same versions on all machines: others can give other numbers",
             )
         _set_threads(self.threads)
-        if self.folder is None:
-            return
-        if not os.path.isdir(self.folder):
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
+        elif self.one_folder:
             raise CmonError(
                 f"{where} does not see the folder {self.folder}, in which the command was started",
                 expected="the same folders on all machines, on storage that they share",
                 hint="start the command in a folder on shared storage, with all inputs and the workspace on it",
             )
-        os.chdir(self.folder)
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,10 @@ def _with_own_copy(task: ExtractTask) -> ExtractTask:
     if task.url is None:
         return task
     path = copies.path_of(task.url)
-    copies.refresh(path)
+    try:
+        copies.refresh(path)
+    except copies.NothingThere as error:
+        raise UnreadableCheckpoint(error.line) from error
     try:
         own = moved(task.checkpoint, path)
     except OSError as error:

@@ -125,7 +125,8 @@ def _counted(checkpoint: Path) -> Path:
     """As which of `_countable` a checkpoint counts: itself, or of a folder in a store its first file."""
     if copies.url_of(checkpoint) is None or not checkpoint.is_dir():
         return checkpoint
-    return min(path for path in checkpoint.rglob("*") if path.is_file())
+    files = (path for path in checkpoint.rglob("[!.]*") if path.is_file())
+    return min(files, default=checkpoint)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "crea
 _NO_NAMES = re.compile(r"[\x00-\x1f\\]" if os.name != "nt" else r'[\x00-\x1f\\<>:"|?*]')
 
 
+class NothingThere(CmonError):
+    """There is nothing at a URL, says its store."""
+
+
 def cache_folder() -> Path:
     """Where copies lie: $CMON_CACHE, or `cmon` in the platform's folder of caches."""
     if given := os.environ.get("CMON_CACHE"):
@@ -71,8 +75,8 @@ def url_of(path: Path) -> str | None:
 def refresh(path: Path, progress: Progress = silent) -> None:
     """Make a copy, a file or all of a folder, what the store has now; nothing to do for a path that is no copy.
 
-    What lies in folders whose names begin with a dot is not fetched: nothing reads it. Raises CmonError when there is
-    nothing at the URL, it cannot be fetched, or a folder cannot hold a name.
+    What lies in folders whose names begin with a dot is not fetched: nothing reads it. Raises NothingThere when there
+    is nothing at the URL, CmonError when it cannot be fetched, or a folder cannot hold a name.
     """
     url = url_of(path)
     if url is None:
@@ -81,7 +85,7 @@ def refresh(path: Path, progress: Progress = silent) -> None:
     there = _list(url, path)
     _remove_others(path, set(there), began)
     if not there:
-        raise CmonError(
+        raise NothingThere(
             f"{url}: there is nothing",
             expected="a file or a folder in a store",
             hint="see whether the URL is right, and whether you may list what is there",
@@ -196,8 +200,12 @@ def _says(info: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _mark(url: str) -> Path:
-    name = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()
+    name = _digest(url)
     return cache_folder() / "fetched" / name[:2] / f"{name}.json"
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()
 
 
 def _is_fresh(file: _File) -> bool:
@@ -228,6 +236,17 @@ def _done(pool: ThreadPoolExecutor, files: Sequence[_File]) -> Iterator[None]:
 
 
 def _fetch(file: _File) -> None:
+    """Of the processes of this machine one fetches a file, and what another reads is not moved away under it."""
+    from filelock import FileLock
+
+    lock = cache_folder() / "locks" / f"{_digest(file.url)[:2]}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if not _is_fresh(file):
+            _fetch_alone(file)
+
+
+def _fetch_alone(file: _File) -> None:
     system, _ = connect(file.url)
     aside = _aside(file.copy)
     wanted = file
