@@ -222,7 +222,7 @@ ray = click.option(
     default=None,
     show_default="this process does all",
     help="A Ray cluster that does the work: auto (the one that this machine is part of), local (this machine alone), "
-    "or the head's HOST:PORT. Workspace and inputs must lie on storage that all machines share.",
+    "or the head's HOST:PORT. Workspace and inputs must lie on storage that all machines share, or in a store (s3://).",
 )
 part = click.option(
     "--part",

@@ -25,7 +25,8 @@ import pyarrow as pa
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
-from cmon.workspace.table_files import read_metadata, read_noted
+from cmon.workspace.parquet_files import read_metadata
+from cmon.workspace.table_files import read_noted
 from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmon.checkpoints.find import find_checkpoints
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.distributed.parts import Part
 from cmon.distributed.runner import Runner
@@ -29,6 +28,7 @@ from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.extraction.shards import Job, Shard, plan_jobs, plan_shards, select_shards
+from cmon.extraction.sharing import countable, counted
 from cmon.extraction.tables import write_tables
 from cmon.extraction.unchanged import describe_request
 from cmon.images import pixel_cache
@@ -96,7 +96,7 @@ def extract_part(
     Raises CmonError as `extract` does.
     """
     files = find_images(probe_folder)
-    own = set(part.choose([(run, path) for run in folders for path in _countable(folders[run])]))
+    own = set(part.choose([(run, path) for run in folders for path in countable(folders[run])]))
     touched = {run: folder for run, folder in folders.items() if any(name == run for name, _ in own)}
     if not touched:
         return ExtractResult.of_nothing()
@@ -106,27 +106,14 @@ def extract_part(
     _require_stable(fitted.preprocess)
     probe = pixel_cache.decode_part(workspace, files, fitted.preprocess, settings.workers, progress)
     planned = _Planned.of(workspace, fitted, probe, settings)
-    jobs = [job for job in planned.jobs if (job.run, _counted(job.checkpoint.path)) in own]
+    jobs = [job for job in planned.jobs if (job.run, counted(job.checkpoint.path)) in own]
     work = costs.Work("images x checkpoints")  # of one part, which says little of the whole
     failures = _run_jobs(workspace, jobs, fitted, probe, settings, None, work, progress)
     checkpoints = _skip_failed(
-        [(run, one) for run, one in fitted.runs.checkpoints if (run, _counted(one.path)) in own], failures
+        [(run, one) for run, one in fitted.runs.checkpoints if (run, counted(one.path)) in own], failures
     )
     shards = select_shards(planned.shards, checkpoints)
     return _summarize(fitted.runs, checkpoints, probe, shards, select_shards(planned.stale, checkpoints))
-
-
-def _countable(folder: Path) -> list[Path]:
-    """What of a run is shared out: its checkpoints, or all files where it lies in a store, and is not fetched yet."""
-    return find_checkpoints(folder) if copies.url_of(folder) is None else copies.list_files(folder)
-
-
-def _counted(checkpoint: Path) -> Path:
-    """As which of `_countable` a checkpoint counts: itself, or of a folder in a store its first file."""
-    if copies.url_of(checkpoint) is None or not checkpoint.is_dir():
-        return checkpoint
-    files = (path for path in checkpoint.rglob("[!.]*") if path.is_file())
-    return min(files, default=checkpoint)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ that are new to it are decoded. Of a workspace in a store, each machine copies t
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from cmon.errors import CmonError
 from cmon.images import decoding, preprocessing
 from cmon.images.decoding import blank
 from cmon.images.files import ImageFile
+from cmon.images.pixels import Pixels, is_here, read_checksums, stored_file, table_file
 from cmon.images.preprocessing import Preprocess
 from cmon.images.table import make_rows, stored_path, to_table, warn_of
 from cmon.progress import Progress
@@ -34,45 +33,6 @@ from cmon.workspace.table_files import is_fresh, read_if_fresh, read_noted, read
 from cmon.workspace.workspace import Workspace
 
 Row = dict[str, Any]
-
-_COMPARED = 64
-"""Images whose checksums are compared at a time."""
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """The cached arrays of the N images that could be read, in their order."""
-
-    path: Path
-    shape: tuple[int, ...]
-    """Of one image's array."""
-    dtype: np.dtype
-    checksums: np.ndarray
-    """(N,) uint32, CRC-32 of each image's bytes."""
-
-    @property
-    def image_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """(rows, *shape). Raises CmonError, and removes the file, where it is not as it was written."""
-        count = rows.stop - rows.start
-        found = np.fromfile(
-            self.path, np.uint8, count * self.image_bytes, offset=rows.start * self.image_bytes
-        )
-        whole = len(found) == count * self.image_bytes
-        pictures = found.reshape(count, -1) if whole else ()
-        if not whole or any(
-            zlib.crc32(one.data) != crc for one, crc in zip(pictures, self.checksums[rows], strict=True)
-        ):
-            self.path.unlink(missing_ok=True)
-            raise CmonError(
-                f"{self.path}: is damaged, and was removed",
-                expected=f"the pixels of images {rows.start} to {rows.stop - 1} as they were decoded",
-                found="other bytes" if whole else "fewer bytes",
-                hint="run `cmon extract` again: the images are decoded anew, and what was finished is kept",
-            )
-        return found.view(self.dtype).reshape(-1, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -116,8 +76,8 @@ def open_probe(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pro
     Raises CmonError where this process does not find it.
     """
     pixels = _pixels(workspace, origin, preprocess)
-    cached = read_if_fresh(_table(workspace, pixels), origin)
-    if cached is None or not _is_here(workspace, pixels, cached):
+    cached = read_if_fresh(table_file(workspace, pixels), origin)
+    if cached is None or not is_here(workspace, pixels, cached):
         raise CmonError(
             f"{pixels.path}: is not there as it was decoded",
             expected="the pixels that the process that gives the tasks decoded",
@@ -133,12 +93,12 @@ def _decode(
     way = digest(preprocess.describe(), decoding.RULES, schemas.VERSION)
     origin = digest([(file.name, file.sha256) for file in files], way)
     empty = _pixels(workspace, origin, preprocess)
-    table = _table(workspace, empty)
+    table = table_file(workspace, empty)
     cached = read_if_fresh(table, origin)
-    if cached is None or not _is_here(workspace, empty, cached):
+    if cached is None or not is_here(workspace, empty, cached):
         known = _known(workspace, way, empty)
         rows = _write_pixels(empty, files, known, preprocess, workers, progress)
-        if isinstance(stored := _stored(workspace, empty), UrlPath):
+        if isinstance(stored := stored_file(workspace, empty), UrlPath):
             stored.put(empty.path)
         workspace.written_bytes += empty.path.stat().st_size
         cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
@@ -153,53 +113,10 @@ def _pixels(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pixels
     return Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
 
 
-def _stored(workspace: Workspace, pixels: Pixels) -> Path:
-    """Where the workspace has the file of pixels: of one in a store, not where it is read."""
-    return workspace.cache / pixels.path.name
-
-
-def _table(workspace: Workspace, pixels: Pixels) -> Path:
-    return workspace.cache / f"{pixels.path.stem}.parquet"
-
-
-def _is_here(workspace: Workspace, pixels: Pixels, cached: pa.Table) -> bool:
-    """Whether this machine has the pixels that the table is of; from a store they are copied, and compared, first."""
-    size = _bytes_of(cached, pixels.image_bytes)
-    if _size(pixels.path) == size:
-        return True
-    stored = _stored(workspace, pixels)
-    if not isinstance(stored, UrlPath) or _size(stored) != size:
-        return False
-    from filelock import FileLock
-
-    pixels.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(pixels.path.with_suffix(".lock")):  # of the processes of this machine one copies
-        if _size(pixels.path) != size:
-            with suppress(FileNotFoundError), atomic_write(pixels.path) as aside:
-                stored.get(aside)
-    return _is_whole(pixels, _checksums(cached))
-
-
-def _is_whole(pixels: Pixels, checksums: np.ndarray) -> bool:
-    """Whether the file has these checksums; else it is removed."""
-    whole = replace(pixels, checksums=checksums)
-    try:
-        for start in range(0, len(checksums), _COMPARED):
-            whole[start : min(start + _COMPARED, len(checksums))]
-    except (CmonError, OSError):
-        return False
-    return True
-
-
-def _checksums(cached: pa.Table) -> np.ndarray:
-    """(N,) uint32, of the images that have pixels."""
-    return cached["crc32"].drop_null().to_numpy().astype(np.uint32)
-
-
 def _probe(cached: pa.Table, empty: Pixels, origin: str, paths: Sequence[str]) -> Probe:
     """paths: of all files, in the order of the cache's rows."""
     rows = cached.to_pylist()
-    checksums = _checksums(cached)
+    checksums = read_checksums(cached)
     usable = np.array([at for at, row in enumerate(rows) if not row["error"]], dtype=np.int64)
     skipped = [(path, row["error"]) for path, row in zip(paths, rows, strict=True) if row["error"]]
     return Probe(replace(empty, checksums=checksums), usable, origin, skipped)
@@ -235,9 +152,9 @@ def _known(workspace: Workspace, way: str, empty: Pixels) -> Mapping[str, _Known
         except CmonError:
             continue
         pixels = replace(
-            empty, path=workspace.local_cache / f"{table.stem}.bin", checksums=_checksums(cached)
+            empty, path=workspace.local_cache / f"{table.stem}.bin", checksums=read_checksums(cached)
         )
-        if note["parameters"].get("way") != way or not _is_here(workspace, pixels, cached):
+        if note["parameters"].get("way") != way or not is_here(workspace, pixels, cached):
             continue
         rows = cached.to_pylist()
         position = 0
@@ -298,15 +215,6 @@ def _copied(before: _Known) -> tuple[Row, np.ndarray | None]:
     if row["crc32"] is None:
         return row, None
     return row, before.pixels[before.position : before.position + 1][0]
-
-
-def _bytes_of(cached: pa.Table, image_bytes: int) -> int:
-    """How large the file of pixels is that the table is of."""
-    return (cached.num_rows - cached["crc32"].null_count) * image_bytes
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
 
 
 def _remove_other_caches(workspace: Workspace, own: Path) -> None:

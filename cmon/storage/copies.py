@@ -26,6 +26,7 @@ from typing import Any
 from cmon.errors import CmonError
 from cmon.progress import Progress, silent
 from cmon.storage.failures import explained
+from cmon.storage.key_names import require_apart, require_names
 from cmon.storage.urls import connect, split_url
 
 _THREADS = 8
@@ -37,7 +38,6 @@ _LEFT_SECONDS = 24 * 3600.0
 """Age from which on a file that was begun counts as left by a process that was killed."""
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "crc32c", "generation", "checksum")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
-_NO_NAMES = re.compile(r"[\x00-\x1f\\]" if os.name != "nt" else r'[\x00-\x1f\\<>:"|?*]')
 
 
 class NothingThere(CmonError):
@@ -60,7 +60,7 @@ def cache_folder() -> Path:
 def path_of(url: str) -> Path:
     """Where the copy of a file or folder lies, once `refresh` was called. Raises CmonError."""
     scheme, parts = split_url(url)
-    _require_names(url, [("/".join(parts), parts)])
+    require_names(url, [("/".join(parts), parts)])
     return cache_folder().joinpath("copies", scheme, *parts)
 
 
@@ -157,38 +157,9 @@ def _list(url: str, path: Path) -> dict[Path, _File]:
         hidden = any(part.startswith(".") and part not in (".", "..") for part in name.split("/")[:-1])
         if name and not name.endswith("/") and info.get("type") != "directory" and not hidden:
             names[name] = {**info, "name": key}
-    _require_names(url, [(name, name.split("/")) for name in names])
-    _require_apart(url, names)
+    require_names(url, [(name, name.split("/")) for name in names])
+    require_apart(url, names)
     return {path / name: _of_info(f"{url}/{name}", path / name, info) for name, info in names.items()}
-
-
-def _require_names(url: str, names: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Raise CmonError for a name that would lie elsewhere than its URL says, or nowhere."""
-    for name, parts in names:
-        for part in parts:
-            if part in ("", ".", "..") or _NO_NAMES.search(part) or len(part.encode(errors="replace")) > 255:
-                raise CmonError(
-                    f"{url}: holds a name that no folder can hold as it is",
-                    expected="names of at most 255 bytes, without backslashes, '..', and empty parts",
-                    found=repr(name[:300]),
-                    hint="rename it in the store, or give a folder below which it does not lie",
-                )
-
-
-def _require_apart(url: str, names: Iterable[str]) -> None:
-    """Raise CmonError where a name is a file and a folder, as it can be in a store only."""
-    known = set(names)
-    for name in known:
-        at = name.find("/")
-        while at >= 0:
-            if name[:at] in known:
-                raise CmonError(
-                    f"{url}: holds a file and a folder of one name",
-                    expected="names that a folder can hold",
-                    found=f"{name[:at]!r} and {name!r}",
-                    hint="rename one of them in the store",
-                )
-            at = name.find("/", at + 1)
 
 
 def _says(info: Mapping[str, Any]) -> dict[str, str] | None:

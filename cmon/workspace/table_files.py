@@ -25,6 +25,7 @@ from cmon.errors import CmonError
 from cmon.storage.url_path import UrlPath
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write
+from cmon.workspace.parquet_files import open_table, read_metadata
 from cmon.workspace.tables import KINDS
 from cmon.workspace.values import find_fault
 
@@ -35,8 +36,6 @@ _ALWAYS_READ, _MOST_PACKED = 1 << 28, 200
 """Bytes of a table that are never too many, and how many times as large as its file it may be beyond them."""
 
 
-_END = 1 << 16
-"""Bytes at a file's end that hold its note, nearly always."""
 _AT_A_TIME = 16
 """Requests to a store."""
 
@@ -106,7 +105,7 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     columns, keys or values are not those of its kind of table.
     """
     try:
-        source, size = _open(path)
+        source, size = open_table(path)
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
             _require_bounded(path, size, file.metadata)
             table = file.read()
@@ -141,14 +140,6 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     return table, note
 
 
-def _open(path: Path) -> tuple[Any, int]:
-    """What pyarrow reads, and its size in bytes. Of a store, all bytes: so they are of one version of the file."""
-    if isinstance(path, UrlPath):
-        content = path.read_bytes()
-        return pa.BufferReader(content), len(content)
-    return path, path.stat().st_size
-
-
 def _require_bounded(path: Path, size: int, metadata: pq.FileMetaData) -> None:
     """Raise CmonError for a file that would fill the memory: one value repeated takes no room in Parquet."""
     unpacked = max(
@@ -174,17 +165,6 @@ def stamp(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
         return {}
-
-
-def read_metadata(path: Path) -> pq.FileMetaData:
-    """What stands at a file's end: little of it is read. Raises FileNotFoundError, and what pyarrow raises."""
-    if not isinstance(path, UrlPath):
-        return pq.read_metadata(path)
-    end = path.read_tail(_END)
-    needed = int.from_bytes(end[-8:-4], "little") + 8
-    if len(end) == _END < needed:
-        end = path.read_tail(needed)
-    return pq.read_metadata(pa.BufferReader(end))
 
 
 def checked_stamp(path: Path) -> dict[str, Any]:
