@@ -22,6 +22,8 @@ from cmon.distributed.parts import Part
 from cmon.errors import OptionError, require_known
 from cmon.kept_options import keep_dropped, keeps_options
 from cmon.progress import Progress, silent
+from cmon.storage import copies
+from cmon.storage.urls import is_url, local_path
 from cmon.workspace.selection import Choice
 from cmon.workspace.workspace import Workspace
 
@@ -86,7 +88,8 @@ def extract(
     """Activations of every checkpoint of every run on the probing set, in `activations/RUN/LAYER/EPOCH.parquet`.
 
     runs: the folder of checkpoints of each run, by the run's name. probe: a folder of images, or a list of their
-    paths. model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
+    paths. Workspace, folders and list may be URLs that fsspec knows (s3://, gs://); of inputs, copies are read.
+    model: 'torchvision:NAME', 'timm:NAME' or 'python:MODULE:FACTORY'. layers: names or globs of layers.
     image_size, mean, std: None takes the model's own preprocessing; the result says what that is. epochs: single ones,
     or (first, last) with both included; nothing given is every epoch. batch_size: None takes 8 on a CPU, on a GPU
     what fits.
@@ -100,7 +103,7 @@ def extract(
     """
     if not layers:
         raise OptionError("Missing option '--layer'. --dry-run shows the network's layers.")
-    place, folders, images = _workspace(workspace), _folders(runs), Path(probe)
+    place, folders, images = _workspace(workspace), _folders(runs), _input(probe)
     settings = _extract_settings(
         model,
         layers,
@@ -118,12 +121,14 @@ def extract(
     if finished is not None:
         settings = replace(settings, finished=frozenset(map(Path, finished)))
     share = _part(part, ray)
+    _fetch_probe(images, progress)
     if share is not None:
         from cmon.extraction import stage
 
         here = _on_device(settings, device, batch_size)
         with place.writing_part("extract", str(share)):
             return stage.extract_part(place, folders, images, here, share, progress)
+    _fetch(folders, progress)
     from cmon.extraction.unchanged import find_unchanged
 
     found = find_unchanged(place, folders, images, settings)
@@ -131,7 +136,7 @@ def extract(
         return found
     from cmon.extraction import stage  # and with it torch: two seconds
 
-    with place.writing("extract"), _cluster(ray, device) as cluster:
+    with place.writing("extract"), _cluster(ray, device, place) as cluster:
         if cluster is None:
             here = _on_device(settings, device, batch_size)
         else:
@@ -180,7 +185,10 @@ def plan(
         precision,
         workers,
     )
-    return stage.plan(_folders(runs), Path(probe), _on_device(settings, device, batch_size), progress)
+    folders, images = _folders(runs), _input(probe)
+    _fetch_probe(images, progress)
+    _fetch(folders, progress)
+    return stage.plan(folders, images, _on_device(settings, device, batch_size), progress)
 
 
 def drop(workspace: AnyWorkspace, *, runs: Sequence[str] = (), layers: Sequence[str] = ()) -> int:
@@ -269,7 +277,7 @@ def score(
         precision,
         devices.images_at_a_time(batch_size, where),
         _workers(workers),
-        _images_folder(images),
+        _images_folder(images, progress),
     )
     settings = ScoreSettings(
         similarity=function,
@@ -288,7 +296,7 @@ def score(
     if share is not None:
         with place.writing_part("score", str(share)):
             return Scores(stage.score_part(place, listed, features, settings, share, progress), None, None)
-    with place.writing("score"), _cluster(ray, device) as cluster:
+    with place.writing("score"), _cluster(ray, device, place) as cluster:
         labels = stage.score(place, listed, features, settings, progress, cluster)
         return Scores(
             labels,
@@ -365,7 +373,7 @@ def report(
         seed,
         metrics=logs,
         max_html_mb=max_html_mb,
-        images=_images_folder(images),
+        images=_images_folder(images, progress),
         main_layer=main_layer,
     )
     place = _workspace(workspace)
@@ -377,22 +385,44 @@ def report(
 
 
 def _workspace(given: AnyWorkspace) -> Workspace:
-    return given if isinstance(given, Workspace) else Workspace(Path(given))
+    return given if isinstance(given, Workspace) else Workspace(given)
 
 
-def _images_folder(given: AnyPath | None) -> Path | None:
-    if given is not None and not Path(given).is_dir():
+def _input(given: AnyPath) -> Path:
+    """The path of an input; of one in a store, that of its copy, which is yet to be fetched."""
+    return copies.path_of(str(given)) if is_url(given) else local_path(given)
+
+
+def _fetch(folders: Mapping[str, Path], progress: Progress) -> None:
+    """Make copies of what lies in a store what is there now."""
+    for folder in folders.values():
+        copies.refresh(folder, progress)
+
+
+def _fetch_probe(images: Path, progress: Progress) -> None:
+    if copies.url_of(images) is not None:
+        from cmon.images import files
+
+        files.fetch(images, progress)
+
+
+def _images_folder(given: AnyPath | None, progress: Progress) -> Path | None:
+    if given is None:
+        return None
+    found = _input(given)
+    copies.refresh(found, progress)
+    if not found.is_dir():
         raise OptionError(
             f"--images {given}: there is no such folder", expected="where the probe images are now"
         )
-    return None if given is None else Path(given)
+    return found
 
 
 def _folders(runs: Mapping[str, AnyPath]) -> dict[str, Path]:
     for name in runs:
         if not name.strip() or name in (".", "..") or "/" in name:
             raise OptionError(f"--run {name!r}: a run's name must be text, and no path")
-    return {name: Path(folder) for name, folder in runs.items()}
+    return {name: _input(folder) for name, folder in runs.items()}
 
 
 def _extract_settings(
@@ -458,8 +488,11 @@ def _own_device(device: str) -> str:
 
 
 @contextmanager
-def _cluster(address: str | None, device: str) -> Iterator[RayRunner | None]:
-    """A runner on a Ray cluster as long as the block lasts; None without an address."""
+def _cluster(address: str | None, device: str, place: Workspace) -> Iterator[RayRunner | None]:
+    """A runner on a Ray cluster as long as the block lasts; None without an address.
+
+    place: where workers write; those of a workspace in a store need not see the folder of this process.
+    """
     if address is None:
         yield None
         return
@@ -467,7 +500,7 @@ def _cluster(address: str | None, device: str) -> Iterator[RayRunner | None]:
 
     from cmon.distributed import on_ray
 
-    with on_ray.connect(address, device, torch.get_num_threads()) as runner:
+    with on_ray.connect(address, device, torch.get_num_threads(), one_folder=not place.is_url) as runner:
         yield runner
 
 

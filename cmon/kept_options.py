@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from cmon.concepts import Concept
 from cmon.errors import CmonError
+from cmon.storage.urls import is_url, local_path
 from cmon.workspace.files import atomic_write, file_digest, printable_path
 from cmon.workspace.layer_patterns import match_all
 from cmon.workspace.stored_paths import absolute, from_workspace, to_path, to_text
@@ -232,15 +233,20 @@ def _to_json(workspace: Workspace, call: Call) -> dict[str, Any]:
 def _settled(name: str, value: Any) -> Any:
     """The value of an option with its paths as `Path`."""
     if name in _PATHS and isinstance(value, (str, os.PathLike)):
-        return Path(value)
+        return _url_or_path(value)
     if name in _PATHS_BY_NAME and isinstance(value, Mapping):
-        return {key: Path(path) for key, path in value.items()}
+        return {key: _url_or_path(path) for key, path in value.items()}
     if name == "anchors" and value is not None:
         some = [value] if isinstance(value, (str, os.PathLike)) else value
         return tuple(_word_or_file(one) for one in some)
     if name == "layers":
         return tuple(value)
     return value
+
+
+def _url_or_path(value: Any) -> Any:
+    """A URL stays text: it means the same from everywhere."""
+    return value if is_url(value) else local_path(value)
 
 
 def _word_or_file(one: Any) -> Any:

@@ -21,7 +21,7 @@ from cmon.extraction.fused.recording import FusedNetwork
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.recording import record_activations
 from cmon.extraction.layers.trace import trace
-from cmon.images.pixel_cache import Pixels
+from cmon.images.pixels import Pixels
 from cmon.images.preprocessing import ResizeCrop
 from cmon.scoring import labelling
 from cmon.scoring.block_scores import Method

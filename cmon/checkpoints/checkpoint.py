@@ -20,6 +20,7 @@ from cmon.checkpoints.names import ParsedName, parse_name
 from cmon.checkpoints.weights import Weights, check_sizes, find_weights
 from cmon.errors import CmonError
 from cmon.printable import printable
+from cmon.storage import copies
 from cmon.workspace.files import digest, printable_path
 
 NO_EPOCH = "no epoch: "
@@ -84,6 +85,10 @@ class Checkpoint:
     def skipped(self, error: str | CmonError, redundant: bool = False) -> Checkpoint:
         """The same checkpoint with the reason why it is not read, on one line."""
         reason = error.line if isinstance(error, CmonError) else " ".join(error.split())
+        if url := copies.url_of(
+            self.path
+        ):  # what a table says of a copy, it says of what that is the copy of
+            reason = reason.replace(printable(str(self.path)), url).removeprefix(f"{url}: ")
         return replace(self, error=reason.removeprefix(printable(f"{self.path}: ")), redundant=redundant)
 
 
@@ -160,6 +165,18 @@ def read_unchanged(checkpoint: Checkpoint, trust_pickle: bool = False) -> dict[s
     if _stamp(checkpoint.path) != checkpoint.stamp:
         raise CmonError(f"{checkpoint.path}: was written while it was being read", hint="run the same again")
     return tensors
+
+
+def moved(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """The same checkpoint at another path, as another machine has it.
+
+    Raises CmonError or OSError where there are other bytes than those that were hashed.
+    """
+    stamp = _stamp(path)
+    format = checkpoint.format or find_format(path)
+    if read_bytes(path, format.content_files(path)).sha256 != checkpoint.sha256:
+        raise CmonError(f"{path}: was written since it was looked at", hint="run the same again")
+    return replace(checkpoint, path=path, stamp=stamp)
 
 
 def _with_epoch(found: Checkpoint, epoch: float | None, step: int | None) -> Checkpoint:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     type=options.RunFolder(),
     multiple=True,
     required=True,
-    help="A training run: its name and the folder of its checkpoints. Can be given more than once. Repeats of one "
-    "recipe share a name before @: standard@1, standard@2.",
+    help="A training run: its name and the folder or URL of its checkpoints. Can be given more than once. Repeats of "
+    "one recipe share a name before @: standard@1, standard@2.",
 )
 @click.option(
     "--model",
@@ -68,9 +68,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--probe",
-    type=options.FOLDER,
+    type=options.PLACE,
     required=True,
-    help="Probe images: a folder, or a list of paths (text with one a line, or CSV with the column path).",
+    help="Probe images: a folder or URL, or a list of paths (text with one a line, or CSV with the column path).",
 )
 @click.option(
     "--pooling",

@@ -10,21 +10,31 @@ from urllib.parse import quote
 import click
 
 from cmon.devices import DEVICES, NETWORK_PRECISIONS, PRECISIONS
+from cmon.storage.urls import is_url
+
+
+class Place(click.Path):
+    """A path, or a URL, which stays text: a path has no two slashes side by side."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if is_url(value) else super().convert(value, param, ctx)
+
 
 FOLDER = click.Path(path_type=Path)
+PLACE = Place(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 STRICT_EXIT = 3
 """Done, but some inputs were skipped under `--strict`."""
 
 
 class RunFolder(click.ParamType):
-    """`NAME=FOLDER`: a run's name, as it will stand in tables and figures, and its checkpoints."""
+    """`NAME=FOLDER`: a run's name, as it will stand in tables and figures, and its checkpoints' folder or URL."""
 
     name = "NAME=FOLDER"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Path]:
+    ) -> tuple[str, Path | str]:
         if isinstance(value, tuple):
             return value
         name, equals, folder = value.partition("=")
@@ -34,7 +44,7 @@ class RunFolder(click.ParamType):
             self.fail(f"the run's name {name!r} cannot be a path", param, ctx)
         if len(quote(name, safe=" ._-")) > 255:
             self.fail(f"the run's name {name[:40]!r}... is too long for a folder", param, ctx)
-        return name, Path(folder).expanduser()
+        return name, folder if is_url(folder) else Path(folder).expanduser()
 
 
 class RunFile(click.ParamType):
@@ -154,7 +164,7 @@ class Epochs(click.ParamType):
         return low, high
 
 
-workspace = click.argument("workspace", type=FOLDER)
+workspace = click.argument("workspace", type=PLACE)
 
 device = click.option(
     "--device",
@@ -194,7 +204,7 @@ workers = click.option(
 )
 images = click.option(
     "--images",
-    type=FOLDER,
+    type=PLACE,
     default=None,
     show_default="where they were, or where they were seen from the workspace",
     help="The folder where the probe images are now, if they were moved since `cmon extract`.",
@@ -212,7 +222,7 @@ ray = click.option(
     default=None,
     show_default="this process does all",
     help="A Ray cluster that does the work: auto (the one that this machine is part of), local (this machine alone), "
-    "or the head's HOST:PORT. Workspace and inputs must lie on storage that all machines share.",
+    "or the head's HOST:PORT. Workspace and inputs must lie on storage that all machines share, or in a store (s3://).",
 )
 part = click.option(
     "--part",

@@ -25,7 +25,7 @@ from cmon.images import files as images
 from cmon.progress import Progress
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, file_digest
-from cmon.workspace.stored_paths import find_image
+from cmon.workspace.stored_paths import fetch_images, find_image
 from cmon.workspace.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Features:
             of_hash: dict[str, list[dict[str, Any]]] = {}
             for row in rows:
                 of_hash.setdefault(row["sha256"], []).append(row)
+            fetch_images([row for sha256 in missing for row in of_hash[sha256]], self.images, progress)
             self._embed_images([self._file(of_hash[sha256]) for sha256 in missing], known, progress)
             known = self._image_parts.read()
         return torch.from_numpy(schemas.matrix(_rows(known, hashes, self._image_parts)["vector"]))

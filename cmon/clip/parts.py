@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cmon.errors import CmonError
 from cmon.workspace import schemas
+from cmon.workspace.parquet_files import read_metadata
 from cmon.workspace.table_files import read_noted
 from cmon.workspace.workspace import Workspace
 
@@ -243,7 +243,7 @@ class Parts:
 def _count_rows(path: Path) -> int:
     """0 of a damaged one. Raises FileNotFoundError when it is gone."""
     try:
-        return pq.read_metadata(path).num_rows
+        return read_metadata(path).num_rows
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError):

@@ -36,12 +36,13 @@ _WAITING = 2
 
 
 @contextmanager
-def connect(address: str, device: str, threads: int) -> Iterator[RayRunner]:
+def connect(address: str, device: str, threads: int, one_folder: bool = True) -> Iterator[RayRunner]:
     """A runner on the cluster at an address as long as the block lasts; its tasks end with the block.
 
     address: 'auto' for the cluster that this machine is part of, 'local' for one of this machine alone, or the head's
     'HOST:PORT'. A process that is connected already stays so. device: 'auto' takes GPUs if the cluster has any.
-    threads: that each task may use; so many processors are asked for. Raises CmonError where there is no such cluster.
+    threads: that each task may use; so many processors are asked for. one_folder: whether workers must see the folder
+    of this process. Raises CmonError where there is no such cluster.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise OptionError(f"--ray with --device {device}: tasks run on a cpu or on cuda", found=device)
@@ -51,7 +52,7 @@ def connect(address: str, device: str, threads: int) -> Iterator[RayRunner]:
         if ours:
             _start(ray, address)
         try:
-            yield RayRunner(ray, device, threads)
+            yield RayRunner(ray, device, threads, one_folder)
         finally:
             if ours:
                 with redirect_stdout(io.StringIO()):  # what it kept back until now
@@ -61,9 +62,9 @@ def connect(address: str, device: str, threads: int) -> Iterator[RayRunner]:
 class RayRunner:
     """A `Runner` on the cluster to which this process is connected."""
 
-    def __init__(self, ray: Any, device: str, threads: int) -> None:
+    def __init__(self, ray: Any, device: str, threads: int, one_folder: bool = True) -> None:
         """As for `connect`. Raises CmonError where no machine has what a task needs."""
-        self._ray = ray
+        self._ray, self._one_folder = ray, one_folder
         self._machines = _Machines(ray)
         gpus = self._machines.largest("GPU")
         self.device = ("cuda" if gpus else "cpu") if device == "auto" else device
@@ -88,7 +89,7 @@ class RayRunner:
     ) -> Iterator[Outcome]:
         """As `Runner.run` says."""
         ray, waiting = self._ray, list(reversed(tasks))
-        here = Here.of_this_process(self.threads)
+        here = Here.of_this_process(self.threads, self._one_folder)
         remote = ray.remote(answer).options(
             num_cpus=self._needs["CPU"],
             num_gpus=self._needs["GPU"],

@@ -60,10 +60,12 @@ class Here:
     """From where relative paths are meant."""
     versions: Mapping[str, str]
     threads: int
+    one_folder: bool = True
+    """Whether the folder must be there; not where workspace and inputs may lie in a store."""
 
     @classmethod
-    def of_this_process(cls, threads: int) -> Here:
-        return cls(os.getcwd(), find_versions(), threads)
+    def of_this_process(cls, threads: int, one_folder: bool = True) -> Here:
+        return cls(os.getcwd(), find_versions(), threads, one_folder)
 
     def enter(self) -> None:
         """Be like that process. Raises CmonError where that cannot be."""
@@ -77,14 +79,15 @@ class Here:
                 found=", ".join(f"{name} {own.get(name, 'missing')}" for name in differing),
                 hint="install the same versions on all machines: others can give other numbers",
             )
-        if not os.path.isdir(self.folder):
+        _set_threads(self.threads)
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
+        elif self.one_folder:
             raise CmonError(
                 f"{where} does not see the folder {self.folder}, in which the command was started",
                 expected="the same folders on all machines, on storage that they share",
                 hint="start the command in a folder on shared storage, with all inputs and the workspace on it",
             )
-        os.chdir(self.folder)
-        _set_threads(self.threads)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmon.images.pixel_cache import Pixels
+from cmon.images.pixels import Pixels
 from cmon.images.preprocessing import batches
 
 _STEP = 256

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
+from cmon.checkpoints.checkpoint import Checkpoint, moved, read_unchanged
 from cmon.checkpoints.state_dict import WeightsMismatch
 from cmon.distributed.runner import Runner, require_seen
 from cmon.errors import CmonError
@@ -31,6 +31,7 @@ from cmon.images.pixel_cache import Probe, open_probe
 from cmon.images.preprocessing import Preprocess, ResizeCrop
 from cmon.images.trial import trial_pictures
 from cmon.progress import Progress
+from cmon.storage import copies
 from cmon.workspace import costs
 from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace
@@ -63,6 +64,8 @@ class ExtractTask:
     shards: tuple[Shard, ...]
     wanted: frozenset[str]
     """As of `Job`."""
+    url: str | None
+    """Of a checkpoint in a store: each machine has a copy of its own."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def run_jobs(
             fitted.examples[job.checkpoint.signature],
             job.shards,
             frozenset(output.name for output in job.fit.outputs if output.name in job.wanted),
+            copies.url_of(job.checkpoint.path),
         )
         for job in jobs
     ]
@@ -126,11 +130,13 @@ def extract_one(common: Extraction, task: ExtractTask) -> Extracted:
     Raises CmonError for what is wrong with this machine.
     """
     kept = _kept_for(common)
-    require_seen(task.checkpoint.path.parent, "the folder of a checkpoint")
+    if task.url is None:
+        require_seen(task.checkpoint.path.parent, "the folder of a checkpoint")
     images = 0
     written = kept.workspace.written_bytes
     error = None
     try:
+        task = _with_own_copy(task)
         with arithmetic(common.settings.precision, common.settings.device):
             fit = kept.fit(task)
             _check_same(task, fit, kept)
@@ -142,13 +148,32 @@ def extract_one(common: Extraction, task: ExtractTask) -> Extracted:
     return Extracted(task.run, task.checkpoint.name, images, kept.workspace.written_bytes - written, error)
 
 
+def _with_own_copy(task: ExtractTask) -> ExtractTask:
+    """The task with its checkpoint as this machine has it. Raises UnreadableCheckpoint where it is another by now."""
+    if task.url is None:
+        return task
+    path = copies.path_of(task.url)
+    try:
+        copies.refresh(path)
+    except copies.NothingThere as error:
+        raise UnreadableCheckpoint(error.line) from error
+    try:
+        own = moved(task.checkpoint, path)
+    except OSError as error:
+        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror or error}") from error
+    except CmonError as error:
+        raise UnreadableCheckpoint(error.line) from error
+    return replace(task, checkpoint=own, example=own)  # any of its signature fits the same network
+
+
 class _Kept:
     """What a worker process keeps from one task to the next: its networks, and the decoded images."""
 
     def __init__(self, common: Extraction) -> None:
         self.common = common
-        require_seen(common.root, "the workspace")
         self.workspace = Workspace(common.root)
+        if not self.workspace.is_url:
+            require_seen(common.root, "the workspace")
         self._fits: dict[str | None, Fit] = {}
         self._found = common.preprocess
 

@@ -16,7 +16,6 @@ from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmon.checkpoints.find import find_checkpoints
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.distributed.parts import Part
 from cmon.distributed.runner import Runner
@@ -32,6 +31,7 @@ from cmon.extraction.fitting import FittedRuns, fit_networks
 from cmon.extraction.sample import take_samples
 from cmon.extraction.settings import ExtractResult, ExtractSettings, Plan
 from cmon.extraction.shards import Job, Shard, plan_jobs, plan_shards, select_shards
+from cmon.extraction.sharing import countable, counted
 from cmon.extraction.tables import write_tables
 from cmon.extraction.unchanged import describe_request
 from cmon.images import pixel_cache
@@ -39,9 +39,10 @@ from cmon.images.files import ImageFile, find_images, list_paths
 from cmon.images.pixel_cache import Probe
 from cmon.images.preprocessing import Preprocess
 from cmon.progress import Progress, silent
+from cmon.storage import copies
 from cmon.workspace import costs
 from cmon.workspace.layer_patterns import match_all
-from cmon.workspace.table_files import is_fresh
+from cmon.workspace.table_files import are_fresh
 from cmon.workspace.workspace import Workspace
 
 Failures = dict[tuple[str, str], CmonError]
@@ -69,11 +70,8 @@ def extract(
         failures = _run_jobs(workspace, planned.jobs, fitted, probe, settings, runner, work, progress)
         runs, wanted = fitted.runs, planned.wanted
         others = not_read_now(fitted.earlier, runs.checkpoints)
-        kept = [
-            shard
-            for shard in plan_shards(runs.fits, others, wanted, probe.origin, settings)
-            if is_fresh(shard.path(workspace), shard.origin)
-        ]
+        before = plan_shards(runs.fits, others, wanted, probe.origin, settings)
+        kept = [shard for shard, fresh in zip(before, _are_fresh(workspace, before), strict=True) if fresh]
         with_some = {(shard.run, shard.epoch) for shard in kept}
         others = [(run, one) for run, one in others if (run, one.epoch) in with_some]
         checkpoints = _skip_failed(_with_chosen_before(runs.checkpoints, others), failures)
@@ -101,19 +99,21 @@ def extract_part(
     Raises CmonError as `extract` does.
     """
     files = find_images(probe_folder)
-    own = set(part.choose([(run, path) for run in folders for path in find_checkpoints(folders[run])]))
+    own = set(part.choose([(run, path) for run in folders for path in countable(folders[run])]))
     touched = {run: folder for run, folder in folders.items() if any(name == run for name, _ in own)}
     if not touched:
         return ExtractResult.of_nothing()
+    for folder in touched.values():
+        copies.refresh(folder, progress)
     fitted = _Fitted.of(workspace, touched, settings, progress)
     _require_stable(fitted.preprocess)
     probe = pixel_cache.decode_part(workspace, files, fitted.preprocess, settings.workers, progress)
     planned = _Planned.of(workspace, fitted, probe, settings)
-    jobs = [job for job in planned.jobs if (job.run, job.checkpoint.path) in own]
+    jobs = [job for job in planned.jobs if (job.run, counted(job.checkpoint.path)) in own]
     work = costs.Work("images x checkpoints")  # of one part, which says little of the whole
     failures = _run_jobs(workspace, jobs, fitted, probe, settings, None, work, progress)
     checkpoints = _skip_failed(
-        [(run, one) for run, one in fitted.runs.checkpoints if (run, one.path) in own], failures
+        [(run, one) for run, one in fitted.runs.checkpoints if (run, counted(one.path)) in own], failures
     )
     shards = select_shards(planned.shards, checkpoints)
     return _summarize(fitted.runs, checkpoints, probe, shards, select_shards(planned.stale, checkpoints))
@@ -165,8 +165,13 @@ class _Planned:
         asked, _ = match_all(settings.layers, found)
         wanted = {run: {*asked, *before} for run, before in fitted.before.items()}
         shards = plan_shards(runs.fits, runs.checkpoints, wanted, probe.origin, settings)
-        stale = [shard for shard in shards if not is_fresh(shard.path(workspace), shard.origin)]
+        fresh = _are_fresh(workspace, shards)
+        stale = [shard for shard, is_fresh in zip(shards, fresh, strict=True) if not is_fresh]
         return cls(wanted, shards, stale, plan_jobs(runs, stale, wanted))
+
+
+def _are_fresh(workspace: Workspace, shards: Sequence[Shard]) -> list[bool]:
+    return are_fresh([(shard.path(workspace), shard.origin) for shard in shards])
 
 
 def _require_stable(preprocess: Preprocess) -> None:

@@ -21,7 +21,7 @@ from cmon.images.files import ImageFile, find_images
 from cmon.images.table import stored_path
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, printable_path
-from cmon.workspace.table_files import is_fresh, read_table
+from cmon.workspace.table_files import are_fresh, read_table
 from cmon.workspace.workspace import Workspace
 
 _WHERE = ("device", "batch_size", "workers", "finished")
@@ -124,9 +124,9 @@ def _summarize(
 ) -> ExtractResult | None:
     """The result as the tables have it; None where an activation file is missing or stale."""
     shards = _read_rows(workspace, "shards", folders)
-    for shard in shards:
-        if not is_fresh(workspace.activations(shard["run"], shard["layer"], shard["epoch"]), shard["origin"]):
-            return None
+    files = [(workspace.activations(row["run"], row["layer"], row["epoch"]), row["origin"]) for row in shards]
+    if not all(are_fresh(files)):
+        return None
     checkpoints = _read_rows(workspace, "checkpoints", folders)
     images = read_table(workspace.table("images")).to_pylist()
     return ExtractResult(

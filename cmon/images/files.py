@@ -12,7 +12,9 @@ from cmon import text_files
 from cmon.errors import CmonError
 from cmon.images.decoding import MOST_BYTES
 from cmon.images.listing import Listing, add_once, list_folder
+from cmon.progress import Progress, silent
 from cmon.regular_files import NotAFile
+from cmon.storage import copies
 from cmon.workspace import stored_paths
 from cmon.workspace.files import file_digest
 
@@ -71,11 +73,34 @@ def list_paths(source: Path, say: bool = True) -> list[Path]:
     return listing.paths
 
 
+def fetch(source: Path, progress: Progress = silent) -> None:
+    """Make the copy of a probing set in a store what is there now; nothing to do for one of this machine."""
+    copies.refresh(source, progress)
+    if copies.url_of(source) is not None and source.is_file():
+        copies.refresh_files(_listed(source), progress)
+
+
+def _listed(source: Path) -> list[Path]:
+    """The paths of a list, each once. Raises CmonError where one of a store's would lie outside of its bucket."""
+    names = text_files.read_column(source, "path", _LIST)
+    if (url := copies.url_of(source)) is None:
+        return list(dict.fromkeys(source.parent / name for name in names))
+    bucket = copies.path_of("/".join(url.split("/")[:3]))
+    found = [Path(os.path.normpath(source.parent / name)) for name in names]
+    for name, path in zip(names, found, strict=True):
+        if not path.is_relative_to(bucket) or path == bucket:
+            raise CmonError(
+                f"{url}: names a file outside of its store",
+                expected="paths relative to the list's own folder, in the same bucket",
+                found=name,
+            )
+    return list(dict.fromkeys(found))
+
+
 def _read_list(source: Path) -> Listing:
     listing = Listing()
     files: dict[str, Path] = {}
-    names = text_files.read_column(source, "path", _LIST)
-    for path in dict.fromkeys(source.parent / name for name in names):
+    for path in _listed(source):
         named = stored_paths.to_path(
             os.fspath(path)
         )  # where it has bytes that are no UTF-8, as cmon shows them

@@ -4,12 +4,11 @@ Pixels lie one image after the other in one file of the workspace's cache, so th
 over that file and not over image files, and 60,000 images need disk, not memory. The file is read in batches, not
 memory-mapped: mapped pages that were read would count as memory of the process. A table beside it says of each image
 where its pixels lie, with a checksum that every reading is compared with. When the probing set changes, only images
-that are new to it are decoded.
+that are new to it are decoded. Of a workspace in a store, each machine copies the file once, and compares it then.
 """
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,51 +22,17 @@ from cmon.errors import CmonError
 from cmon.images import decoding, preprocessing
 from cmon.images.decoding import blank
 from cmon.images.files import ImageFile
+from cmon.images.pixels import Pixels, is_here, read_checksums, stored_file, table_file
 from cmon.images.preprocessing import Preprocess
 from cmon.images.table import make_rows, stored_path, to_table, warn_of
 from cmon.progress import Progress
+from cmon.storage.url_path import UrlPath
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write, digest
 from cmon.workspace.table_files import is_fresh, read_if_fresh, read_noted, read_table
 from cmon.workspace.workspace import Workspace
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """The cached arrays of the N images that could be read, in their order."""
-
-    path: Path
-    shape: tuple[int, ...]
-    """Of one image's array."""
-    dtype: np.dtype
-    checksums: np.ndarray
-    """(N,) uint32, CRC-32 of each image's bytes."""
-
-    @property
-    def image_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """(rows, *shape). Raises CmonError, and removes the file, where it is not as it was written."""
-        count = rows.stop - rows.start
-        found = np.fromfile(
-            self.path, np.uint8, count * self.image_bytes, offset=rows.start * self.image_bytes
-        )
-        whole = len(found) == count * self.image_bytes
-        pictures = found.reshape(count, -1) if whole else ()
-        if not whole or any(
-            zlib.crc32(one.data) != crc for one, crc in zip(pictures, self.checksums[rows], strict=True)
-        ):
-            self.path.unlink(missing_ok=True)
-            raise CmonError(
-                f"{self.path}: is damaged, and was removed",
-                expected=f"the pixels of images {rows.start} to {rows.stop - 1} as they were decoded",
-                found="other bytes" if whole else "fewer bytes",
-                hint="run `cmon extract` again: the images are decoded anew, and what was finished is kept",
-            )
-        return found.view(self.dtype).reshape(-1, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -92,7 +57,7 @@ def decode_probe(
     """
     cached, pixels, origin = _decode(workspace, files, preprocess, workers, progress)
     _write_images(workspace, files, cached.to_pylist(), origin, preprocess)
-    _remove_other_caches(pixels.path)
+    _remove_other_caches(workspace, pixels.path)
     return _probe(cached, pixels, origin, [stored_path(file) for file in files])
 
 
@@ -111,8 +76,8 @@ def open_probe(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pro
     Raises CmonError where this process does not find it.
     """
     pixels = _pixels(workspace, origin, preprocess)
-    cached = read_if_fresh(pixels.path.with_suffix(".parquet"), origin)
-    if cached is None or _size(pixels.path) != _bytes_of(cached, pixels.image_bytes):
+    cached = read_if_fresh(table_file(workspace, pixels), origin)
+    if cached is None or not is_here(workspace, pixels, cached):
         raise CmonError(
             f"{pixels.path}: is not there as it was decoded",
             expected="the pixels that the process that gives the tasks decoded",
@@ -128,11 +93,13 @@ def _decode(
     way = digest(preprocess.describe(), decoding.RULES, schemas.VERSION)
     origin = digest([(file.name, file.sha256) for file in files], way)
     empty = _pixels(workspace, origin, preprocess)
-    table = empty.path.with_suffix(".parquet")
+    table = table_file(workspace, empty)
     cached = read_if_fresh(table, origin)
-    if cached is None or _size(empty.path) != _bytes_of(cached, empty.image_bytes):
+    if cached is None or not is_here(workspace, empty, cached):
         known = _known(workspace, way, empty)
         rows = _write_pixels(empty, files, known, preprocess, workers, progress)
+        if isinstance(stored := stored_file(workspace, empty), UrlPath):
+            stored.put(empty.path)
         workspace.written_bytes += empty.path.stat().st_size
         cached = pa.Table.from_pylist(rows, schema=schemas.PIXELS)
         workspace.write(table, cached, origin, {"way": way})
@@ -142,14 +109,14 @@ def _decode(
 def _pixels(workspace: Workspace, origin: str, preprocess: Preprocess) -> Pixels:
     """Where the pixels of a probing set lie, and in which form; of no image yet."""
     example = preprocess.pixels(blank())
-    path = workspace.cache / f"pixels-{origin[:16]}.bin"
+    path = workspace.local_cache / f"pixels-{origin[:16]}.bin"
     return Pixels(path, example.shape, example.dtype, np.empty(0, np.uint32))
 
 
 def _probe(cached: pa.Table, empty: Pixels, origin: str, paths: Sequence[str]) -> Probe:
     """paths: of all files, in the order of the cache's rows."""
     rows = cached.to_pylist()
-    checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
+    checksums = read_checksums(cached)
     usable = np.array([at for at, row in enumerate(rows) if not row["error"]], dtype=np.int64)
     skipped = [(path, row["error"]) for path, row in zip(paths, rows, strict=True) if row["error"]]
     return Probe(replace(empty, checksums=checksums), usable, origin, skipped)
@@ -184,12 +151,12 @@ def _known(workspace: Workspace, way: str, empty: Pixels) -> Mapping[str, _Known
             cached, note = read_noted(table)
         except CmonError:
             continue
-        path = table.with_suffix(".bin")
-        if note["parameters"].get("way") != way or _size(path) != _bytes_of(cached, empty.image_bytes):
+        pixels = replace(
+            empty, path=workspace.local_cache / f"{table.stem}.bin", checksums=read_checksums(cached)
+        )
+        if note["parameters"].get("way") != way or not is_here(workspace, pixels, cached):
             continue
         rows = cached.to_pylist()
-        checksums = np.array([row["crc32"] for row in rows if row["crc32"] is not None], np.uint32)
-        pixels = Pixels(path, empty.shape, empty.dtype, checksums)
         position = 0
         for row in rows:
             if row["sha256"] is not None:
@@ -250,17 +217,9 @@ def _copied(before: _Known) -> tuple[Row, np.ndarray | None]:
     return row, before.pixels[before.position : before.position + 1][0]
 
 
-def _bytes_of(cached: pa.Table, image_bytes: int) -> int:
-    """How large the file of pixels is that the table is of."""
-    return (cached.num_rows - cached["crc32"].null_count) * image_bytes
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
-
-
-def _remove_other_caches(own: Path) -> None:
+def _remove_other_caches(workspace: Workspace, own: Path) -> None:
     """Remove the caches of earlier probing sets and preprocessings."""
-    for path in own.parent.glob("pixels-*"):
-        if path.stem != own.stem:
-            path.unlink()
+    for folder in dict.fromkeys((workspace.cache, workspace.local_cache)):
+        for path in folder.glob("pixels-*"):
+            if path.stem != own.stem:
+                path.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
 
 def stored_path(file: ImageFile) -> str:
     """The file's path as the table has it."""
-    return stored_paths.to_text(stored_paths.absolute(file.path))
+    return stored_paths.origin_text(file.path)
 
 
 def warn_of(rows: Sequence[Mapping[str, Any]]) -> None:

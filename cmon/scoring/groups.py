@@ -14,7 +14,7 @@ from cmon.scoring import redundancy, status
 from cmon.workspace import schemas
 from cmon.workspace.files import digest, remove_files
 from cmon.workspace.keys import GROUP
-from cmon.workspace.table_files import is_fresh
+from cmon.workspace.table_files import are_fresh, is_fresh
 from cmon.workspace.workspace import Workspace
 
 _FILES = ("concepts", "units")
@@ -33,13 +33,21 @@ class Group:
     def path(self, workspace: Workspace, name: str) -> Path:
         return workspace.group_file(name, *(self.shard[key] for key in GROUP))
 
-    def is_fresh(self, workspace: Workspace) -> bool:
-        return all(is_fresh(self.path(workspace, name), self.origin) for name in _FILES)
+    def files(self, workspace: Workspace) -> list[tuple[Path, str]]:
+        """Its files of units and concepts, each with its origin."""
+        return [(self.path(workspace, name), self.origin) for name in _FILES]
 
     def write(self, workspace: Workspace, tables: Mapping[str, pa.Table], inputs: Mapping[str, str]) -> None:
         """tables: `units` and `concepts`. inputs: origins of the tables `images` and `vocabulary`."""
         for name in _FILES:
             workspace.write(self.path(workspace, name), tables[name], self.origin, inputs=inputs)
+
+
+def find_stale(workspace: Workspace, groups: Sequence[Group]) -> list[Group]:
+    """Those of which a file is missing, or of something else."""
+    files = [file for group in groups for file in group.files(workspace)]
+    fresh = dict(zip((path for path, _ in files), are_fresh(files), strict=True))
+    return [group for group in groups if not all(fresh[path] for path, _ in group.files(workspace))]
 
 
 def plan_groups(shards: Iterable[Mapping[str, Any]], scoring: str, *, against_first: bool) -> list[Group]:

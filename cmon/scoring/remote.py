@@ -108,8 +108,9 @@ def run_groups(
 
 def score_groups(common: Scoring, task: ScoreTask) -> Scored:
     """Write the files of one task's groups. Raises CmonError as `Scorer.run` does."""
-    require_seen(common.root, "the workspace")
     workspace = Workspace(common.root)
+    if not workspace.is_url:
+        require_seen(common.root, "the workspace")
     scorer = Scorer(
         workspace, common.concepts, _Sent(common), common.settings, common.shared_origin, common.inputs
     )

@@ -30,6 +30,7 @@ from cmon.scoring import priors, remote, status
 from cmon.scoring.first_epoch import fewest_units
 from cmon.scoring.groups import (
     Group,
+    find_stale,
     first_of,
     plan_groups,
     remove_others,
@@ -77,7 +78,7 @@ def score(
     runner: of a cluster; None scores in this process. Raises CmonError when `extract` has not run, or was stopped.
     """
     plan = _Plan.of(workspace, concepts, features, settings)
-    stale = [group for group in plan.groups if not group.is_fresh(workspace)]
+    stale = find_stale(workspace, plan.groups)
     if stale or not plan.has_vocabulary(workspace):
         with costs.measured(workspace, "score", "units") as work:
             scorer = plan.scorer(workspace, concepts, features, settings)
@@ -110,7 +111,7 @@ def score_part(
     plan = _Plan.of(workspace, concepts, features, settings)
     chosen = set(part.choose(list(dict.fromkeys(trajectory(group.shard) for group in plan.groups))))
     own = [group for group in plan.groups if trajectory(group.shard) in chosen]
-    stale = [group for group in own if not group.is_fresh(workspace)]
+    stale = find_stale(workspace, own)
     if stale:
         scorer = plan.scorer(workspace, concepts, features, settings)
         with workspace.alone("CLIP vectors"):

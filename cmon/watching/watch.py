@@ -9,7 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
+from cmon.errors import CmonError
+from cmon.kept_options import read_calls
 from cmon.progress import Progress, silent
+from cmon.storage.urls import is_url
 from cmon.watching.json_lines import JsonLines
 from cmon.watching.loop import Tracker, Watch
 from cmon.workspace.workspace import Workspace
@@ -40,7 +43,8 @@ def watch(
     skipped or must wait is logged as a warning.
     Raises CmonError for what waiting does not help against; before the first round has succeeded, for any error.
     """
-    place = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    _require_folders(place)
     with ExitStack() as open_files:
         trackers: list[Tracker] = []
         state = Watch(place, settle_seconds, until_epoch, trackers, say, progress)
@@ -56,3 +60,18 @@ def watch(
         say(f"watching {runs}: {', '.join(state.stages)} for each new whole checkpoint; Ctrl-C ends it")
         while not state.look(time.monotonic()):
             time.sleep(min(every, settle_seconds) if state.unsettled else every)
+
+
+def _require_folders(place: Workspace) -> None:
+    """Raise CmonError where the workspace, or a run that it reads, is in a store: no change is seen there at once."""
+    urls = [str(place.root)] if place.is_url else []
+    if not urls:
+        for call in read_calls(place):
+            urls += [path for path in dict(call.options.get("runs") or {}).values() if is_url(path)]
+    if urls:
+        raise CmonError(
+            f"{urls[0]}: cannot be watched",
+            expected="a workspace and checkpoints in folders of this machine",
+            found="a store",
+            hint="run `cmon extract` and the other stages now and then: they do only what is missing",
+        )

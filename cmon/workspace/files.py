@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Any
 from cmon.errors import CmonError
 from cmon.printable import printable
 from cmon.regular_files import open_regular
+from cmon.storage.url_path import UrlPath
 
 _STRANGERS_AGE = 24 * 3600.0
 """Seconds after which what another machine left aside counts as left for good."""
@@ -29,6 +31,8 @@ def digest(*parts: Any) -> str:
 
 def file_digest(path: Path) -> str:
     """Hex SHA-256 of a file's bytes. Raises OSError, also for what is no regular file."""
+    if isinstance(path, UrlPath):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     with open_regular(path) as file:
         found = hashlib.sha256()
         while block := file.read(1 << 22):
@@ -40,9 +44,15 @@ def file_digest(path: Path) -> str:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path aside to write to; when the block ends well, sync that file and move it to `path`, else remove it.
 
-    So `path` is whole or as it was, also after a power cut. Raises CmonError when the disk is full, or nothing may be
-    written there.
+    So `path` is whole or as it was, also after a power cut. In a store, where a name cannot be moved, the file aside
+    is one of this machine, and put there at once. Raises CmonError when the disk is full, or nothing may be written
+    there.
     """
+    if isinstance(path, UrlPath):
+        with _written_here(path) as aside:
+            yield aside
+            path.put(aside)
+        return
     aside = path.with_name(_aside_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +72,28 @@ def atomic_write(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+@contextmanager
+def _written_here(path: UrlPath) -> Iterator[Path]:
+    """A path on this machine for a file that is to be put in a store; removed at the end."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="cmon-") as folder:
+            yield Path(folder) / _aside_name(path.name)
+    except OSError as error:
+        raise CmonError(
+            f"{path}: cannot be written",
+            found=error.strerror or str(error),
+            hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR to a folder that has it",
+        ) from error
+
+
 def remove_files(paths: Iterable[Path], kept: set[Path]) -> None:
     """Remove those of the files, two folders deep, that are not to be kept, and folders that this leaves empty."""
     for path in list(paths):
         if path in kept:
             continue
         path.unlink(missing_ok=True)
+        if isinstance(path, UrlPath):  # a store has no empty folders
+            continue
         for folder in (path.parent, path.parent.parent):
             if any(folder.iterdir()):
                 break

@@ -1,7 +1,8 @@
 """One writer at a time: a lock on a workspace, which says whom it waits for, and which a dead process does not hold.
 
 The lock is filelock's: the operating system's own, which goes with the process however that ends and works over NFS
-too, and where a file system has none, a file that names its owner. Readers take no lock: a visible table is whole.
+too, and where a file system has none, a file that names its owner; in a store it is a `Lease`. Readers take no lock:
+a visible table is whole.
 
 Parts of a command (`--part I/N`) write side by side, each with a lock of its own. To take it, a part must have the
 workspace's lock for a moment; whoever keeps that one then waits until all parts are done. So a command waits for the
@@ -12,20 +13,19 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from cmon.errors import CmonError
+from cmon.storage import lease
+from cmon.storage.lease import Lease
+from cmon.storage.url_path import UrlPath
 from cmon.workspace.files import sweep
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,17 @@ _OTHERS = ".lock."
 _POLL_SECONDS = 0.2
 _MOMENT_SECONDS = 0.5
 """A part that begins has the workspace's lock no longer than a moment: then nobody needs to be told."""
+_STORES_SECONDS = 5.0
+"""The same, and between two tries of a part that waits, where every look is a request to a store."""
+
+
+class Lock(Protocol):
+    """What filelock's locks and a `Lease` have."""
+
+    def acquire(self, timeout: float = ..., poll_interval: float = ...) -> Any:
+        """Raises TimeoutError."""
+
+    def release(self) -> None: ...
 
 
 class WriterLock:
@@ -42,7 +53,9 @@ class WriterLock:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock: BaseFileLock | None = None
+        self._lock: Lock | None = None
+        self._leases: list[Lease] = []
+        """Those that this object has, in a store."""
         self._depth = 0
         self._made = False
         """Whether the folder was not there before this process had the lock."""
@@ -73,20 +86,18 @@ class WriterLock:
         may be another part's.
         """
         name = f"{_OTHERS}{command} {part.replace('/', ' of ')}"
+        own = self._named(name, command)
         said = False
         while True:
-            with self._kept(_LOCK):
-                own = self._try(name)
-            if own is not None:
+            with self._kept(_LOCK, command), suppress(TimeoutError):
+                own.acquire(timeout=0)
                 break
             if not said:
                 logger.warning("%s: waiting for another process that does part %s", self.root, part)
                 said = True
-            time.sleep(_POLL_SECONDS)
-        try:
+            time.sleep(_STORES_SECONDS if isinstance(own, Lease) else _POLL_SECONDS)
+        with self._held_until_end(own):
             yield
-        finally:
-            own.release()
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
@@ -94,34 +105,48 @@ class WriterLock:
         with self._kept(f"{_OTHERS}{what}"):
             yield
 
+    def require_held(self) -> None:
+        """Raise CmonError where this object had a lock of a store, and another process took it over."""
+        for own in self._leases:
+            own.require_held()
+
     @contextmanager
-    def _kept(self, name: str) -> Iterator[None]:
-        lock = self._wait_for(name)
+    def _kept(self, name: str, command: str = "") -> Iterator[None]:
+        with self._held_until_end(self._wait_for(name, command)):
+            yield
+
+    @contextmanager
+    def _held_until_end(self, lock: Lock) -> Iterator[None]:
+        self._note(lock)
         try:
             yield
         finally:
-            lock.release()
+            self._give_back(lock)
 
-    def _try(self, name: str) -> BaseFileLock | None:
-        """The lock of a name; None if another process has it."""
-        from filelock import FileLock, Timeout
+    def _note(self, lock: Lock) -> None:
+        if isinstance(lock, Lease):
+            self._leases.append(lock)
 
-        lock = FileLock(self.root / name)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        return lock
+    def _give_back(self, lock: Lock) -> None:
+        self._leases = [own for own in self._leases if own is not lock]
+        lock.release()
 
-    def _wait_for(self, name: str) -> BaseFileLock:
-        """The lock of a name, once no other process has it; what is waited for is said. Raises OSError."""
-        from filelock import FileLock, Timeout
+    def _named(self, name: str, command: str) -> Lock:
+        """The lock of a name, which this process does not have yet."""
+        if isinstance(self.root, UrlPath):
+            return Lease(self.root / name, lease.this_process(command))
+        from filelock import FileLock
 
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / name)
+        return FileLock(self.root / name)
+
+    def _wait_for(self, name: str, command: str) -> Lock:
+        """The lock of a name, once no other process has it; what is waited for is said. Raises OSError."""
+        lock = self._named(name, command)
+        moment = _STORES_SECONDS if isinstance(lock, Lease) else _MOMENT_SECONDS
         try:
-            lock.acquire(timeout=_MOMENT_SECONDS, poll_interval=_POLL_SECONDS / 4)
-        except Timeout:
+            lock.acquire(timeout=moment, poll_interval=_POLL_SECONDS / 4)
+        except TimeoutError:
             logger.warning("%s: waiting for %s", self.root, self._holder(name))
             lock.acquire(poll_interval=_POLL_SECONDS)
         return lock
@@ -129,19 +154,24 @@ class WriterLock:
     def _acquire(self, command: str) -> bool:
         try:
             self._made = not self.root.exists()
-            lock = self._wait_for(_LOCK)
+            lock = self._wait_for(_LOCK, command)
         except OSError:  # a read-only folder
             return False
+        except CmonError as error:
+            if isinstance(error.__cause__, PermissionError):  # a store for reading alone
+                return False
+            raise
         self._lock = lock
-        self._wait_for_parts()
+        self._note(lock)
+        try:
+            self._wait_for_parts()
+        except BaseException:
+            self._release()
+            raise
+        if isinstance(lock, Lease):  # it says who has it, and nothing is left aside in a store
+            return True
         with suppress(OSError):
-            who = {
-                "host": socket.gethostname(),
-                "process": os.getpid(),
-                "command": command,
-                "since": time.time(),
-            }
-            (self.root / _HOLDER).write_text(json.dumps(who))
+            (self.root / _HOLDER).write_text(json.dumps(lease.this_process(command)))
         sweep(self.root)
         return True
 
@@ -149,10 +179,15 @@ class WriterLock:
         """Wait until no part writes; none begins meanwhile, since this process has the workspace's lock."""
         for path in sorted(self.root.glob(f"{_OTHERS}*")):
             with suppress(OSError), self._kept(path.name):
-                path.unlink()
+                if not isinstance(path, UrlPath):  # which a lease removes itself
+                    path.unlink()
 
     def _release(self) -> None:
         assert self._lock is not None
+        lock, self._lock = self._lock, None
+        if isinstance(lock, Lease):
+            self._give_back(lock)
+            return
         with suppress(OSError):
             (self.root / _HOLDER).unlink()
         with suppress(OSError):
@@ -160,8 +195,7 @@ class WriterLock:
                 (self.root / _LOCK).unlink()
                 if self._made:
                     shutil.rmtree(self.root)
-        self._lock.release()
-        self._lock = None
+        lock.release()
 
     def _is_empty(self) -> bool:
         """Whether there is no file but the lock."""
@@ -176,9 +210,7 @@ class WriterLock:
         if name.startswith(_OTHERS):
             return f"another part, which makes what all parts need: {name.removeprefix(_OTHERS)}"
         try:
-            who = json.loads((self.root / _HOLDER).read_text())
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(who["since"]))
-            command, process = f"`cmon {who['command']}`", f"process {who['process']} on {who['host']}"
-            return f"{command}, {process}, which writes there since {since}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process, which writes there"
+            file = self.root / (name if isinstance(self.root, UrlPath) else _HOLDER)
+            return lease.describe(json.loads(file.read_text()))
+        except (OSError, ValueError):
+            return lease.describe({})

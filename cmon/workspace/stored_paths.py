@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cmon.progress import Progress, silent
+from cmon.storage import copies
+from cmon.storage.url_path import UrlPath
+from cmon.storage.urls import is_url
 from cmon.workspace.files import file_digest
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
@@ -45,6 +49,11 @@ def to_path(text: str) -> Path:
     return Path(os.fsdecode(b"".join([*parts, os.fsencode(text[at:])])))
 
 
+def origin_text(path: Path) -> str:
+    """Where a file is as text: its absolute path, or the URL of what it is the copy of."""
+    return copies.url_of(path) or to_text(absolute(path))
+
+
 def absolute(path: Path) -> Path:
     """The path from the file system's root. Links in it stay: their names are those that the user knows."""
     return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
@@ -52,6 +61,8 @@ def absolute(path: Path) -> Path:
 
 def from_workspace(path: Path, root: Path) -> str | None:
     """An absolute path as text relative to the workspace, so that both can be moved; None if they share no folder."""
+    if isinstance(root, UrlPath) or copies.url_of(path) is not None:
+        return None
     real = path.parent.resolve() / path.name
     for file, folder in ((path, os.path.abspath(root)), (real, os.path.realpath(root))):
         try:
@@ -66,17 +77,20 @@ def from_workspace(path: Path, root: Path) -> str | None:
 def find_image(row: Mapping[str, Any], root: Path, images: Path | None = None) -> Path:
     """Where the file of a row of the table `images` is now.
 
-    root: the workspace's folder. images: where the user says that the images are now: the file there whose path
+    root: the workspace's folder. Of an image in a store it is the copy; see `fetch_images`.
+    images: where the user says that the images are now: the file there whose path
     ends in as many of the folders' names as possible. Else it is where it was, or at the same place seen from the
     workspace, if these were moved together; of two files that with the hash of then. Where there is none, the path
     of then. The content is to be checked by who reads it.
     """
-    then = to_path(row["path"])
+    then = copies.path_of(row["path"]) if is_url(row["path"]) else to_path(row["path"])
     places = [] if images is None else _below(images, then)
     if not places:
         places = [then]
         below = row.get("from_workspace")
-        if isinstance(below, str):  # not in a table of an earlier cmon, nor where they share no folder
+        if isinstance(below, str) and not isinstance(
+            root, UrlPath
+        ):  # not in a table of an earlier cmon, nor where they share no folder
             relative = to_path(below)
             places += [
                 Path(os.path.normpath(folder / relative)) for folder in (root.absolute(), root.resolve())
@@ -85,6 +99,22 @@ def find_image(row: Mapping[str, Any], root: Path, images: Path | None = None) -
     if any(not os.path.samefile(there[0], other) for other in there[1:]):
         there = [place for place in there if file_digest(place) == row["sha256"]] or there
     return there[0] if there else then
+
+
+def fetch_images(
+    rows: Iterable[Mapping[str, Any]], images: Path | None = None, progress: Progress = silent
+) -> None:
+    """Have copies of those of the images that lie in a store, before `find_image` says where they are.
+
+    images: as `find_image` takes it; there is nothing to fetch then. Raises CmonError where they cannot be fetched.
+    """
+    if images is not None:
+        return
+    wanted = {copies.path_of(row["path"]): row["sha256"] for row in rows if is_url(row["path"])}
+    copies.refresh_files(
+        [path for path, sha256 in wanted.items() if not path.is_file() or file_digest(path) != sha256],
+        progress,
+    )
 
 
 def _below(images: Path, then: Path) -> list[Path]:

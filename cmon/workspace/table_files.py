@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,8 +22,10 @@ import pyarrow.parquet as pq
 
 import cmon
 from cmon.errors import CmonError
+from cmon.storage.url_path import UrlPath
 from cmon.workspace import schemas
 from cmon.workspace.files import atomic_write
+from cmon.workspace.parquet_files import open_table, read_metadata
 from cmon.workspace.tables import KINDS
 from cmon.workspace.values import find_fault
 
@@ -31,6 +34,10 @@ PARQUET: Mapping[str, Any] = {"compression": "zstd", "write_page_checksum": True
 """How all tables are written."""
 _ALWAYS_READ, _MOST_PACKED = 1 << 28, 200
 """Bytes of a table that are never too many, and how many times as large as its file it may be beyond them."""
+
+
+_AT_A_TIME = 16
+"""Requests to a store."""
 
 
 def write_table(
@@ -98,8 +105,9 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     columns, keys or values are not those of its kind of table.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            _require_bounded(path, file.metadata)
+        source, size = open_table(path)
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            _require_bounded(path, size, file.metadata)
             table = file.read()
     except CmonError:
         raise
@@ -132,9 +140,8 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     return table, note
 
 
-def _require_bounded(path: Path, metadata: pq.FileMetaData) -> None:
+def _require_bounded(path: Path, size: int, metadata: pq.FileMetaData) -> None:
     """Raise CmonError for a file that would fill the memory: one value repeated takes no room in Parquet."""
-    size = path.stat().st_size
     unpacked = max(
         8 * metadata.num_rows * metadata.num_columns,
         sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)),
@@ -150,10 +157,12 @@ def _require_bounded(path: Path, metadata: pq.FileMetaData) -> None:
 
 def stamp(path: Path) -> dict[str, Any]:
     """The note that `write_table` left in a file; empty if the file is absent or not cmon's."""
-    if not os.path.isfile(path):  # a pipe would be waited for
+    if not isinstance(path, UrlPath) and not os.path.isfile(path):  # a pipe would be waited for
         return {}
     try:
-        return _parse(pq.read_metadata(path).metadata)
+        return _parse(read_metadata(path).metadata)
+    except CmonError:  # a store that does not answer says nothing of the file
+        raise
     except Exception:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
         return {}
 
@@ -169,6 +178,14 @@ def is_fresh(path: Path, origin: str) -> bool:
     """Whether the file is there and was made from exactly what `origin` stands for."""
     found = stamp(path)
     return found.get("origin") == origin and _in_place(path, found)
+
+
+def are_fresh(files: Sequence[tuple[Path, str]]) -> list[bool]:
+    """`is_fresh` of many files, each with its origin; those of a store are asked for many at a time."""
+    if not any(isinstance(path, UrlPath) for path, _ in files):
+        return [is_fresh(path, origin) for path, origin in files]
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(lambda one: is_fresh(*one), files))
 
 
 def content_digest(table: pa.Table) -> str:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
 
 from cmon.errors import CmonError
+from cmon.storage.copies import cache_folder
+from cmon.storage.url_path import UrlPath
+from cmon.storage.urls import is_url, local_path
 from cmon.workspace import schemas
 from cmon.workspace.keys import GROUP, epoch_text
 from cmon.workspace.lock import WriterLock
@@ -31,11 +34,12 @@ from cmon.workspace.tables import KINDS, LISTED_IN
 class Workspace:
     """A folder of tables that all stages read and write; `frame` gives any of them to a notebook.
 
+    root: a folder, or a URL that fsspec knows.
     Raises CmonError when the folder is a file, or is asked for a table that no stage has made yet.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str] | UrlPath) -> None:
+        self.root = _place(root, self._require_writer)
         fault = _fault(self.root)
         if fault:
             raise CmonError(
@@ -72,6 +76,18 @@ class Workspace:
     def cache(self) -> Path:
         """Files that can be deleted at any time and are made again when they are needed."""
         return self.root / "cache"
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it lies in a store, and not in a folder of this machine."""
+        return isinstance(self.root, UrlPath)
+
+    @property
+    def local_cache(self) -> Path:
+        """The cache, or of a workspace in a store a folder of this machine for what is read again and again."""
+        if isinstance(self.root, UrlPath):
+            return cache_folder().joinpath("workspaces", self.root.scheme, *self.root.parts)
+        return self.cache
 
     @property
     def report(self) -> Path:
@@ -185,6 +201,9 @@ class Workspace:
         """Write to the workspace beside other parts of a command; see `WriterLock.held_by_part`."""
         return self._lock.held_by_part(command, part)
 
+    def _require_writer(self) -> None:
+        self._lock.require_held()
+
     def alone(self, what: str) -> AbstractContextManager[None]:
         """Do something that all parts need, while they wait; see `WriterLock.alone`."""
         return self._lock.alone(what)
@@ -223,8 +242,17 @@ class Workspace:
         return write_in_blocks(path, place, schema, keys, origin, inputs or {}, parameters or {}, count)
 
 
+def _place(given: str | os.PathLike[str] | UrlPath, guard: Callable[[], None]) -> Path:
+    """guard: called before anything is written to a store. Raises OptionError for what is no URL."""
+    if isinstance(given, UrlPath) or is_url(given):
+        return cast(Path, UrlPath(str(given), guard))  # it has what of Path is used
+    return local_path(given)
+
+
 def _fault(root: Path) -> str | None:
     """Why a path is no folder and cannot become one; None if it may."""
+    if isinstance(root, UrlPath):
+        return "a file" if root.is_file() else None
     try:
         return None if stat.S_ISDIR(os.stat(root).st_mode) else "a file"
     except (FileNotFoundError, NotADirectoryError, PermissionError):

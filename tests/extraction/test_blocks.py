@@ -19,7 +19,7 @@ from cmon.extraction.blocks import BLOCK_BYTES, Block, images_in_block
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.settings import ExtractSettings
-from cmon.images.pixel_cache import Pixels
+from cmon.images.pixels import Pixels
 from cmon.workspace import schemas
 from cmon.workspace.table_files import read_noted, stamp
 from cmon.workspace.workspace import Workspace

@@ -21,7 +21,7 @@ from cmon.reporting.inputs import StoredTables
 from cmon.reporting.page import content, explorer_data, table_views, thumbnail_cache, thumbnails
 from cmon.reporting.page.views import FigureView, Page
 from cmon.reporting.tracking import TrackedUnit
-from cmon.workspace.stored_paths import find_image
+from cmon.workspace.stored_paths import fetch_images, find_image
 from cmon.workspace.workspace import Workspace
 
 _PICTURE_SIZE = 160
@@ -48,6 +48,7 @@ class ImageFiles:
     def of(self, images: Iterable[int]) -> dict[int, tuple[Path, str]]:
         """image_id to the file and to the hash of what was scored."""
         known = self._rows.loc[sorted(images)].to_dict("index")
+        fetch_images(known.values(), self._images)
         return {
             int(image): (find_image(row, self._root, self._images), row["sha256"])
             for image, row in known.items()

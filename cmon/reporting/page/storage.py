@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from cmon.reporting.output import write_bytes
 from cmon.reporting.page import html, thumbnails
 from cmon.reporting.page.newest import is_newest, mark_newest
 from cmon.reporting.page.views import Page
@@ -71,6 +72,10 @@ def _write_beside(workspace: Workspace, pictures: Mapping[int, bytes]) -> None:
     folder = workspace.report / thumbnails.FOLDER
     for old in _thumbnails(workspace):
         old.unlink()
+    if workspace.is_url:
+        for file, data in zip(thumbnails.file_names(pictures), pictures.values(), strict=True):
+            write_bytes(workspace, folder / file, data)
+        return
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if not pictures:
