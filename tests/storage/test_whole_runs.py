@@ -19,6 +19,7 @@ from cmon.cli.main import main
 from cmon.distributed import on_ray
 from cmon.errors import CmonError
 from cmon.kept_options import read_calls
+from cmon.reporting.figures import style
 from cmon.storage import copies
 from cmon.storage.url_path import UrlPath
 from cmon.workspace.workspace import Workspace
@@ -73,7 +74,10 @@ def keys(root: str) -> set[str]:
     return {name.removeprefix(path).lstrip("/") for name in system.find(path)}
 
 
-def test_all_four_stages_in_memory(job: SpreadJob, memory: str, tmp_path: Path) -> None:
+def test_all_four_stages_in_memory(
+    job: SpreadJob, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(style, "DPI", 20)  # small pictures are drawn sooner
     put_inputs(job, memory)
     here, there = tmp_path / "work", f"{memory}/work"
     few = {"layers": ["conv1"], "epochs": [0, (2, 4)]}
