@@ -93,15 +93,27 @@ def connect(url: str) -> tuple[Any, str]:
 
     Raises CmonError for a protocol that is not known, or whose package is not installed.
     """
-    scheme, _ = split_url(url)
+    scheme, parts = split_url(url)
+    key = os.getpid(), scheme, parts[0]
+    system = _systems.get(key)
+    if system is None:
+        system = _systems[key] = _open(url, scheme)
+    system.invalidate_cache()
+    return system, str(system._strip_protocol(url))
+
+
+_systems: dict[tuple[int, str, str], Any] = {}
+"""By process, protocol, and bucket or host: fsspec itself would connect anew in every thread."""
+
+
+def _open(url: str, scheme: str) -> Any:
     try:
         import fsspec
 
         try:
-            system, path = fsspec.url_to_fs(url, use_listings_cache=False)
+            return fsspec.url_to_fs(url, use_listings_cache=False)[0]
         except TypeError:  # a file system that knows no such option
-            system, path = fsspec.url_to_fs(url)
-        system.invalidate_cache()
+            return fsspec.url_to_fs(url)[0]
     except ImportError as error:
         raise CmonError(
             f"{url}: a package is missing that reads {scheme}://",
@@ -116,4 +128,3 @@ def connect(url: str) -> tuple[Any, str]:
             found=str(error),
             hint=nearest_names(scheme, known) if scheme not in known else None,
         ) from error
-    return system, path

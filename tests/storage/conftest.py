@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cmon.storage import urls
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -64,9 +66,14 @@ def s3(s3_server: str) -> str:
 
 
 def file_system(url: str) -> Any:
-    from cmon.storage.urls import connect
+    return urls.connect(url)[0]
 
-    return connect(url)[0]
+
+def forget_connections() -> None:
+    """Connect anew from now on, as the environment says by then."""
+    for system in urls._systems.values():
+        type(system).clear_instance_cache()
+    urls._systems.clear()
 
 
 def upload(folder: Path, url: str) -> str:

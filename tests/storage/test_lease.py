@@ -18,7 +18,7 @@ from cmon.storage.url_path import UrlPath
 from cmon.workspace.workspace import Workspace
 from tests.storage.conftest import file_system
 
-SHORT = Times(beat=0.05, dead=0.4, settle=0.05)
+SHORT = Times(beat=0.1, dead=1.5, settle=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_the_second_waits_until_the_first_gives_it_back(lock: UrlPath) -> None:
     first, second = new(lock), new(lock)
     first.acquire()
     with pytest.raises(TimeoutError):
-        second.acquire(timeout=3 * SHORT.dead)  # far longer than a dead one would be waited for: it beats
+        second.acquire(timeout=2 * SHORT.dead)  # far longer than a dead one would be waited for: it beats
     assert second.holder()["command"] == "extract"
     first.require_held()
     first.release()
@@ -133,7 +133,7 @@ def test_a_store_where_two_can_make_an_object_is_refused(
 
 def test_s3_lets_one_make_the_object(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_EXCLUSIVE", set())
-    monkeypatch.setattr(lease, "TIMES", Times(beat=0.2, dead=2.0, settle=0.1))
+    monkeypatch.setattr(lease, "TIMES", Times(beat=0.2, dead=3.0, settle=0.1))
     lock = UrlPath(f"{s3}/work/.lock")
     first, second = new(lock), new(lock)
     first.acquire()
@@ -165,7 +165,7 @@ def test_a_workspace_has_one_writer(work: str, caplog: pytest.LogCaptureFixture)
         thread = Thread(target=second)
         thread.start()
         with one.writing("extract"):  # the same object takes it again
-            time.sleep(3 * SHORT.dead)
+            time.sleep(2 * SHORT.dead)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]

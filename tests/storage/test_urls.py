@@ -13,7 +13,7 @@ from cmon.errors import CmonError
 from cmon.storage import copies
 from cmon.storage.urls import is_url, local_path, split_url, without_password
 from cmon.workspace.workspace import Workspace
-from tests.storage.conftest import file_system
+from tests.storage.conftest import file_system, forget_connections
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/work", "memory://work", "GS://bucket", "abfs://c@account/x"])
@@ -86,10 +86,10 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    type(file_system(s3)).clear_instance_cache()
+    forget_connections()
     with pytest.raises(CmonError, match="give this machine credentials"):
         Workspace(f"{s3}/work")
-    type(file_system(s3)).clear_instance_cache()
+    forget_connections()
 
 
 def test_a_store_that_does_not_answer_is_no_empty_workspace(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,13 +97,13 @@ def test_a_store_that_does_not_answer_is_no_empty_workspace(s3: str, monkeypatch
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     system = type(file_system(s3))
-    system.clear_instance_cache()
+    forget_connections()
     monkeypatch.setattr(system, "retries", 1)
     with pytest.raises(CmonError, match="can be reached from this machine"):
         place.read("shards")
     with pytest.raises(CmonError, match="can be reached from this machine"), place.writing("extract"):
         raise AssertionError("never")
-    system.clear_instance_cache()
+    forget_connections()
 
 
 def test_folders_import_nothing_of_it() -> None:
