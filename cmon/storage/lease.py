@@ -37,7 +37,7 @@ class Times:
     """Between two changes of the object."""
     dead: float = 120.0
     """Without a change until it counts as left by a process that is gone."""
-    settle: float = 2.0
+    settle: float = 5.0
     """From taking over to looking whether another process did, too."""
 
     @property

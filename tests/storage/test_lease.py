@@ -18,7 +18,7 @@ from cmon.storage.url_path import UrlPath
 from cmon.workspace.workspace import Workspace
 from tests.storage.conftest import file_system
 
-SHORT = Times(beat=0.1, dead=1.5, settle=0.1)
+SHORT = Times(beat=0.1, dead=1.5, settle=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_a_store_where_two_can_make_an_object_is_refused(
 
 def test_s3_lets_one_make_the_object(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_EXCLUSIVE", set())
-    monkeypatch.setattr(lease, "TIMES", Times(beat=0.2, dead=3.0, settle=0.1))
+    monkeypatch.setattr(lease, "TIMES", Times(beat=0.2, dead=3.0, settle=0.5))
     lock = UrlPath(f"{s3}/work/.lock")
     first, second = new(lock), new(lock)
     first.acquire()
