@@ -19,7 +19,7 @@ from hypothesis import settings
 
 from tests.support import tiny_inputs
 
-settings.register_profile("cmon", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("cmon", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("cmon")
 
 LONG = (
