@@ -24,6 +24,8 @@ settings.load_profile("cmon")
 
 LONG = (
     "scripts/soak/test_soak.py",
+    "storage",
+    "distributed",
     "hostile/test_memory.py",
     "cases",
     "reporting",
