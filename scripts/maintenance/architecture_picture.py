@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 1060, 722
+WIDTH, HEIGHT = 1060, 788
 MARGIN, GAP = 20, 25
 COLUMNS = 5
 COLUMN = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
@@ -90,14 +90,19 @@ BASE = [
         "base", 0, 520, 50, 5,
     ),
     Box(
+        "storage/",
+        ["what lies in a store, by URL: copies of inputs, paths in a workspace, and leases in the place of locks"],
+        "base", 0, 586, 50, 5,
+    ),
+    Box(
         "distributed/",
         ["many tasks of one stage: on the machines of a Ray cluster, or in several programs, each with its part"],
-        "base", 0, 586, 50, 5,
+        "base", 0, 652, 50, 5,
     ),
     Box(
         "cli/, api.py, watching/",
         ["four commands, and the same four stages as functions: they call the stages one after another"],
-        "base", 0, 652, 50, 5,
+        "base", 0, 718, 50, 5,
     ),
 ]  # fmt: skip
 BOXES = [*INPUTS, *READERS, *STAGES, *TABLES, *BASE]
