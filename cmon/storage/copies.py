@@ -11,10 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import socket
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +22,7 @@ from typing import Any
 
 from cmon.errors import CmonError
 from cmon.progress import Progress, silent
+from cmon.storage.aside import aside_name
 from cmon.storage.failures import explained
 from cmon.storage.key_names import require_apart, require_names
 from cmon.storage.urls import connect, split_url
@@ -207,7 +205,7 @@ def _done(pool: ThreadPoolExecutor, files: Sequence[_File]) -> Iterator[None]:
 
 
 def _fetch(file: _File) -> None:
-    """Of the processes of this machine one fetches a file, and what another reads is not moved away under it."""
+    """One thread of all processes of this machine fetches a file: what another reads is not moved away under it."""
     from filelock import FileLock
 
     lock = cache_folder() / "locks" / f"{_digest(file.url)[:2]}.lock"
@@ -219,7 +217,7 @@ def _fetch(file: _File) -> None:
 
 def _fetch_alone(file: _File) -> None:
     system, _ = connect(file.url)
-    aside = _aside(file.copy)
+    aside = file.copy.with_name(aside_name(file.copy.name))
     wanted = file
     try:
         file.copy.parent.mkdir(parents=True, exist_ok=True)
@@ -260,16 +258,9 @@ def _fetch_alone(file: _File) -> None:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
+    aside = path.with_name(aside_name(path.name))
     aside.write_text(json.dumps(content), encoding="utf-8")
     os.replace(aside, path)
-
-
-def _aside(path: Path) -> Path:
-    """Beside a file, hidden, and of this thread alone."""
-    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
-    return path.with_name(f".{name}.{host}.{os.getpid()}-{threading.get_ident()}.part")
 
 
 def _remove_others(path: Path, kept: set[Path], began: float) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from cmon.errors import CmonError
 from cmon.printable import printable
 from cmon.regular_files import open_regular
+from cmon.storage.aside import aside_name, host
 from cmon.storage.url_path import UrlPath
 
 _STRANGERS_AGE = 24 * 3600.0
@@ -53,7 +53,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             yield aside
             path.put(aside)
         return
-    aside = path.with_name(_aside_name(path.name))
+    aside = path.with_name(aside_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -77,7 +77,7 @@ def _written_here(path: UrlPath) -> Iterator[Path]:
     """A path on this machine for a file that is to be put in a store; removed at the end."""
     try:
         with tempfile.TemporaryDirectory(prefix="cmon-") as folder:
-            yield Path(folder) / _aside_name(path.name)
+            yield Path(folder) / aside_name(path.name)
     except OSError as error:
         raise CmonError(
             f"{path}: cannot be written",
@@ -106,22 +106,12 @@ def sweep(root: Path) -> None:
     To be called by the one process that may write there. What another machine began is left for a day: whether its
     process still runs cannot be seen from here.
     """
-    own, host = f".{os.getpid()}.part", _host()
+    own, this_host = f".{os.getpid()}.part", host()
     for path in root.rglob(".*.part"):
-        here = path.name.rsplit(".", 3)[1] == host
+        here = path.name.rsplit(".", 3)[1] == this_host
         with suppress(OSError):
             if (here and not path.name.endswith(own)) or time.time() - path.stat().st_mtime > _STRANGERS_AGE:
                 path.unlink()
-
-
-def _aside_name(name: str) -> str:
-    """Hidden, so that readers of a folder of tables pass over it; never too long for a file system."""
-    short = name if len(os.fsencode(name)) <= 100 else digest(name)[:16]
-    return f".{short}.{_host()}.{os.getpid()}.part"
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
 
 
 def _sync_folder(folder: Path) -> None:
