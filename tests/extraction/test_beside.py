@@ -22,6 +22,7 @@ from cmon.extraction.shards import Job
 from cmon.extraction.stage import extract
 from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
+from tests.support.torch_threads import torch_threads
 
 NETWORK = ExtractSettings(
     f"python:{tiny_models.__file__}:network", ("conv1", "conv2"), workers=0, batch_size=4
@@ -30,10 +31,8 @@ NETWORK = ExtractSettings(
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(2):
+        yield
 
 
 def jobs(count: int, network: nn.Module | None = None, fused: bool = True) -> list[Job]:

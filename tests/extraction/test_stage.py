@@ -19,6 +19,7 @@ from cmon.extraction.stage import extract
 from cmon.images.files import find_images
 from cmon.workspace.table_files import stamp
 from cmon.workspace.workspace import Workspace
+from tests.support.torch_threads import torch_threads
 
 NETWORK = ExtractSettings(
     f"python:{Path(__file__).parents[1] / 'support' / 'tiny_models.py'}:network",
@@ -53,10 +54,8 @@ def job(tmp_path: Path, checkpoints_folder: Path, probe_folder: Path) -> Job:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """So that checkpoints run one after the other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 def test_each_image_is_decoded_once_however_many_checkpoints_and_runs(job: Job, decoded: list[str]) -> None:

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from cmon.scoring.similarity.parallel import map_in_order
+from tests.support.torch_threads import torch_threads
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def three_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(3):
+        yield
 
 
 def test_results_come_in_the_items_order() -> None:
