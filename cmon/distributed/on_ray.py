@@ -201,6 +201,9 @@ class _Counted:
 
 
 def _import_ray() -> Any:
+    # Where it has something to say, Ray puts a function of its own in the place of `print`, for the rest of the
+    # process; numba, which umap uses, then compiles nothing that prints.
+    os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")
     try:
         import ray
         import ray.exceptions

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
+from types import BuiltinFunctionType
 
 import pytest
 
@@ -132,3 +133,4 @@ def test_a_worker_and_a_machine_are_lost(
         assert begun.result().made == 12
     assert_same_tables(tmp_path / "alone", tmp_path / "spread", "extract")
     assert capfd.readouterr().out == ""
+    assert isinstance(print, BuiltinFunctionType), "numba compiles no other, and umap needs it"
