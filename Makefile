@@ -31,6 +31,7 @@ case-studies: $(STAMP) ## the four use cases of Concept-Monitor, three seeds of 
 
 bench: demo ## time every stage beside a plain way (half an hour; extraction too, with PHOTOS=FOLDER)
 	$(BIN)/python -m scripts.bench.score
+	$(BIN)/python -m scripts.bench.read_units
 	$(BIN)/python -m scripts.bench.growth
 	$(if $(PHOTOS),$(BIN)/python -m scripts.bench.extract $(PHOTOS))
 	$(BIN)/python -m scripts.bench.report

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "trajectories": "",
     "rank_correlation": "",
     "paired_difference": "",
+    "top_k": "",
     "text_files": BASE,
     "concepts": f"{BASE} text_files",
     "distributed": BASE,
@@ -29,8 +30,8 @@ MAY_IMPORT = {
     "images": f"{BASE} text_files storage workspace",
     "checkpoints": f"{BASE} storage workspace",
     "clip": f"{BASE} user_code workspace images",
-    "extraction": f"{BASE} distributed user_code storage workspace images checkpoints",
-    "scoring": f"{BASE} distributed concepts workspace images clip",
+    "extraction": f"{BASE} distributed user_code storage top_k workspace images checkpoints",
+    "scoring": f"{BASE} distributed concepts top_k workspace images clip",
     "evaluation": f"{BASE} text_files concepts workspace",
     "embedding": f"{BASE} concepts trajectories rank_correlation workspace",
     "reporting": f"{BASE} text_files concepts trajectories rank_correlation paired_difference workspace images",
@@ -85,7 +86,10 @@ MATHEMATICS = [
             "scoring/significance",
         )
     ],
-    *[PACKAGE / f"{name}.py" for name in ("evaluation/detection", "reporting/figures/label_placement")],
+    *[
+        PACKAGE / f"{name}.py"
+        for name in ("top_k", "evaluation/detection", "reporting/figures/label_placement")
+    ],
 ]
 """Files that take arrays and give arrays."""
 

@@ -27,7 +27,7 @@ from cmon.scoring import labelling
 from cmon.scoring.block_scores import Method
 from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.registry import SIMILARITIES
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 
 pytestmark = [
     pytest.mark.gpu,

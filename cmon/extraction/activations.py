@@ -13,7 +13,7 @@ import torch
 
 from cmon.checkpoints.checkpoint import Checkpoint, read_unchanged
 from cmon.errors import CmonError
-from cmon.extraction.blocks import BLOCK_BYTES, Block, images_in_block
+from cmon.extraction.blocks import BLOCK_BYTES, Block, TopOfBlocks, images_in_block
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.fitting import Fit, check_fit
 from cmon.extraction.fused.capture import WORTHWHILE, CapturedNetwork
@@ -27,7 +27,7 @@ from cmon.extraction.shards import Job, Shard
 from cmon.images.pixel_cache import Probe
 from cmon.images.preprocessing import Preprocess, batches
 from cmon.images.trial import trial_pictures
-from cmon.workspace import schemas
+from cmon.workspace import schemas, top_images
 from cmon.workspace.table_blocks import AddBlock
 from cmon.workspace.workspace import Workspace
 
@@ -53,7 +53,8 @@ def run_job(
     """Run one checkpoint and write its activation files; gives the number of images after each batch.
 
     feed: the probe's pixels. block_bytes: most of all layers' activations that are held at a time.
-    Raises UnreadableCheckpoint. No file is visible before the last batch.
+    Raises UnreadableCheckpoint. No file is visible before the last batch. Of many images, each unit's top images are
+    kept beside.
     """
     weights = load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
     layers = {shard.layer for shard in job.shards}
@@ -63,9 +64,12 @@ def run_job(
     size = images_in_block(count, sum(output.units for output in outputs), settings.batch_size, block_bytes)
     held = Block(outputs, size, settings.device)
     files: dict[str, AddBlock] = {}
+    tops = {shard.layer: TopOfBlocks() for shard in job.shards if count >= top_images.WORTHWHILE}
     with _recording(job, outputs, weights, count, preprocess, settings) as record, ExitStack() as opened:
         for block in batches(count, size):
             yield from _fill(held, block, record, job.fit, feed, preprocess, settings)
+            for layer, top in tops.items():
+                top.add(held.on_device(layer, block.stop - block.start))
             values = held.take(block.stop - block.start)
             for shard in job.shards:
                 file = _writing(workspace, shard, probe, words[shard.layer], settings)
@@ -76,6 +80,10 @@ def run_job(
                 if shard.layer not in files:
                     files[shard.layer] = opened.enter_context(file)
                 files[shard.layer](values[shard.layer])
+    for shard in job.shards:
+        if shard.layer in tops:
+            found = tops[shard.layer].found()
+            top_images.write(workspace, shard.run, shard.layer, shard.epoch, probe.image_ids, found)
 
 
 def load_checkpoint(

@@ -1,4 +1,7 @@
-"""Activations of many images, of which only a block is held at a time: on the device, then in the files."""
+"""Activations of many images, of which only a block is held at a time: on the device, then in the files.
+
+What is to be known of all images of a unit, its most activating ones, is found block by block.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import torch
 from torch import Tensor
 
 from cmon.extraction.layers.output import LayerOutput
+from cmon.top_k import TopK, top_k
+from cmon.workspace import top_images
+from cmon.workspace.top_images import TopImages
 
 BLOCK_BYTES = 1 << 28
 """Of all layers' activations that are held before they are written."""
@@ -37,6 +43,10 @@ class Block:
         for layer, values in found.items():
             self._values[layer][rows].copy_(values, non_blocking=True)
 
+    def on_device(self, layer: str, images: int) -> Tensor:
+        """The first images' activations of a layer, (images, K), where the network runs; valid until the next `put`."""
+        return self._values[layer][:images]
+
     def take(self, images: int) -> dict[str, np.ndarray]:
         """The first images' activations (images, K) by layer; valid until the next `put`."""
         on_gpu = any(values.device.type == "cuda" for values in self._values.values())
@@ -49,3 +59,32 @@ class Block:
         if on_gpu:
             torch.cuda.synchronize()
         return {layer: values.numpy() for layer, values in found.items()}
+
+
+class TopOfBlocks:
+    """The most activating images of a layer's units, found while blocks of images stream by."""
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._top: TopK | None = None
+        self._least: Tensor | None = None
+        self._finite: Tensor | None = None
+
+    def add(self, block: Tensor) -> None:
+        """block: (images, K) float32, of the next images, on any device."""
+        finite = block.isfinite().all(dim=0)
+        if not finite.all():
+            block = block.nan_to_num(0.0)
+        found, least = top_k(block.T, top_images.KEPT), block.amin(dim=0)
+        found = TopK(found.values, found.indices + self._images, found.k)
+        self._top = self._top.join(found) if self._top else found
+        self._least = least if self._least is None else self._least.minimum(least)
+        self._finite = finite if self._finite is None else self._finite & finite
+        self._images += len(block)
+
+    def found(self) -> TopImages:
+        """Of all blocks that were added, one at least."""
+        if self._top is None or self._least is None or self._finite is None:
+            raise AssertionError("no block was added")
+        images, values = self._top.indices.int(), self._top.values
+        return TopImages(*(one.cpu().numpy() for one in (images, values, self._least, self._finite)))

@@ -13,7 +13,7 @@ from cmon.checkpoints.checkpoint import Checkpoint
 from cmon.checkpoints.runs import RunCheckpoints
 from cmon.extraction.earlier import Earlier, Rows
 from cmon.extraction.shards import Shard
-from cmon.workspace import schemas
+from cmon.workspace import schemas, top_images
 from cmon.workspace.files import digest, remove_files
 from cmon.workspace.keys import sort_rows
 from cmon.workspace.table_files import is_fresh
@@ -58,6 +58,7 @@ def write_rows(workspace: Workspace, rows: Mapping[str, Rows], parameters: Mappi
             workspace.write(workspace.table(name), table, origin, parameters, inputs)
     listed = {workspace.activations(row["run"], row["layer"], row["epoch"]) for row in rows["shards"]}
     remove_files((workspace.root / "activations").glob("*/*/*.parquet"), listed)
+    top_images.remove_others(workspace, [row["origin"] for row in rows["shards"]])
 
 
 def _checkpoint_row(run: str, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.base import Similarity, Units, concatenate
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.room import Room, make_room
-from cmon.scoring.similarity.top_k import TopK, top_k
+from cmon.top_k import TopK, top_k
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cmon.scoring.similarity.products import float32_products
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 
 FITTING_SHARE = 0.1
 """Of all images, those that fit a concept: so images in random order fit by a tenth."""

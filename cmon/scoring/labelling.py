@@ -15,7 +15,7 @@ from cmon.scoring.pseudo_units import shuffled_units
 from cmon.scoring.similarity.base import concatenate
 from cmon.scoring.similarity.blocks import concept_slices, map_blocks
 from cmon.scoring.similarity.products import float32_products
-from cmon.scoring.similarity.top_k import TopK
+from cmon.top_k import TopK
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,21 @@ class Shared:
     'best', (M,), their best scores; or, for a prior that differs from layer to layer, 'evidence', (M,C)."""
 
 
-def keep_layer(method: Method, images: Tensor, activations: Tensor, top: Tensor) -> LayerUnits:
+def keep_layer(method: Method, images: Tensor, activations: Tensor | None, top: Tensor) -> LayerUnits:
     """What is kept of a layer's units, K at least 1.
 
-    images: (N,D) unit vectors. activations: (N,K), finite, on any device: of what does not look at them, only at their
-    order, nothing is copied to the images'. top: (K,T) int64, each unit's most activating images in order, T at least
-    what the function looks at (if it looks at top images at all).
+    images: (N,D) unit vectors. activations: (N,K), finite, on any device; None for a function that looks at their order
+    alone. top: (K,T) int64, each unit's most activating images in order, T at least what the function looks at (if it
+    looks at top images at all).
     """
     function = method.similarity
-    if not function.order_only:
-        activations = activations.to(images.device)
-    units = function.units(images, activations, lambda _, k: top[:, :k])
     if function.order_only:
-        return LayerUnits(units, None)
+        unread = images.new_empty(1, 1).expand(len(images), len(top))
+        return LayerUnits(function.units(images, unread, lambda _, k: top[:, :k]), None)
+    if activations is None:
+        raise AssertionError(f"{function.name} looks at activations")
+    activations = activations.to(images.device)
+    units = function.units(images, activations, lambda _, k: top[:, :k])
     blocks = shuffled_units(activations, method.pseudo_units, method.seed)
     return LayerUnits(units, concatenate([function.units(images, block) for block in blocks]))
 

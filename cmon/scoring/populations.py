@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmon.errors import CmonError
-from cmon.scoring import labelling, redundancy, status
+from cmon.scoring import labelling, redundancy, status, top_units
 from cmon.scoring.block_scores import LayerUnits, Method
 from cmon.scoring.labelling import Labels
 from cmon.scoring.settings import KEPT_CONCEPTS
-from cmon.scoring.similarity.top_k import top_k
-from cmon.workspace import schemas
 from cmon.workspace.workspace import Workspace
 
 Item = TypeVar("Item")
@@ -93,38 +90,30 @@ def read_population(
     workspace: Workspace, shard: Mapping[str, Any], images: ProbeImages, method: Method
 ) -> Population:
     """The units of a row of the table `shards`. Raises CmonError when its activations are not those it lists."""
-    table = workspace.read_group("activations", shard)
-    if table["image_id"].to_pylist() != images.ids.tolist():
-        raise CmonError(
-            f"{workspace.activations(shard['run'], shard['layer'], shard['epoch'])}: is of other images",
-            expected=f"the {len(images.ids)} images that the table 'images' says could be read",
-            found=f"{table.num_rows} images, and not the same",
-            hint="run `cmon extract` again with the same options",
-        )
-    order = images.order.numpy()
-    image_ids = images.ids[order]
-    activations = schemas.matrix(table["activations"])[order]
-    del table  # one copy of the activations at a time
-    deciding = method.similarity.top_images(len(image_ids))
-    finite = torch.from_numpy(activations)
-    if not np.isfinite(activations).all():
-        finite = finite.nan_to_num(0.0)
-    compared = redundancy.compared_images(len(image_ids))
-    on_device = top_k(finite.T, max(deciding or 0, SHOWN_IMAGES, compared), images.vectors.device)
-    top = replace(on_device, values=on_device.values.cpu(), indices=on_device.indices.cpu())
-    statuses = status.unit_statuses(activations, top.values[:, :deciding].numpy() if deciding else None)
+    count = len(images.ids)
+    deciding = method.similarity.top_images(count)
+    compared = redundancy.compared_images(count)
+    wanted = max(deciding or 0, SHOWN_IMAGES, compared)
+    read = None
+    if method.similarity.order_only:
+        read = top_units.from_top_images(workspace, shard, images.ids, images.order, wanted)
+    read = read or top_units.from_activations(
+        workspace, shard, images.ids, images.order, wanted, images.vectors.device
+    )
+    top, image_ids = read.top, images.ids[images.order.numpy()]
+    values, indices = top.values.cpu(), top.indices.cpu()
+    statuses = status.unit_statuses(
+        read.finite, read.least, values[:, 0].numpy(), values[:, :deciding].numpy() if deciding else None
+    )
     live = np.flatnonzero(statuses == "ok")
     kept = None
     if len(live):
-        every = len(live) == len(statuses)
-        kept = labelling.keep_layer(
-            method,
-            images.vectors,
-            finite if every else finite[:, live],
-            on_device.indices
-            if every
-            else on_device.indices[torch.from_numpy(live).to(on_device.indices.device)],
-        )
+        rows = torch.from_numpy(live)
+        activations = read.activations
+        if activations is not None and len(live) < len(statuses):
+            activations = activations[:, rows]
+        own = top.indices[rows.to(top.indices.device)].to(images.vectors.device)
+        kept = labelling.keep_layer(method, images.vectors, activations, own)
     return Population(
         run=shard["run"],
         layer=shard["layer"],
@@ -132,9 +121,9 @@ def read_population(
         statuses=statuses,
         live=live,
         kept=kept,
-        shown_images=image_ids[top.indices[:, : max(SHOWN_IMAGES, compared)].numpy()],
-        shown_activations=top.values[:, :SHOWN_IMAGES].numpy(),
-        compared=top.indices[live, :compared].int().numpy(),
+        shown_images=image_ids[indices[:, : max(SHOWN_IMAGES, compared)].numpy()],
+        shown_activations=values[:, :SHOWN_IMAGES].numpy(),
+        compared=indices[live, :compared].int().numpy(),
     )
 
 

@@ -21,17 +21,18 @@ CROWDED = 1 / 3
 """Share of a layer's units under one label above which it is warned of."""
 
 
-def unit_statuses(activations: np.ndarray, top_values: np.ndarray | None) -> np.ndarray:
+def unit_statuses(
+    finite: np.ndarray, least: np.ndarray, largest: np.ndarray, top_values: np.ndarray | None
+) -> np.ndarray:
     """(K,) str: each unit's status, the first that holds of 'non-finite', 'dead', 'constant', 'tied' and 'ok'.
 
-    activations: (N,K); top_values: (K, top_k), each unit's largest in falling order, or None if its label does
-    not depend on which images are on top: then it is never 'tied'.
+    finite: (K,) bool, whether all activations of a unit are finite numbers. least, largest: (K,), of all images; of
+    units that are not finite, they do not count. top_values: (K, top_k), each unit's largest in falling order, or None
+    if its label does not depend on which images are on top: then it is never 'tied'.
     'dead': 0 for every image, as a ReLU makes of a unit that no image activates; where a bias or a normalization
     follows, such a unit is 'constant'. 'tied': more than half of its top images share one activation (a ReLU unit
     that a few images activate, and that is 0 for all others).
     """
-    finite = np.isfinite(activations).all(axis=0)
-    largest, least = activations.max(axis=0), activations.min(axis=0)
     tied = np.zeros(len(finite), dtype=bool)
     if top_values is not None:
         # In falling order, a tie of more than half covers the middle: count the middle value.

@@ -436,6 +436,16 @@ SHARED = pa.schema(
 )
 
 
+TOP_IMAGES = pa.schema(
+    [
+        column("finite", pa.bool_(), "whether all activations of the unit are finite numbers"),
+        column("least", pa.float32(), "its smallest activation"),
+        column("images", pa.list_(pa.int32()), "rows of the activations, its most activating image first"),
+        column("values", pa.list_(pa.float32()), "its activations for them"),
+    ]
+)
+
+
 def activations(units: int) -> pa.Schema:
     """Rows are probe images; `activations` is the row of all units' pooled activations, (units,) float32."""
     return pa.schema(

@@ -49,7 +49,7 @@ class Workspace:
             )
         self.written_bytes = 0
         """Bytes written through this object: the stage's cost."""
-        self._counting = Lock()  # blocks are written by several threads
+        self._counting = Lock()  # files are written by several threads
         self._lock = WriterLock(self.root)
 
     # -- paths ------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class Workspace:
         inputs: the origins of the tables that it was made from, by their names.
         """
         place = PurePosixPath(path.relative_to(self.root).as_posix())
-        self.written_bytes += write_table(path, place, table, origin, inputs or {}, parameters or {})
+        self._count(write_table(path, place, table, origin, inputs or {}, parameters or {}))
 
     def writing_blocks(
         self,
@@ -234,12 +234,11 @@ class Workspace:
     ) -> AbstractContextManager[AddBlock]:
         """Context with a function that adds blocks of rows to a table; see `write_in_blocks` and `write`."""
         place = PurePosixPath(path.relative_to(self.root).as_posix())
+        return write_in_blocks(path, place, schema, keys, origin, inputs or {}, parameters or {}, self._count)
 
-        def count(size: int) -> None:
-            with self._counting:
-                self.written_bytes += size
-
-        return write_in_blocks(path, place, schema, keys, origin, inputs or {}, parameters or {}, count)
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self.written_bytes += size
 
 
 def _place(given: str | os.PathLike[str] | UrlPath, guard: Callable[[], None]) -> Path:

@@ -33,7 +33,7 @@ from cmon.scoring.priors import NullPrior
 from cmon.scoring.similarity.base import Similarity, concatenate, unstable_ranking
 from cmon.scoring.similarity.blocks import Block, map_blocks
 from cmon.scoring.similarity.registry import SIMILARITIES
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 from scripts.bench.plain_scoring import PLAIN_WAYS
 from scripts.bench.scoring_job import WIDTH, Job
 

@@ -32,6 +32,11 @@ _CACHED = (
         "cache/pixels-*.parquet", schemas.PIXELS, "probe image: its pixels are in the file `.bin` beside it"
     ),
     Described("cache/shared-*.parquet", schemas.SHARED, "array that all scorings of the same concepts share"),
+    Described(
+        "cache/top-images-*.parquet",
+        schemas.TOP_IMAGES,
+        "unit of one run, layer and epoch, for its labels; kept where there are more than 1,024 images",
+    ),
     Described("cache/thumbnails.parquet", thumbnail_cache.THUMBNAILS, "probe image that the page shows"),
     Described("report/files.parquet", record.FILES, "figure, table and page of the report"),
 )

@@ -24,7 +24,7 @@ from rich.progress import track
 from torch import Tensor
 
 from cmon.scoring import significance
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 from cmon.workspace.keys import epoch_text
 from scripts.real.material import Material, recipe, spread
 from scripts.real.remedies import NULL, SOFT, Space

@@ -28,8 +28,8 @@ from cmon.scoring import redundancy
 from cmon.scoring.priors import PRIORS, Chance, PriorInputs, log_mean_exp
 from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.blocks import map_blocks
-from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import SoftWPMI
+from cmon.top_k import top_k
 from scripts.real.material import Material, recipe, spread
 
 SOFT = SoftWPMI()

@@ -19,7 +19,7 @@ import torch
 from cmon.evaluation.class_names import HeadCheck, Vectors, accuracy, class_labels
 from cmon.paired_difference import paired_difference
 from cmon.scoring import redundancy
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 from cmon.workspace.keys import epoch_text
 from scripts.real.material import Material, recipe, spread
 

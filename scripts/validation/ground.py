@@ -21,8 +21,8 @@ from cmon.scoring.labelling import Labels
 from cmon.scoring.priors import PRIORS, Chance, PriorInputs, log_mean_exp
 from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity.base import Similarity
-from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import SoftWPMI
+from cmon.top_k import top_k
 from cmon.workspace import schemas
 from cmon.workspace.table_files import read_table
 from cmon.workspace.workspace import Workspace

@@ -178,9 +178,7 @@ def test_a_layer_without_live_units_has_a_row(
 ) -> None:
     from cmon.scoring import status
 
-    monkeypatch.setattr(
-        status, "unit_statuses", lambda activations, _: np.array(["dead"] * activations.shape[1])
-    )
+    monkeypatch.setattr(status, "unit_statuses", lambda finite, *_: np.array(["dead"] * len(finite)))
     scored(workspace, concepts_file, "--truth", truth_file)
     assert len(table(workspace, "detections")) == 0
     found = table(workspace, "agreement")

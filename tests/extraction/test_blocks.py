@@ -15,12 +15,12 @@ import torch
 
 from cmon.errors import CmonError
 from cmon.extraction import activations, stage
-from cmon.extraction.blocks import BLOCK_BYTES, Block, images_in_block
+from cmon.extraction.blocks import BLOCK_BYTES, Block, TopOfBlocks, images_in_block
 from cmon.extraction.feed import PixelFeed
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.settings import ExtractSettings
 from cmon.images.pixels import Pixels
-from cmon.workspace import schemas
+from cmon.workspace import schemas, top_images
 from cmon.workspace.table_files import read_noted, stamp
 from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
@@ -145,3 +145,22 @@ def test_a_resumed_run_has_the_bits_of_one_in_one_go(
             path.unlink()
     stage.extract(workspace, {"run": checkpoints_folder}, probe_folder, settings)
     assert read_all(workspace) == before
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_top_images_are_those_of_all_blocks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against sorting everything at once: many equal activations, a NaN, an infinity."""
+    monkeypatch.setattr(top_images, "KEPT", 5)
+    values = np.random.default_rng(0).integers(-2, 4, size=(40, 6)).astype(np.float32)
+    values[3, 0], values[9, 1] = np.nan, np.inf
+    top = TopOfBlocks()
+    for block in torch.from_numpy(values).split(size):
+        top.add(block)
+    found = top.found()
+    known = np.nan_to_num(values)
+    for unit in range(6):
+        wanted = sorted(range(40), key=lambda image: (-known[image, unit], image))[:5]
+        assert found.images[unit].tolist() == wanted
+        assert found.values[unit].tolist() == known[wanted, unit].tolist()
+    assert found.least.tolist() == known.min(axis=0).tolist()
+    assert found.finite.tolist() == [False, False, True, True, True, True]

@@ -16,8 +16,8 @@ from cmon.scoring.priors import PRIORS
 from cmon.scoring.similarity.base import Similarity
 from cmon.scoring.similarity.rank_reorder import RankReorder
 from cmon.scoring.similarity.registry import SIMILARITIES
-from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
+from cmon.top_k import top_k
 
 SMALL: dict[str, Similarity] = {
     **{name: function() for name, function in SIMILARITIES.items()},

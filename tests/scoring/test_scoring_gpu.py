@@ -15,8 +15,8 @@ from cmon.scoring.pseudo_units import random_orders
 from cmon.scoring.similarity import table_rows
 from cmon.scoring.similarity.rank_reorder import RankReorder, with_ranks
 from cmon.scoring.similarity.registry import SIMILARITIES
-from cmon.scoring.similarity.top_k import top_k
 from cmon.scoring.similarity.wpmi import WPMI, SoftWPMI
+from cmon.top_k import top_k
 
 pytestmark = [
     pytest.mark.gpu,

@@ -15,7 +15,7 @@ from torch import Tensor
 from cmon.scoring.priors import Chance
 from cmon.scoring.similarity.blocks import Block
 from cmon.scoring.similarity.room import Room
-from cmon.scoring.similarity.top_k import top_k
+from cmon.top_k import top_k
 
 Units = tuple[Tensor, ...]
 """What a function keeps of units: tensors with a row per unit, so that they can be concatenated and cut."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cmon.scoring.similarity.top_k import TopK, top_k
+from cmon.top_k import TopK, top_k
 
 
 def literal(row: list[float], k: int) -> list[tuple[float, int]]:
