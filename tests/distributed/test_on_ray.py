@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from types import BuiltinFunctionType
+from typing import Any
 
 import pytest
 
 from cmon.distributed import on_ray
+from cmon.extraction import pieces
 from tests.distributed.conftest import Cluster
 from tests.support.spread_job import SpreadJob, assert_same_tables, files
 
@@ -42,6 +44,17 @@ def is_running(process: int) -> bool:
         return False
 
 
+def begin(job: SpreadJob, root: Path, cluster: Cluster, first: str = "") -> subprocess.Popen[bytes]:
+    """Extract in a process of its own. first: a line of Python that it begins with."""
+    code = (
+        f"{first}\n"
+        "import sys; from pathlib import Path; from tests.support.spread_job import SpreadJob\n"
+        "SpreadJob(Path(sys.argv[1]), Path(sys.argv[2])).extract(Path(sys.argv[3]), ray=sys.argv[4])"
+    )
+    words = [sys.executable, "-c", code, str(job.folder), str(job.probe), str(root), cluster.address]
+    return subprocess.Popen(words, cwd=REPOSITORY)
+
+
 def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     with on_ray.connect(cluster.address, "cpu", 1) as runner:  # for all calls: so workers need not start anew
@@ -58,6 +71,47 @@ def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, t
         job.score(alone, baseline="first")
         job.score(spread, baseline="first", ray=cluster.address)
     assert_same_tables(alone, spread, "score")
+
+
+def test_checkpoints_in_pieces_give_the_tables_of_one_process(
+    cluster: Cluster, job: SpreadJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that gives the tasks is killed in the middle, and a worker of the next one."""
+    alone, spread = tmp_path / "alone", tmp_path / "spread"
+    job.extract(alone)
+    job.hold.touch()
+    begun = begin(job, spread, cluster, "from cmon.extraction import pieces; pieces.LEAST = 16")
+    try:
+        wait_until(lambda: len(waiting(job)) == 3)
+    finally:
+        begun.send_signal(signal.SIGKILL)
+        begun.wait()
+    wait_until(lambda: not any(is_running(process) for process in waiting(job)))
+    before = waiting(job)
+    done = {path.name: path.stat().st_mtime_ns for path in (spread / "cache" / "pieces").iterdir()}
+    assert done
+    monkeypatch.setattr(pieces, "LEAST", 16)
+    shown: list[int | None] = []
+
+    def progress(items: Iterable[Any], description: object = "", total: int | None = None) -> Iterable[Any]:
+        found = list(items)
+        if str(description).startswith("extracting activations on"):
+            shown.extend([total, len(found)])
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(job.extract, spread, ray=cluster.address, progress=progress)
+        try:
+            wait_until(lambda: len(waiting(job) - before) == 3)
+            kept = {path.name: path.stat().st_mtime_ns for path in (spread / "cache" / "pieces").iterdir()}
+            os.kill((waiting(job) - before).pop(), signal.SIGKILL)
+        finally:
+            job.hold.unlink()
+        assert again.result().made == 12
+    assert {name: kept[name] for name in done} == done, "what was finished was done again"
+    assert shown[0] == shown[1] == 7 * 2 - len(done) // 2 + 7
+    assert_same_tables(alone, spread, "extract")
+    assert not (spread / "cache" / "pieces").exists()
 
 
 @pytest.fixture
@@ -95,12 +149,7 @@ def test_the_process_that_gives_the_tasks_is_killed(cluster: Cluster, job: Sprea
     job.extract(tmp_path / "alone")
     job.hold.touch()
     root = tmp_path / "spread"
-    code = (
-        "import sys; from pathlib import Path; from tests.support.spread_job import SpreadJob\n"
-        "SpreadJob(Path(sys.argv[1]), Path(sys.argv[2])).extract(Path(sys.argv[3]), ray=sys.argv[4])"
-    )
-    words = [sys.executable, "-c", code, str(job.folder), str(job.probe), str(root), cluster.address]
-    begun = subprocess.Popen(words, cwd=REPOSITORY)
+    begun = begin(job, root, cluster)
     try:
         wait_until(lambda: len(waiting(job)) == 3)
     finally:
