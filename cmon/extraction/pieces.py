@@ -175,7 +175,8 @@ def _folder(workspace: Workspace) -> Path:
 
 
 def _key(shard: Shard, way: str) -> str:
-    return digest(shard.origin, way)
+    # The same checkpoint may be of two runs, of which each has pieces of its own.
+    return digest(shard.run, shard.layer, shard.epoch, shard.origin, way)
 
 
 def _way(job: Job, settings: ExtractSettings) -> str:

@@ -122,7 +122,7 @@ class Job:
     """Two checkpoints on 40 images in batches of 4, where pieces of 8 images are let be."""
 
     def __init__(self, folder: Path, probe: Path) -> None:
-        self.folder, self.probe = folder, probe
+        self.folder, self.probe, self.runs = folder, probe, {"run": folder / "run"}
         for epoch in range(2):
             self.save(epoch)
         self.settings = ExtractSettings(
@@ -134,8 +134,7 @@ class Job:
         held_network.save(self.folder / "run", epoch, does)
 
     def run(self, root: str | Path, runner: RunnerHere | None = None, **more: Any) -> ExtractResult:
-        runs = {"run": self.folder / "run"}
-        return extract(Workspace(root), runs, self.probe, replace(self.settings, **more), runner=runner)
+        return extract(Workspace(root), self.runs, self.probe, replace(self.settings, **more), runner=runner)
 
 
 def left(root: Path) -> dict[Path, int]:
@@ -220,8 +219,7 @@ def test_one_worker_or_many_checkpoints_need_no_pieces(job: Job, tmp_path: Path)
         assert runner.done == ["extract_one"] * 6
 
 
-@pytest.mark.parametrize("slots", [2, 7])
-@pytest.mark.parametrize("after", [5, 9])
+@pytest.mark.parametrize(("after", "slots"), [(5, 2), (5, 7), (9, 7)])
 def test_what_was_stopped_goes_on_and_does_nothing_twice(
     job: Job, alone: Path, tmp_path: Path, after: int, slots: int
 ) -> None:
@@ -241,6 +239,15 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
         assert runner.done.count("extract_one") in range(3, 7)
     assert_same_tables(alone, spread, "extract")
     assert not left(spread)
+
+
+def test_two_runs_with_the_same_checkpoint(job: Job, tmp_path: Path) -> None:
+    job.runs["again"] = job.runs["run"]
+    job.run(tmp_path / "alone")
+    runner = RunnerHere(slots=3)
+    job.run(tmp_path / "spread", runner)
+    assert runner.done == ["extract_one"] * 4 * 3 + ["join_one"] * 4
+    assert_same_tables(tmp_path / "alone", tmp_path / "spread", "extract")
 
 
 def test_a_piece_of_other_batches_is_made_again(job: Job, tmp_path: Path) -> None:
