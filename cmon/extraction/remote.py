@@ -29,6 +29,9 @@ from cmon.storage import copies
 from cmon.workspace import costs
 from cmon.workspace.workspace import Workspace
 
+_Failures = dict[tuple[str, str], tuple[int, CmonError]]
+"""Why checkpoints could not be run, and the first image of the task that found it, by (run, checkpoint)."""
+
 
 @dataclass(frozen=True)
 class Extracted:
@@ -96,38 +99,56 @@ def run_jobs(
     )
     divisions = pieces.divide_jobs(workspace, jobs, len(probe.image_ids), runner.slots, common.settings)
     divided = list(zip(jobs, divisions, strict=True))
-    left = [path for job, one in divided for path in pieces.files_of(workspace, job.shards, one.pieces)]
-    pieces.remove_all_but(workspace, left)
+    planned = [path for job, one in divided for path in pieces.files_of(workspace, job.shards, one.pieces)]
+    pieces.remove_all_but(workspace, planned)
     tasks = [task for job, division in divided for task in _tasks(job, division, fitted)]
-    failed: dict[tuple[str, str], Extracted] = {}
+    failures: _Failures = {}
 
     def run_all() -> Iterator[None]:
-        if tasks:
-            for one in runner.run(extract_one, common, tasks):
-                work.items += one.images
-                workspace.written_bytes += one.written_bytes
-                name = one.run, one.checkpoint
-                if one.error is not None and (name not in failed or one.start < failed[name].start):
-                    failed[name] = one  # of several pieces the first, as where they run one after the other
-                yield
-        joins = []
-        for job, division in divided:
-            if division.pieces and (job.run, job.checkpoint.name) in failed:
-                yield
-            elif division.pieces:
-                joins.append(JoinTask(job.shards, division.pieces))
-        if joins:
-            for joined in runner.run(join_one, Joining(workspace.root, probe.image_ids), joins):
-                workspace.written_bytes += joined.written_bytes
-                pieces.remove(workspace, joined.task.shards, joined.task.pieces)
-                yield
+        yield from _extract(workspace, runner, common, tasks, failures, work)
+        joins = {
+            (job.run, job.checkpoint.name): JoinTask(job.shards, division.pieces)
+            for job, division in divided
+            if division.pieces
+        }
+        left = [task for name, task in joins.items() if name not in failures]
+        yield from [None] * (len(joins) - len(left))
+        yield from _join(workspace, runner, Joining(workspace.root, probe.image_ids), left)
 
     total = len(tasks) + sum(bool(division.pieces) for division in divisions)
     for _ in progress(run_all(), runner.describe("extracting activations"), total):
         pass
     pieces.remove_all_but(workspace, ())
     names = [(job.run, job.checkpoint.name) for job in jobs]
-    return {name: error for name in names if name in failed and (error := failed[name].error) is not None}
+    return {name: failures[name][1] for name in names if name in failures}
+
+
+def _extract(
+    workspace: Workspace,
+    runner: Runner,
+    common: Extraction,
+    tasks: Sequence[ExtractTask],
+    failures: _Failures,
+    work: costs.Work,
+) -> Iterator[None]:
+    """Run the tasks, count what they did, and note which checkpoints failed; gives None after each."""
+    for one in runner.run(extract_one, common, tasks) if tasks else ():
+        work.items += one.images
+        workspace.written_bytes += one.written_bytes
+        name = one.run, one.checkpoint
+        # Of several pieces the first, as where they run one after the other.
+        if one.error is not None and (name not in failures or one.start < failures[name][0]):
+            failures[name] = one.start, one.error
+        yield
+
+
+def _join(workspace: Workspace, runner: Runner, common: Joining, tasks: Sequence[JoinTask]) -> Iterator[None]:
+    """Run the tasks, and remove the pieces that are joined; gives None after each."""
+    for one in runner.run(join_one, common, tasks) if tasks else ():
+        workspace.written_bytes += one.written_bytes
+        # Here and not in the task, which may be run twice.
+        pieces.remove(workspace, one.task.shards, one.task.pieces)
+        yield
 
 
 def extract_one(common: Extraction, task: ExtractTask) -> Extracted:

@@ -8,8 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -20,8 +18,7 @@ from cmon.extraction import pieces
 from cmon.extraction.pieces import LEAST, cut, pieces_each
 from cmon.extraction.settings import ExtractResult, ExtractSettings
 from cmon.extraction.stage import extract
-from cmon.workspace import schemas
-from cmon.workspace.table_blocks import read_in_blocks
+from cmon.workspace import top_images
 from cmon.workspace.table_files import read_noted, stamp
 from cmon.workspace.workspace import Workspace
 from tests.support import held_network, tiny_models
@@ -91,31 +88,6 @@ def test_what_is_there_stays_though_another_number_of_workers_would_cut_elsewher
         range(0, 20_000), *(range(at, at + 8000) for at in range(20_000, 60_000, 8000)), range(60_000, 80_000),
         range(80_000, 90_000), range(90_000, 100_000),
     ]  # fmt: skip
-
-
-def written(workspace: Workspace, rows: int = 7) -> Path:
-    path = workspace.activations("run", "layer", 1)
-    keys = pa.array(range(rows), pa.int32())
-    with workspace.writing_blocks(path, schemas.activations(3), keys, "origin") as add:
-        for start in range(0, rows, 3):
-            add(np.arange(3 * start, 3 * min(start + 3, rows), dtype=np.float32).reshape(-1, 3))
-    return path
-
-
-def test_a_file_is_read_in_the_blocks_in_which_it_was_written(tmp_path: Path) -> None:
-    path = written(Workspace(tmp_path))
-    blocks = list(read_in_blocks(path))
-    assert [len(block) for block in blocks] == [3, 3, 1]
-    assert np.array_equal(np.concatenate(blocks), schemas.matrix(read_noted(path)[0]["activations"]))
-
-
-def test_blocks_of_a_file_that_was_changed_are_an_error(tmp_path: Path) -> None:
-    path = written(Workspace(tmp_path))
-    content = bytearray(path.read_bytes())
-    content[40] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(CmonError, match=r"cannot be read|was changed since"):
-        list(read_in_blocks(path))
 
 
 class Job:
@@ -208,6 +180,23 @@ def test_a_network_that_is_fused_and_one_that_cannot_be(
     assert_same_tables(*roots, "extract")
     said = "its network runs as it is written"
     assert caplog.text.count(said) == warnings, "once for each checkpoint, not for each piece"
+
+
+def test_top_images_of_pieces_are_those_of_one_process(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top_images, "WORTHWHILE", 40)
+    monkeypatch.setattr(top_images, "KEPT", 5)
+    roots = tmp_path / "alone", tmp_path / "spread"
+    job.run(roots[0])
+    job.run(roots[1], RunnerHere(slots=2))
+    names = [sorted(path.name for path in (root / "cache").glob("top-images-*")) for root in roots]
+    assert len(names[0]) == 4
+    assert names[0] == names[1]
+    for name in names[0]:
+        (one, note), (other, of_other) = (read_noted(root / "cache" / name) for root in roots)
+        assert one.equals(other)
+        assert note["origin"] == of_other["origin"]
 
 
 def test_one_worker_or_many_checkpoints_need_no_pieces(job: Job, tmp_path: Path) -> None:
