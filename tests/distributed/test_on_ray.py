@@ -44,19 +44,18 @@ def is_running(process: int) -> bool:
         return False
 
 
-def begin(job: SpreadJob, root: Path, cluster: Cluster, first: str = "") -> subprocess.Popen[bytes]:
-    """Extract in a process of its own. first: a line of Python that it begins with."""
-    code = (
-        f"{first}\n"
-        "import sys; from pathlib import Path; from tests.support.spread_job import SpreadJob\n"
-        "SpreadJob(Path(sys.argv[1]), Path(sys.argv[2])).extract(Path(sys.argv[3]), ray=sys.argv[4])"
-    )
-    words = [sys.executable, "-c", code, str(job.folder), str(job.probe), str(root), cluster.address]
-    return subprocess.Popen(words, cwd=REPOSITORY)
+def test_the_tables_are_those_of_one_process(
+    cluster: Cluster, job: SpreadJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, spread, divided = tmp_path / "alone", tmp_path / "spread", tmp_path / "in pieces"
+    shown: list[tuple[int | None, int]] = []
 
+    def progress(items: Iterable[Any], description: object = "", total: int | None = None) -> Iterable[Any]:
+        found = list(items)
+        if "activations on 3 machines" in str(description):
+            shown.append((total, len(found)))
+        return found
 
-def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
-    alone, spread = tmp_path / "alone", tmp_path / "spread"
     with on_ray.connect(cluster.address, "cpu", 1) as runner:  # for all calls: so workers need not start anew
         assert str(runner.describe("extracting")) == "extracting on 3 machines"
         for root, more in ((alone, {}), (spread, {"ray": cluster.address})):
@@ -70,48 +69,14 @@ def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, t
         assert job.extract(spread, ray=cluster.address).made == 0
         job.score(alone, baseline="first")
         job.score(spread, baseline="first", ray=cluster.address)
+        monkeypatch.setattr(pieces, "LEAST", 16)
+        assert job.extract(divided, ray=cluster.address, progress=progress).made == 12
+        job.score(divided, baseline="first")
     assert_same_tables(alone, spread, "score")
-
-
-def test_checkpoints_in_pieces_give_the_tables_of_one_process(
-    cluster: Cluster, job: SpreadJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process that gives the tasks is killed in the middle, and a worker of the next one."""
-    alone, spread = tmp_path / "alone", tmp_path / "spread"
-    job.extract(alone)
-    job.hold.touch()
-    begun = begin(job, spread, cluster, "from cmon.extraction import pieces; pieces.LEAST = 16")
-    try:
-        wait_until(lambda: len(waiting(job)) == 3)
-    finally:
-        begun.send_signal(signal.SIGKILL)
-        begun.wait()
-    wait_until(lambda: not any(is_running(process) for process in waiting(job)))
-    before = waiting(job)
-    done = {path.name: path.stat().st_mtime_ns for path in (spread / "cache" / "pieces").iterdir()}
-    assert done
-    monkeypatch.setattr(pieces, "LEAST", 16)
-    shown: list[int | None] = []
-
-    def progress(items: Iterable[Any], description: object = "", total: int | None = None) -> Iterable[Any]:
-        found = list(items)
-        if str(description).startswith("extracting activations on"):
-            shown.extend([total, len(found)])
-        return found
-
-    with ThreadPoolExecutor(1) as pool:
-        again = pool.submit(job.extract, spread, ray=cluster.address, progress=progress)
-        try:
-            wait_until(lambda: len(waiting(job) - before) == 3)
-            kept = {path.name: path.stat().st_mtime_ns for path in (spread / "cache" / "pieces").iterdir()}
-            os.kill((waiting(job) - before).pop(), signal.SIGKILL)
-        finally:
-            job.hold.unlink()
-        assert again.result().made == 12
-    assert {name: kept[name] for name in done} == done, "what was finished was done again"
-    assert shown[0] == shown[1] == 7 * 2 - len(done) // 2 + 7
-    assert_same_tables(alone, spread, "extract")
-    assert not (spread / "cache" / "pieces").exists()
+    assert shown == [(2 * 7 + 7, 2 * 7 + 7)], "two pieces of each checkpoint, and what joins them"
+    assert_same_tables(alone, divided, "extract")
+    assert_same_tables(alone, divided, "score")
+    assert not (divided / "cache" / "pieces").exists()
 
 
 @pytest.fixture
@@ -149,7 +114,12 @@ def test_the_process_that_gives_the_tasks_is_killed(cluster: Cluster, job: Sprea
     job.extract(tmp_path / "alone")
     job.hold.touch()
     root = tmp_path / "spread"
-    begun = begin(job, root, cluster)
+    code = (
+        "import sys; from pathlib import Path; from tests.support.spread_job import SpreadJob\n"
+        "SpreadJob(Path(sys.argv[1]), Path(sys.argv[2])).extract(Path(sys.argv[3]), ray=sys.argv[4])"
+    )
+    words = [sys.executable, "-c", code, str(job.folder), str(job.probe), str(root), cluster.address]
+    begun = subprocess.Popen(words, cwd=REPOSITORY)
     try:
         wait_until(lambda: len(waiting(job)) == 3)
     finally:
