@@ -81,6 +81,11 @@ class RayRunner:
                     else "use --device cpu, or start the cluster with --num-gpus",
                 )
 
+    @property
+    def slots(self) -> int:
+        """How many tasks can run at once on the machines that there were at the last look."""
+        return max(1, self._machines.slots(self._needs))
+
     def describe(self, what: str) -> Any:
         return _Counted(what, self._machines)
 
@@ -101,7 +106,7 @@ class RayRunner:
         try:
             while waiting or running:
                 self._machines.look()
-                while waiting and len(running) < self._slots * (1 + _WAITING):
+                while waiting and len(running) < self.slots * (1 + _WAITING):
                     running.append(remote.remote(function, here, sent, waiting.pop()))
                 done, running = ray.wait(running, timeout=_LOOK_SECONDS)
                 for one in done:
@@ -110,11 +115,6 @@ class RayRunner:
             for one in running:
                 with suppress(Exception):  # the cluster may be gone
                     ray.cancel(one, force=True)
-
-    @property
-    def _slots(self) -> int:
-        """How many tasks can run at once."""
-        return max(1, self._machines.slots(self._needs))
 
     def _outcome(self, reference: Any) -> Any:
         """Raises CmonError where the task did, and where it could not be run."""

@@ -38,6 +38,10 @@ class Runner(Protocol):
     def threads(self) -> int:
         """How many threads a task may use."""
 
+    @property
+    def slots(self) -> int:
+        """How many tasks can run at once, as far as is known now."""
+
     def run(
         self, function: Callable[[Common, Task], Outcome], common: Common, tasks: Sequence[Task]
     ) -> Iterator[Outcome]:

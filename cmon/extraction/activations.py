@@ -22,6 +22,7 @@ from cmon.extraction.fused.recording import FusedNetwork
 from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.layers.recording import Record, record_activations
 from cmon.extraction.network import load_weights
+from cmon.extraction.pieces import Piece
 from cmon.extraction.settings import ExtractSettings
 from cmon.extraction.shards import Job, Shard
 from cmon.images.pixel_cache import Probe
@@ -49,30 +50,37 @@ def run_job(
     preprocess: Preprocess,
     settings: ExtractSettings,
     block_bytes: int = BLOCK_BYTES,
+    piece: Piece | None = None,
 ) -> Iterator[int]:
     """Run one checkpoint and write its activation files; gives the number of images after each batch.
 
     feed: the probe's pixels. block_bytes: most of all layers' activations that are held at a time.
+    piece: the images to run, whose rows are then written to the files of the piece; None runs all.
     Raises UnreadableCheckpoint. No file is visible before the last batch. Of many images, each unit's top images are
-    kept beside.
+    kept beside, but of a piece.
     """
     weights = load_checkpoint(job.fit, job.checkpoint, preprocess, settings)
     layers = {shard.layer for shard in job.shards}
     outputs = [output for output in job.fit.outputs if output.name in layers]
     words = {output.name: output.pooled(settings.pooling) for output in outputs}
-    count = len(probe.image_ids)
+    images = range(len(probe.image_ids)) if piece is None else piece.images
+    count = len(images)
     size = images_in_block(count, sum(output.units for output in outputs), settings.batch_size, block_bytes)
     held = Block(outputs, size, settings.device)
     files: dict[str, AddBlock] = {}
-    tops = {shard.layer: TopOfBlocks() for shard in job.shards if count >= top_images.WORTHWHILE}
-    with _recording(job, outputs, weights, count, preprocess, settings) as record, ExitStack() as opened:
+    keeps_top = piece is None and count >= top_images.WORTHWHILE
+    tops = {shard.layer: TopOfBlocks() for shard in job.shards if keeps_top}
+    recording = _recording(
+        job, outputs, weights, len(probe.image_ids), preprocess, settings, warns=images.start == 0
+    )
+    with recording as record, ExitStack() as opened:
         for block in batches(count, size):
-            yield from _fill(held, block, record, job.fit, feed, preprocess, settings)
+            yield from _fill(held, images[block], record, job.fit, feed, preprocess, settings)
             for layer, top in tops.items():
                 top.add(held.on_device(layer, block.stop - block.start))
             values = held.take(block.stop - block.start)
             for shard in job.shards:
-                file = _writing(workspace, shard, probe, words[shard.layer], settings)
+                file = _writing(workspace, shard, probe, words[shard.layer], settings, piece)
                 if size == count:  # so that no more than one is open at a time
                     with file as add:
                         add(values[shard.layer])
@@ -131,11 +139,13 @@ def _recording(
     count: int,
     preprocess: Preprocess,
     settings: ExtractSettings,
+    warns: bool,
 ) -> Iterator[Record]:
     """The faster way to every layer's activations where it gives what the network as it is written gives, or else that.
 
     Which one depends on the checkpoint and the run's layers alone, so that a run that was stopped goes on with the
-    same numbers. count: images that it will run on.
+    same numbers. count: all images, also where only a piece of them is run here. warns: where it is not the faster
+    way, which is said once of a checkpoint.
     """
     fit = job.fit
     if fit.fused:
@@ -149,9 +159,10 @@ def _recording(
         if problem is None:
             full = count // settings.batch_size
             captured = settings.device == "cuda" and full >= WORTHWHILE
-            yield CapturedNetwork(fused, settings.batch_size).record if captured else fused.record
+            yield CapturedNetwork(fused, settings.batch_size, warns).record if captured else fused.record
             return
-        logger.warning(
+        logger.log(
+            logging.WARNING if warns else logging.DEBUG,
             "%s/%s: its network runs as it is written, which is slower, since with batch norms in convolutions %s",
             job.run, job.checkpoint.name, problem,
         )  # fmt: skip
@@ -161,7 +172,7 @@ def _recording(
 
 def _fill(
     held: Block,
-    block: slice,
+    block: range,
     record: Record,
     fit: Fit,
     feed: PixelFeed,
@@ -169,7 +180,7 @@ def _fill(
     settings: ExtractSettings,
 ) -> Iterator[int]:
     """Put every layer's activations of a block of images into `held`; gives the number of images after each batch."""
-    for rows in batches(block.stop - block.start, settings.batch_size):
+    for rows in batches(len(block), settings.batch_size):
         images = slice(block.start + rows.start, block.start + rows.stop)
         batch = fit.conditions.batch(preprocess, feed[images])
         held.put(rows, run_batch(record, batch, f"images {images.start} to {images.stop - 1}"))
@@ -177,13 +188,19 @@ def _fill(
 
 
 def _writing(
-    workspace: Workspace, shard: Shard, probe: Probe, pooled: str, settings: ExtractSettings
+    workspace: Workspace,
+    shard: Shard,
+    probe: Probe,
+    pooled: str,
+    settings: ExtractSettings,
+    piece: Piece | None,
 ) -> AbstractContextManager[AddBlock]:
+    images = slice(None) if piece is None else slice(piece.images.start, piece.images.stop)
     return workspace.writing_blocks(
-        shard.path(workspace),
+        shard.path(workspace) if piece is None else piece.path(workspace, shard),
         schemas.activations(shard.units),
-        pa.array(probe.image_ids, pa.int32()),
-        shard.origin,
+        pa.array(probe.image_ids[images], pa.int32()),
+        shard.origin if piece is None else piece.origin(shard),
         {
             "axes": shard.axes,
             "pooled": pooled,

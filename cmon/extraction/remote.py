@@ -1,71 +1,36 @@
-"""One checkpoint on a worker of a cluster: the same files as on one machine, or an error.
+"""Checkpoints on the workers of a cluster: the same files as on one machine, or an error.
 
-The process that was started plans everything and sends plain data. A worker builds the network itself, once, and
-checks that it reads it in the same way: from other libraries would come other numbers. It writes the activation files
-of its checkpoint, and no table.
+The process that was started plans everything: checkpoints --pieces, if there are few--> tasks --> activation files, or
+files of pieces --join tasks--> activation files. Workers write these files, and no table.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from cmon.checkpoints.checkpoint import Checkpoint, moved, read_unchanged
-from cmon.checkpoints.state_dict import WeightsMismatch
 from cmon.distributed.runner import Runner, require_seen
 from cmon.errors import CmonError
+from cmon.extraction import pieces
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
 from cmon.extraction.arithmetic import arithmetic
-from cmon.extraction.feed import PixelFeed
-from cmon.extraction.fitting import Fit, FittedRuns, fit_network
-from cmon.extraction.preprocessing import FoundPreprocess
+from cmon.extraction.fitting import FittedRuns
+from cmon.extraction.pieces import Division, Piece
 from cmon.extraction.settings import ExtractSettings
-from cmon.extraction.shards import Job, Shard, plan_shards
-from cmon.images.pixel_cache import Probe, open_probe
-from cmon.images.preprocessing import Preprocess, ResizeCrop
-from cmon.images.trial import trial_pictures
+from cmon.extraction.shards import Job, Shard
+from cmon.extraction.worker import Extraction, ExtractTask, hash_trial, kept_for, with_own_copy
+from cmon.images.pixel_cache import Probe
+from cmon.images.preprocessing import ResizeCrop
 from cmon.progress import Progress
 from cmon.storage import copies
 from cmon.workspace import costs
-from cmon.workspace.files import digest
 from cmon.workspace.workspace import Workspace
 
-
-@dataclass(frozen=True)
-class Extraction:
-    """What all tasks have in common."""
-
-    root: Path
-    """Of the workspace."""
-    settings: ExtractSettings
-    """With the device of the workers, and the layers of earlier extractions too."""
-    probe: str
-    """Origin of the decoded images."""
-    preprocess: FoundPreprocess | None
-    """None where it is a function of the user's own, which each worker takes from its network."""
-    trial: str
-    """Hash of what the preprocessing makes of a trial picture."""
-
-
-@dataclass(frozen=True)
-class ExtractTask:
-    """One checkpoint, and the activation files to write from it."""
-
-    run: str
-    checkpoint: Checkpoint
-    example: Checkpoint
-    """The one whose weights the network is traced with."""
-    shards: tuple[Shard, ...]
-    wanted: frozenset[str]
-    """As of `Job`."""
-    url: str | None
-    """Of a checkpoint in a store: each machine has a copy of its own."""
+_Failures = dict[tuple[str, str], tuple[int, CmonError]]
+"""Why checkpoints could not be run, and the first image of the task that found it, by (run, checkpoint)."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +40,39 @@ class Extracted:
     run: str
     checkpoint: str
     """Its name."""
+    start: int
+    """Position of the first image."""
     images: int
     written_bytes: int
     error: CmonError | None
     """Why the checkpoint could not be run."""
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What all tasks that join pieces have in common."""
+
+    root: Path
+    """Of the workspace."""
+    image_ids: np.ndarray
+    """(N,) of the probing set."""
+
+
+@dataclass(frozen=True)
+class JoinTask:
+    """The activation files to join from a checkpoint's pieces."""
+
+    shards: tuple[Shard, ...]
+    pieces: tuple[Piece, ...]
+    """Of all images, in order."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What came of a `JoinTask`."""
+
+    task: JoinTask
+    written_bytes: int
 
 
 def run_jobs(
@@ -101,168 +95,109 @@ def run_jobs(
         replace(settings, device=runner.device, finished=None),
         probe.origin,
         found if isinstance(found.preprocess, ResizeCrop) else None,
-        _trial(found.preprocess),
+        hash_trial(found.preprocess),
     )
-    tasks = [
-        ExtractTask(
-            job.run,
-            job.checkpoint,
-            fitted.examples[job.checkpoint.signature],
-            job.shards,
-            frozenset(output.name for output in job.fit.outputs if output.name in job.wanted),
-            copies.url_of(job.checkpoint.path),
-        )
-        for job in jobs
-    ]
-    failures = {}
-    outcomes: Iterator[Extracted] = runner.run(extract_one, common, tasks) if tasks else iter(())
-    for one in progress(outcomes, runner.describe("extracting activations"), len(tasks)):
+    divisions = pieces.divide_jobs(workspace, jobs, len(probe.image_ids), runner.slots, common.settings)
+    divided = list(zip(jobs, divisions, strict=True))
+    planned = [path for job, one in divided for path in pieces.files_of(workspace, job.shards, one.pieces)]
+    pieces.remove_all_but(workspace, planned)
+    tasks = [task for job, division in divided for task in _tasks(job, division, fitted)]
+    failures: _Failures = {}
+
+    def run_all() -> Iterator[None]:
+        yield from _extract(workspace, runner, common, tasks, failures, work)
+        joins = {
+            (job.run, job.checkpoint.name): JoinTask(job.shards, division.pieces)
+            for job, division in divided
+            if division.pieces
+        }
+        left = [task for name, task in joins.items() if name not in failures]
+        yield from [None] * (len(joins) - len(left))
+        yield from _join(workspace, runner, Joining(workspace.root, probe.image_ids), left)
+
+    total = len(tasks) + sum(bool(division.pieces) for division in divisions)
+    for _ in progress(run_all(), runner.describe("extracting activations"), total):
+        pass
+    pieces.remove_all_but(workspace, ())
+    names = [(job.run, job.checkpoint.name) for job in jobs]
+    return {name: failures[name][1] for name in names if name in failures}
+
+
+def _extract(
+    workspace: Workspace,
+    runner: Runner,
+    common: Extraction,
+    tasks: Sequence[ExtractTask],
+    failures: _Failures,
+    work: costs.Work,
+) -> Iterator[None]:
+    """Run the tasks, count what they did, and note which checkpoints failed; gives None after each."""
+    for one in runner.run(extract_one, common, tasks) if tasks else ():
         work.items += one.images
         workspace.written_bytes += one.written_bytes
-        if one.error is not None:
-            failures[one.run, one.checkpoint] = one.error
-    return failures
+        name = one.run, one.checkpoint
+        # Of several pieces the first, as where they run one after the other.
+        if one.error is not None and (name not in failures or one.start < failures[name][0]):
+            failures[name] = one.start, one.error
+        yield
+
+
+def _join(workspace: Workspace, runner: Runner, common: Joining, tasks: Sequence[JoinTask]) -> Iterator[None]:
+    """Run the tasks, and remove the pieces that are joined; gives None after each."""
+    for one in runner.run(join_one, common, tasks) if tasks else ():
+        workspace.written_bytes += one.written_bytes
+        # Here and not in the task, which may be run twice.
+        pieces.remove(workspace, one.task.shards, one.task.pieces)
+        yield
 
 
 def extract_one(common: Extraction, task: ExtractTask) -> Extracted:
-    """Write the activation files of one checkpoint. What is wrong with the checkpoint is in the outcome.
+    """Write the files of one checkpoint, or of a piece. What is wrong with the checkpoint is in the outcome.
 
     Raises CmonError for what is wrong with this machine.
     """
-    kept = _kept_for(common)
+    kept = kept_for(common)
     if task.url is None:
         require_seen(task.checkpoint.path.parent, "the folder of a checkpoint")
     images = 0
     written = kept.workspace.written_bytes
     error = None
     try:
-        task = _with_own_copy(task)
+        task = with_own_copy(task)
         with arithmetic(common.settings.precision, common.settings.device):
             fit = kept.fit(task)
-            _check_same(task, fit, kept)
+            kept.check_same(task, fit)
             job = Job(task.run, task.checkpoint, fit, task.shards, task.wanted)
-            for some in run_job(kept.workspace, job, kept.probe, kept.feed, kept.preprocess, common.settings):
+            batches = run_job(
+                kept.workspace, job, kept.probe, kept.feed, kept.preprocess, common.settings, piece=task.piece
+            )
+            for some in batches:
                 images += some
     except UnreadableCheckpoint as problem:
         error = problem
-    return Extracted(task.run, task.checkpoint.name, images, kept.workspace.written_bytes - written, error)
+    start = 0 if task.piece is None else task.piece.images.start
+    bytes_now = kept.workspace.written_bytes - written
+    return Extracted(task.run, task.checkpoint.name, start, images, bytes_now, error)
 
 
-def _with_own_copy(task: ExtractTask) -> ExtractTask:
-    """The task with its checkpoint as this machine has it. Raises UnreadableCheckpoint where it is another by now."""
-    if task.url is None:
-        return task
-    path = copies.path_of(task.url)
-    try:
-        copies.refresh(path)
-    except copies.NothingThere as error:
-        raise UnreadableCheckpoint(error.line) from error
-    try:
-        own = moved(task.checkpoint, path)
-    except OSError as error:
-        raise UnreadableCheckpoint(f"{path}: cannot be read: {error.strerror or error}") from error
-    except CmonError as error:
-        raise UnreadableCheckpoint(error.line) from error
-    return replace(task, checkpoint=own, example=own)  # any of its signature fits the same network
+def join_one(common: Joining, task: JoinTask) -> Joined:
+    """Write the activation files of one checkpoint from its pieces. Raises CmonError as `pieces.join` does."""
+    workspace = Workspace(common.root)
+    if not workspace.is_url:
+        require_seen(common.root, "the workspace")
+    for shard in task.shards:
+        pieces.join(workspace, shard, task.pieces, common.image_ids)
+    return Joined(task, workspace.written_bytes)
 
 
-class _Kept:
-    """What a worker process keeps from one task to the next: its networks, and the decoded images."""
-
-    def __init__(self, common: Extraction) -> None:
-        self.common = common
-        self.workspace = Workspace(common.root)
-        if not self.workspace.is_url:
-            require_seen(common.root, "the workspace")
-        self._fits: dict[str | None, Fit] = {}
-        self._found = common.preprocess
-
-    @property
-    def preprocess(self) -> Preprocess:
-        if self._found is None:
-            raise AssertionError("a network is built before images are read")
-        return self._found.preprocess
-
-    @cached_property
-    def probe(self) -> Probe:
-        return open_probe(self.workspace, self.common.probe, self.preprocess)
-
-    @cached_property
-    def feed(self) -> PixelFeed:
-        return PixelFeed(self.probe.pixels, self.common.settings.device)
-
-    def fit(self, task: ExtractTask) -> Fit:
-        """The network that fits a task's checkpoint. Raises UnreadableCheckpoint when that cannot be read."""
-        signature = task.checkpoint.signature
-        if signature not in self._fits:
-            try:
-                tensors: Mapping[str, Tensor] = read_unchanged(
-                    task.example, self.common.settings.trust_pickle
-                )
-            except CmonError:  # it is gone since; any other of its signature fits the same network
-                tensors = _read(task.checkpoint, self.common.settings)
-            self._fits[signature], self._found = self._build(tensors)
-            if _trial(self.preprocess) != self.common.trial:
-                raise _other_machine("other pixels of a trial picture")
-        return self._fits[signature]
-
-    def _build(self, tensors: Mapping[str, Tensor]) -> tuple[Fit, FoundPreprocess]:
-        try:
-            return fit_network(tensors, self.common.settings, self._found)
-        except WeightsMismatch as error:
-            raise UnreadableCheckpoint(error.line) from error
-        except CmonError as error:
-            raise CmonError(
-                f"{socket.gethostname()}: this machine of the cluster cannot build the network: {error.problem}",
-                expected="the network that the machine which gives the tasks could build",
-                found=error.found,
-                hint="install the same libraries on all machines, and put the code of --model python:... on storage "
-                "that they share",
-            ) from error
-
-
-_kept: _Kept | None = None
-
-
-def _kept_for(common: Extraction) -> _Kept:
-    global _kept
-    if _kept is None or _kept.common != common:
-        _kept = None  # before anything is built: two sets of networks may be too much
-        _kept = _Kept(common)
-    return _kept
-
-
-def _read(checkpoint: Checkpoint, settings: ExtractSettings) -> Mapping[str, Tensor]:
-    try:
-        return read_unchanged(checkpoint, settings.trust_pickle)
-    except CmonError as error:
-        raise UnreadableCheckpoint(error.line) from error
-
-
-def _check_same(task: ExtractTask, fit: Fit, kept: _Kept) -> None:
-    """Raise CmonError unless this machine reads the network as the one that planned."""
-    layers = frozenset(shard.layer for shard in task.shards)
-    own = plan_shards(
-        {task.checkpoint.signature: fit},
-        [(task.run, task.checkpoint)],
-        {task.run: layers},
-        kept.common.probe,
-        kept.common.settings,
+def _tasks(job: Job, division: Division, fitted: FittedRuns) -> list[ExtractTask]:
+    whole = ExtractTask(
+        job.run,
+        job.checkpoint,
+        fitted.examples[job.checkpoint.signature],
+        job.shards,
+        frozenset(output.name for output in job.fit.outputs if output.name in job.wanted),
+        copies.url_of(job.checkpoint.path),
+        None,
     )
-    missing = [shard for shard in task.shards if shard not in own]
-    if missing:
-        raise _other_machine(f"layer {missing[0].layer} in another way")
-
-
-def _other_machine(found: str) -> CmonError:
-    return CmonError(
-        f"{socket.gethostname()}: this machine of the cluster would give other activations",
-        expected="networks that are read as on the machine that gives the tasks",
-        found=found,
-        hint="install the same libraries, and the same code of --model, on all machines",
-    )
-
-
-def _trial(preprocess: Preprocess) -> str:
-    pixels = np.ascontiguousarray(preprocess.pixels(trial_pictures(1)[0]))
-    return digest(pixels.shape, str(pixels.dtype), pixels.tobytes().hex())
+    return [replace(whole, piece=piece) for piece in division.missing] if division.pieces else [whole]

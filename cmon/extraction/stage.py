@@ -20,7 +20,7 @@ from cmon.checkpoints.runs import RunCheckpoints
 from cmon.distributed.parts import Part
 from cmon.distributed.runner import Runner
 from cmon.errors import CmonError, OptionError
-from cmon.extraction import remote
+from cmon.extraction import pieces, remote
 from cmon.extraction.activations import UnreadableCheckpoint, run_job
 from cmon.extraction.arithmetic import arithmetic
 from cmon.extraction.beside import how_many, run_beside
@@ -67,6 +67,8 @@ def extract(
     with costs.measured(workspace, "extract", "images x checkpoints") as work:
         probe = pixel_cache.decode_probe(workspace, files, fitted.preprocess, settings.workers, progress)
         planned = _Planned.of(workspace, fitted, probe, settings)
+        if runner is None:  # a cluster goes on with what another one left
+            pieces.remove_all_but(workspace, ())
         failures = _run_jobs(workspace, planned.jobs, fitted, probe, settings, runner, work, progress)
         runs, wanted = fitted.runs, planned.wanted
         others = not_read_now(fitted.earlier, runs.checkpoints)

@@ -9,6 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +20,8 @@ from cmon.regular_files import open_regular
 from cmon.storage.aside import aside_name, host
 from cmon.storage.url_path import UrlPath
 
+AT_A_TIME = 16
+"""Requests to a store."""
 _STRANGERS_AGE = 24 * 3600.0
 """Seconds after which what another machine left aside counts as left for good."""
 
@@ -88,14 +91,15 @@ def _written_here(path: UrlPath) -> Iterator[Path]:
 
 def remove_files(paths: Iterable[Path], kept: set[Path]) -> None:
     """Remove those of the files, two folders deep, that are not to be kept, and folders that this leaves empty."""
-    for path in list(paths):
-        if path in kept:
-            continue
+    gone = [path for path in paths if path not in kept]
+    if any(isinstance(path, UrlPath) for path in gone):  # a store has no empty folders
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            list(pool.map(lambda path: path.unlink(missing_ok=True), gone))
+        return
+    for path in gone:
         path.unlink(missing_ok=True)
-        if isinstance(path, UrlPath):  # a store has no empty folders
-            continue
         for folder in (path.parent, path.parent.parent):
-            if any(folder.iterdir()):
+            if not folder.is_dir() or any(folder.iterdir()):
                 break
             folder.rmdir()
 

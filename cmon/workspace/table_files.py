@@ -24,7 +24,7 @@ import cmon
 from cmon.errors import CmonError
 from cmon.storage.url_path import UrlPath
 from cmon.workspace import schemas
-from cmon.workspace.files import atomic_write
+from cmon.workspace.files import AT_A_TIME, atomic_write
 from cmon.workspace.parquet_files import open_table, read_metadata
 from cmon.workspace.tables import KINDS
 from cmon.workspace.values import find_fault
@@ -36,8 +36,8 @@ _ALWAYS_READ, _MOST_PACKED = 1 << 28, 200
 """Bytes of a table that are never too many, and how many times as large as its file it may be beyond them."""
 
 
-_AT_A_TIME = 16
-"""Requests to a store."""
+class DamagedFile(CmonError):
+    """A file that cannot be read, or whose content is not the one that cmon wrote."""
 
 
 def write_table(
@@ -112,21 +112,11 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     except CmonError:
         raise
     except Exception as error:  # pyarrow fails on broken files in any way, by UnicodeDecodeError too
-        raise CmonError(
-            f"{path}: cannot be read",
-            expected="a Parquet file that cmon wrote",
-            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            hint=_remake(path),
-        ) from error
+        raise unreadable(path, error) from error
     note = _parse(table.schema.metadata)
     _check_note(path, note)
     if _is_changed(table, note["content"]):
-        raise CmonError(
-            f"{path}: was changed since cmon wrote it",
-            expected="the content of then",
-            found="other values",
-            hint=_remake(path),
-        )
+        raise changed(path)
     table = table.replace_schema_metadata(None)
     kind = KINDS.get(PurePosixPath(note["place"]).with_suffix("").parts[0])
     fault = kind and (_wrong_columns(table.schema, kind.schema) or find_fault(table, kind.schema, kind.keys))
@@ -138,6 +128,26 @@ def read_noted(path: Path) -> tuple[pa.Table, dict[str, Any]]:
             hint=_remake(path),
         )
     return table, note
+
+
+def unreadable(path: Path, problem: Exception) -> DamagedFile:
+    """The error of a file that pyarrow cannot read."""
+    return DamagedFile(
+        f"{path}: cannot be read",
+        expected="a Parquet file that cmon wrote",
+        found=str(problem).splitlines()[0] if str(problem) else type(problem).__name__,
+        hint=_remake(path),
+    )
+
+
+def changed(path: Path) -> DamagedFile:
+    """The error of a file whose content is not that of its note."""
+    return DamagedFile(
+        f"{path}: was changed since cmon wrote it",
+        expected="the content of then",
+        found="other values",
+        hint=_remake(path),
+    )
 
 
 def _require_bounded(path: Path, size: int, metadata: pq.FileMetaData) -> None:
@@ -184,7 +194,7 @@ def are_fresh(files: Sequence[tuple[Path, str]]) -> list[bool]:
     """`is_fresh` of many files, each with its origin; those of a store are asked for many at a time."""
     if not any(isinstance(path, UrlPath) for path, _ in files):
         return [is_fresh(path, origin) for path, origin in files]
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
         return list(pool.map(lambda one: is_fresh(*one), files))
 
 

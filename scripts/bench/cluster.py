@@ -58,7 +58,7 @@ def draw(folder: Path, checkpoints: int, images: int) -> None:
         torch.manual_seed(epoch)
         content = {"epoch": epoch, "state_dict": torchvision.models.resnet18().state_dict()}
         torch.save(content, folder / "run" / f"epoch_{epoch}.pt")
-    for epoch in range(2):
+    for epoch in range(min(2, checkpoints)):
         os.link(folder / "run" / f"epoch_{epoch}.pt", folder / "first" / f"epoch_{epoch}.pt")
     random = np.random.default_rng(0)
     for number in range(images):

@@ -29,6 +29,11 @@ _CACHED = (
     Described("cache/image-features-*/*.parquet", schemas.image_features(_ANY), "probe image"),
     Described("cache/text-features-*/*.parquet", schemas.text_features(_ANY), "text"),
     Described(
+        "cache/pieces/*.parquet",
+        schemas.activations(_ANY),
+        "probe image of a piece of a checkpoint (`--ray`)",
+    ),
+    Described(
         "cache/pixels-*.parquet", schemas.PIXELS, "probe image: its pixels are in the file `.bin` beside it"
     ),
     Described("cache/shared-*.parquet", schemas.SHARED, "array that all scorings of the same concepts share"),

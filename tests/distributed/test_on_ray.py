@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from types import BuiltinFunctionType
+from typing import Any
 
 import pytest
 
 from cmon.distributed import on_ray
+from cmon.extraction import pieces
 from tests.distributed.conftest import Cluster
 from tests.support.spread_job import SpreadJob, assert_same_tables, files
 
@@ -42,8 +44,18 @@ def is_running(process: int) -> bool:
         return False
 
 
-def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, tmp_path: Path) -> None:
-    alone, spread = tmp_path / "alone", tmp_path / "spread"
+def test_the_tables_are_those_of_one_process(
+    cluster: Cluster, job: SpreadJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, spread, divided = tmp_path / "alone", tmp_path / "spread", tmp_path / "in pieces"
+    shown: list[tuple[int | None, int]] = []
+
+    def progress(items: Iterable[Any], description: object = "", total: int | None = None) -> Iterable[Any]:
+        found = list(items)
+        if "activations on 3 machines" in str(description):
+            shown.append((total, len(found)))
+        return found
+
     with on_ray.connect(cluster.address, "cpu", 1) as runner:  # for all calls: so workers need not start anew
         assert str(runner.describe("extracting")) == "extracting on 3 machines"
         for root, more in ((alone, {}), (spread, {"ray": cluster.address})):
@@ -57,7 +69,14 @@ def test_the_tables_are_those_of_one_process(cluster: Cluster, job: SpreadJob, t
         assert job.extract(spread, ray=cluster.address).made == 0
         job.score(alone, baseline="first")
         job.score(spread, baseline="first", ray=cluster.address)
+        monkeypatch.setattr(pieces, "LEAST", 16)
+        assert job.extract(divided, ray=cluster.address, progress=progress).made == 12
+        job.score(divided, baseline="first")
     assert_same_tables(alone, spread, "score")
+    assert shown == [(2 * 7 + 7, 2 * 7 + 7)], "two pieces of each checkpoint, and what joins them"
+    assert_same_tables(alone, divided, "extract")
+    assert_same_tables(alone, divided, "score")
+    assert not (divided / "cache" / "pieces").exists()
 
 
 @pytest.fixture

@@ -144,14 +144,14 @@ def test_machines_that_are_lost_are_said(
     monkeypatch.setattr(on_ray, "_LOOK_SECONDS", 0.0)
     nodes = Nodes({"CPU": 4}, {"CPU": 5, "GPU": 1}, {"CPU": 1})
     runner = on_ray.RayRunner(nodes, "cpu", 2)
-    assert (runner.device, runner.threads, runner._slots) == ("cpu", 2, 4)
+    assert (runner.device, runner.threads, runner.slots) == ("cpu", 2, 4)
     shown = runner.describe("scoring")
     assert f"{shown}" == "scoring on 3 machines"
     del nodes.alive[0], nodes.alive[2]
     runner._machines.look()
     assert f"{shown}" == "scoring on 1 machine, 2 lost"
     assert caplog.text.count("a machine of the cluster is gone") == 2
-    assert runner._slots == 2
+    assert runner.slots == 2
 
 
 def test_a_task_that_no_machine_can_run_is_refused_at_once() -> None:

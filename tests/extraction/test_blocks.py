@@ -21,6 +21,7 @@ from cmon.extraction.layers.output import LayerOutput
 from cmon.extraction.settings import ExtractSettings
 from cmon.images.pixels import Pixels
 from cmon.workspace import schemas, top_images
+from cmon.workspace.table_blocks import read_in_blocks
 from cmon.workspace.table_files import read_noted, stamp
 from cmon.workspace.workspace import Workspace
 from tests.support import tiny_models
@@ -102,6 +103,31 @@ def test_no_more_than_a_block_is_held(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert pq.read_metadata(path).num_row_groups == 24
     assert read_noted(path)[0].num_rows == 6000
+
+
+def written(workspace: Workspace, rows: int = 7) -> Path:
+    path = workspace.activations("run", "layer", 1)
+    keys = pa.array(range(rows), pa.int32())
+    with workspace.writing_blocks(path, schemas.activations(3), keys, "origin") as add:
+        for start in range(0, rows, 3):
+            add(np.arange(3 * start, 3 * min(start + 3, rows), dtype=np.float32).reshape(-1, 3))
+    return path
+
+
+def test_a_file_is_read_in_the_blocks_in_which_it_was_written(tmp_path: Path) -> None:
+    path = written(Workspace(tmp_path))
+    blocks = list(read_in_blocks(path))
+    assert [len(block) for block in blocks] == [3, 3, 1]
+    assert np.array_equal(np.concatenate(blocks), schemas.matrix(read_noted(path)[0]["activations"]))
+
+
+def test_blocks_of_a_file_that_was_changed_are_an_error(tmp_path: Path) -> None:
+    path = written(Workspace(tmp_path))
+    content = bytearray(path.read_bytes())
+    content[40] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(CmonError, match=r"cannot be read|was changed since"):
+        list(read_in_blocks(path))
 
 
 @pytest.fixture

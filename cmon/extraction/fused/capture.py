@@ -22,9 +22,9 @@ _WARM = 2
 class CapturedNetwork:
     """Replays the fused network for full batches, and runs it for others, or for all where it cannot be captured."""
 
-    def __init__(self, fused: FusedNetwork, images: int) -> None:
-        """images: in a full batch."""
-        self._fused, self._images = fused, images
+    def __init__(self, fused: FusedNetwork, images: int, warns: bool = True) -> None:
+        """images: in a full batch. warns: where the network cannot be captured."""
+        self._fused, self._images, self._warns = fused, images, warns
         self._graph: Any = None
         self._input, self._outputs = torch.empty(0), ()  # type: tuple[Tensor, tuple[Tensor, ...]]
         self._gave_up = False
@@ -44,7 +44,8 @@ class CapturedNetwork:
                 self._capture(batch)
             except RuntimeError as error:  # what waits for the device cannot be captured
                 self._gave_up = True
-                logger.warning(
+                logger.log(
+                    logging.WARNING if self._warns else logging.DEBUG,
                     "the network runs without a CUDA graph, which is slower, since it cannot be captured: %s",
                     " ".join(str(error).split())[:200],
                 )
