@@ -105,7 +105,7 @@ def test_the_identity_of_weights_on_disk_is_their_content(tmp_path: Path) -> Non
 def test_the_identity_of_an_own_embedder_is_its_name(tmp_path: Path) -> None:
     program = "class E:\n    name = {!r}\n    preprocess = encode_images = encode_texts = len\n"
     identities = []
-    for name in ("one", "two"):
+    for name in ("one", "another"):  # Python takes a file of the same size and second for the same
         (tmp_path / "mine.py").write_text(program.format(name))
         identities.append(embedders.identity(f"python:{tmp_path}/mine.py:E"))
     assert identities[0] != identities[1]
