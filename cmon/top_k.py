@@ -54,8 +54,10 @@ class TopK:
         return TopK(values.gather(1, columns), indices, self.k)
 
 
-def top_k(values: Tensor, k: int, device: torch.device | None = None) -> TopK:
+def top_k(values: Tensor, k: int, device: torch.device | None = None, start: int = 0) -> TopK:
     """The k largest of each row of (rows, columns) in one pass; see `TopK` for ties.
+
+    start: position of the first column, where the columns are a block of a stream.
 
     A few rows at a time, each copied to lie in one piece: of a transposed matrix torch's topk reads every number from
     another line of memory, which takes four times as long. device: where that is done, and where the result lies; of
@@ -64,12 +66,21 @@ def top_k(values: Tensor, k: int, device: torch.device | None = None) -> TopK:
     device = device or values.device
     step = max(1, (_COPIED if device.type == "cpu" else _COPIED_TO_DEVICE) // max(1, values.shape[1]))
     found = [
-        TopK.empty(len(rows), k, values.dtype, str(device)).update(rows.to(device).contiguous(), 0)
+        TopK.empty(len(rows), k, values.dtype, str(device)).update(rows.to(device).contiguous(), start)
         for rows in values.split(step)
     ]
     if len(found) == 1:
         return found[0]
     return TopK(torch.cat([one.values for one in found]), torch.cat([one.indices for one in found]), k)
+
+
+def finite_columns(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether all of a column are finite numbers, (columns,) bool, and (rows, columns) as they are ranked.
+
+    There what is not a number counts as 0, and an infinity as the largest number.
+    """
+    finite = values.isfinite().all(dim=0)
+    return finite, values if finite.all() else values.nan_to_num(0.0)
 
 
 def _largest(values: Tensor, k: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cmon.extraction.layers.output import LayerOutput
-from cmon.top_k import TopK, top_k
+from cmon.top_k import TopK, finite_columns, top_k
 from cmon.workspace import top_images
 from cmon.workspace.top_images import TopImages
 
@@ -72,11 +72,8 @@ class TopOfBlocks:
 
     def add(self, block: Tensor) -> None:
         """block: (images, K) float32, of the next images, on any device."""
-        finite = block.isfinite().all(dim=0)
-        if not finite.all():
-            block = block.nan_to_num(0.0)
-        found, least = top_k(block.T, top_images.KEPT), block.amin(dim=0)
-        found = TopK(found.values, found.indices + self._images, found.k)
+        finite, block = finite_columns(block)
+        found, least = top_k(block.T, top_images.KEPT, start=self._images), block.amin(dim=0)
         self._top = self._top.join(found) if self._top else found
         self._least = least if self._least is None else self._least.minimum(least)
         self._finite = finite if self._finite is None else self._finite & finite

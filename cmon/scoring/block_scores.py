@@ -85,8 +85,7 @@ class BlockScorer(ABC):
 
     def best(self, scores: Tensor, concepts: slice) -> TopK:
         """Of (k,C') scores for the block's concepts."""
-        found = top_k(scores, self.kept)
-        return TopK(found.values, found.indices + concepts.start, self.kept)
+        return top_k(scores, self.kept, start=concepts.start)
 
 
 def make_scorer(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cmon.errors import CmonError
-from cmon.top_k import TopK, top_k
+from cmon.top_k import TopK, finite_columns, top_k
 from cmon.workspace import schemas, top_images
 from cmon.workspace.workspace import Workspace
 
@@ -56,9 +56,7 @@ def from_activations(
         )
     activations = torch.from_numpy(schemas.matrix(table["activations"])[order.numpy()])
     del table  # one copy of the activations at a time
-    finite = activations.isfinite().all(dim=0)
-    if not finite.all():
-        activations = activations.nan_to_num(0.0)
+    finite, activations = finite_columns(activations)
     least = activations.amin(dim=0)
     return ReadUnits(top_k(activations.T, k, device), least.numpy(), finite.numpy(), activations)
 

@@ -173,8 +173,10 @@ def overlap(first: Path, second: Path, top: int) -> float:
 
 def copy_photographs(photos: Path, count: int, folder: Path) -> Path:
     """So many files, one photograph after the other and again; copies, since one file by two names counts once."""
+    originals = sorted(path for path in photos.iterdir() if path.is_file())
+    if not originals:
+        raise click.UsageError(f"{photos}: has no files")
     folder.mkdir()
-    originals = sorted(photos.iterdir())
     for number in range(count):
         original = originals[number % len(originals)]
         shutil.copyfile(original, folder / f"{number}{original.suffix}")

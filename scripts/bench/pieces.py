@@ -20,20 +20,9 @@ import torch
 from cmon.extraction import pieces
 from cmon.workspace.workspace import Workspace
 from scripts.bench.cluster import cluster, draw, extract
+from scripts.bench.extract import copy_photographs
 
 WAYS = ("whole", "in pieces")
-
-
-def copy_pictures(source: Path, target: Path, images: int) -> None:
-    """So many files in place of the drawn ones, from the first one again where the folder has fewer."""
-    found = sorted(path for path in source.iterdir() if path.is_file())
-    if not found:
-        raise click.UsageError(f"--probe {source}: has no files")
-    shutil.rmtree(target)
-    target.mkdir()
-    for number in range(images):
-        path = found[number % len(found)]
-        shutil.copy(path, target / f"{number:05}{path.suffix}")
 
 
 def speed(folder: Path, least: int) -> tuple[list[dict[str, float]], bool]:
@@ -43,11 +32,9 @@ def speed(folder: Path, least: int) -> tuple[list[dict[str, float]], bool]:
     turns: list[dict[str, float]] = []
     same = True
     with cluster(2):
-        for _ in range(3):
+        for ways in (WAYS[1:], WAYS, WAYS):  # in the first turn workers load what they need
             turns.append({})
-            for way in (
-                WAYS if turns[1:] else WAYS[1:]
-            ):  # of the first turn no more than workers need to begin
+            for way in ways:
                 pieces.LEAST = least if way == "in pieces" else 1 << 40
                 shutil.rmtree(folder / "work" / "activations")
                 turns[-1][way] = extract(folder, "work", "run", "local")
@@ -73,7 +60,8 @@ def main(images: int, least: int, probe: Path | None) -> None:
         folder = Path(name)
         draw(folder, 1, 1 if probe else images)
         if probe:
-            copy_pictures(probe, folder / "probe", images)
+            shutil.rmtree(folder / "probe")
+            copy_photographs(probe, images, folder / "probe")
         turns, same = speed(folder, least)
     print(
         f"one ResNet-18 checkpoint, {images} images, 2 workers of one thread\n\n| | {' | '.join(WAYS)} | ratio |"

@@ -40,7 +40,7 @@ _CACHED = (
     Described(
         "cache/top-images-*.parquet",
         schemas.TOP_IMAGES,
-        "unit of one run, layer and epoch, for its labels; kept where there are more than 1,024 images",
+        "unit of one run, layer and epoch, for its labels; kept where there are 1,024 images or more",
     ),
     Described("cache/thumbnails.parquet", thumbnail_cache.THUMBNAILS, "probe image that the page shows"),
     Described("report/files.parquet", record.FILES, "figure, table and page of the report"),

@@ -109,6 +109,12 @@ class Job:
         return extract(Workspace(root), self.runs, self.probe, replace(self.settings, **more), runner=runner)
 
 
+def run_and_stop(job: Job, root: Any, tasks: int) -> None:
+    """On a cluster of two slots, whose driver is killed after so many tasks."""
+    with pytest.raises(Stopped):
+        job.run(root, RunnerHere(slots=2, stops_after=tasks))
+
+
 def left(root: Path) -> dict[Path, int]:
     """Pieces, with the times at which they were written."""
     return {path: path.stat().st_mtime_ns for path in (root / "cache").glob("pieces/*")}
@@ -214,8 +220,7 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
 ) -> None:
     """With as many workers or more; in the middle of the pieces, and after one of two is joined."""
     spread = tmp_path / "spread"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=after))
+    run_and_stop(job, spread, after)
     before = left(spread)
     assert len(before) == (10 if after == 5 else 8)
     runner = RunnerHere(slots)
@@ -241,8 +246,7 @@ def test_two_runs_with_the_same_checkpoint(job: Job, tmp_path: Path) -> None:
 
 def test_a_piece_of_other_batches_is_made_again(job: Job, tmp_path: Path) -> None:
     spread, alone = tmp_path / "spread", tmp_path / "alone"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=8))
+    run_and_stop(job, spread, 8)
     runner = RunnerHere(slots=2)
     job.run(spread, runner, batch_size=8)
     assert runner.done.count("extract_one") == 2 * 4
@@ -255,8 +259,7 @@ def test_a_piece_that_is_gone_or_of_something_else_is_made_again(
     job: Job, alone: Path, tmp_path: Path
 ) -> None:
     spread = tmp_path / "spread"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=8))
+    run_and_stop(job, spread, 8)
     gone, changed, source, *_ = sorted(left(spread))
     gone.unlink()
     changed.write_bytes(source.read_bytes())
@@ -270,8 +273,7 @@ def test_a_damaged_piece_is_an_error_by_name_and_then_made_again(
     job: Job, alone: Path, tmp_path: Path
 ) -> None:
     spread = tmp_path / "spread"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=8))
+    run_and_stop(job, spread, 8)
     damaged, *_ = left(spread)
     content = bytearray(damaged.read_bytes())
     content[40] ^= 0xFF
@@ -286,8 +288,7 @@ def test_a_damaged_piece_is_an_error_by_name_and_then_made_again(
 
 def test_without_a_cluster_nothing_that_was_left_stays(job: Job, alone: Path, tmp_path: Path) -> None:
     spread = tmp_path / "spread"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=5))
+    run_and_stop(job, spread, 5)
     assert left(spread)
     job.run(spread)
     assert not left(spread)
@@ -296,8 +297,7 @@ def test_without_a_cluster_nothing_that_was_left_stays(job: Job, alone: Path, tm
 
 def test_pieces_of_checkpoints_that_are_no_more_go(job: Job, tmp_path: Path) -> None:
     spread = tmp_path / "spread"
-    with pytest.raises(Stopped):
-        job.run(spread, RunnerHere(slots=2, stops_after=6))
+    run_and_stop(job, spread, 6)
     job.save(0, does=1.0)
     job.save(1, does=2.0)
     runner = RunnerHere(slots=2)
@@ -325,8 +325,7 @@ def test_a_workspace_in_a_store(
 ) -> None:
     monkeypatch.setenv("CMON_CACHE", str(tmp_path / "cache"))
     url = f"memory://{tmp_path.name}/work"
-    with pytest.raises(Stopped):
-        job.run(url, RunnerHere(slots=2, stops_after=5))
+    run_and_stop(job, url, 5)
     store = Workspace(url)
     assert len(list((store.cache / "pieces").iterdir())) == 10
     runner = RunnerHere(slots=2)
